@@ -1,1 +1,17 @@
-//! apqc
+//! `apqc` compiles neural networks for small hardware at the fewest bits that keep them accurate.
+//!
+//! [`network`] reads a model, [`compile`] takes it through calibration, sensitivity, assignment and lowering, [`evaluate`] runs the result. The
+//! binary adds files, progress bars and exit codes.
+
+pub mod compile;
+pub mod cost;
+pub mod data;
+pub mod evaluate;
+pub mod float;
+pub mod graph;
+pub mod import;
+pub mod lower;
+pub mod network;
+pub mod passes;
+pub mod plan;
+pub mod quant;

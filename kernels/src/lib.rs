@@ -1,1 +1,34 @@
-//! apq-kernels
+//! The arithmetic of a quantized network, bit for bit.
+//!
+//! Everything here is `no_std`, allocates nothing and holds no state: the caller hands in codes, weights, an output
+//! buffer and, where a kernel wants one, a scratch buffer. Three implementations give the same bits:
+//!
+//! - [`reference`]: the obvious loops, generic over the multiplication ([`Product`](reference::Product));
+//! - [`bitfused`]: the same loops on BitFusion's 2-bit BitBricks;
+//! - [`portable`]: fast code in plain Rust.
+//!
+//! The kernels trust their parameters. Each parameter structure has a `check` method; after it has returned `Ok` for
+//! the lengths that the kernel is then called with, the kernel neither panics nor overflows nor leaves a buffer.
+//! What `check` cannot see is the accumulator bound, which follows from the weights: where it does not hold, the
+//! accumulator wraps and every implementation wraps alike.
+//!
+//! # Layout
+//! Tensors are channel last. Activation codes are unsigned at 2, 4, 6 and 8 bits and signed at 16; see [`pack`] for
+//! how they and the weights are stored.
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(test)]
+extern crate std;
+
+#[cfg(test)]
+mod testing;
+
+pub mod bitfused;
+pub mod pack;
+pub mod portable;
+pub mod reference;
+pub mod requant;
+pub mod types;
+
+pub use types::*;

@@ -1,1 +1,29 @@
-//! apq-search
+//! Post-training mixed precision: from a sensitivity list, a cost model and budgets to bit widths.
+//!
+//! Source: van Baalen et al., "A Practical Mixed Precision Algorithm for Post-Training
+//! Quantization". [`Estimator`] turns the energies measured in phase 1 into the SQNR of equation 3.
+//! [`Problem`] holds the quantizer groups with their candidates, the sensitivity list and the cost
+//! model; [`Problem::assign`] is phase 2 under efficiency budgets, [`Problem::curve`] the whole
+//! trade-off curve. [`checker`] verifies a result and shares no code with the search.
+//!
+//! The crate is `no_std` with `alloc`, reads no files, prints nothing, draws no random numbers and
+//! holds no clock: equal input gives equal results. All costs are integers.
+#![no_std]
+
+extern crate alloc;
+
+mod cost;
+mod greedy;
+mod group;
+mod outcome;
+mod problem;
+mod sqnr;
+mod undo;
+
+pub mod checker;
+
+pub use cost::{Budget, NetworkCost, Quantity, Totals};
+pub use group::{Candidate, Group};
+pub use outcome::{Change, Curve, Outcome, Point, SkipReason, Skipped, Step};
+pub use problem::{Problem, ProblemError, Sensitivity};
+pub use sqnr::{Estimator, RATIO_MAX, RATIO_MIN, SampleEnergy, SqnrError};

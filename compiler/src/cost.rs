@@ -1,0 +1,168 @@
+//! What an assignment costs: bit operations, latency and energy from the target's cost model, flash and RAM from the lowered sizes.
+
+use apq_kernels::WeightBits;
+use apq_lut::{Candidate, CostError, CostModel, LayerKey, Operator};
+use apq_search::{NetworkCost, Totals};
+
+use crate::graph::{Graph, Node, NodeId, Op};
+use crate::lower::arena_bytes;
+use crate::quant::QuantizedNetwork;
+use crate::quant::bank::Bank;
+use crate::quant::groups::Grouping;
+
+/// BOPs of a network at 8-bit weights and 16-bit activations, to which `bops_relative` refers.
+pub const REFERENCE_BITS: u64 = 128;
+
+/// The lookup-table key of a node at given widths. Reshapes cost nothing and have none.
+pub fn layer_key(graph: &Graph, node: &Node, candidate: Candidate) -> Option<LayerKey> {
+    let (input, output) = (graph.tensor(node.inputs[0]), graph.tensor(node.output));
+    let small = |v: usize| u32::try_from(v).unwrap_or(u32::MAX);
+    let sides = |shape: &[usize]| match *shape {
+        [_, height, width, _] => [small(height), small(width)],
+        _ => [small(shape.iter().rev().skip(1).product()), 1],
+    };
+    let operator: Operator = match &node.op {
+        Op::Reshape => return None,
+        op => op.name().parse().ok()?,
+    };
+    if let Op::FullyConnected { weights } = &node.op {
+        let rows = small(input.len() / input.channels());
+        return Some(LayerKey::fully_connected(rows, small(input.channels()), small(weights.outputs()), candidate));
+    }
+    let mut key = LayerKey::plain(operator, sides(&input.shape), small(input.channels()), candidate);
+    key.output = sides(&output.shape);
+    key.output_channels = small(output.channels());
+    if let Op::Conv { window, .. } | Op::MaxPool { window } | Op::AveragePool { window, .. } = &node.op {
+        key.kernel = window.kernel.map(small);
+        key.stride = window.stride.map(small);
+        key.dilation = window.dilation.map(small);
+        key.padding = [window.pad_begin[0], window.pad_begin[1], window.pad_end[0], window.pad_end[1]].map(small);
+    }
+    if let Op::Conv { groups, .. } = &node.op {
+        key.groups = small(*groups);
+    }
+    key.reads_network_input = node.inputs.contains(&graph.input);
+    Some(key)
+}
+
+/// Cost of one node, in whole units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct NodeCost {
+    /// w * a * MAC.
+    pub bops: u64,
+    /// Cycles, where modelled.
+    pub cycles: Option<u64>,
+    /// Nanoseconds, rounded up, where modelled.
+    pub latency_ns: Option<u64>,
+    /// Picojoules, rounded up, where modelled.
+    pub energy_pj: Option<u64>,
+    /// Packed weights.
+    pub weights_bytes: u64,
+    /// Whether the cost model covers the operator.
+    pub modelled: bool,
+}
+
+/// The cost of one node at given widths.
+pub fn node_cost(graph: &Graph, node: &Node, candidate: Candidate, model: Option<&dyn CostModel>) -> Result<NodeCost, CostError> {
+    let mut cost = NodeCost { modelled: true, ..NodeCost::default() };
+    cost.bops = graph.macs(node) * u64::from(candidate.weight_bits) * u64::from(candidate.activation_bits);
+    if let (Some(weights), Ok(bits)) = (node.op.weights(), WeightBits::try_from(candidate.weight_bits)) {
+        cost.weights_bytes = (weights.outputs() * apq_kernels::pack::weight_row_bytes(bits, weights.row_len())) as u64;
+    }
+    let (Some(model), Some(key)) = (model, layer_key(graph, node, candidate)) else { return Ok(cost) };
+    match model.cost(&key) {
+        Ok(modelled) => {
+            cost.cycles = modelled.cycles;
+            cost.latency_ns = modelled.latency_ns.map(|ns| ns.ceil() as u64);
+            cost.energy_pj = modelled.energy_nj.map(|nj| (nj * 1e3).ceil() as u64);
+        }
+        Err(CostError::NotModelled { .. }) => cost.modelled = false,
+        Err(error) => return Err(error),
+    }
+    Ok(cost)
+}
+
+/// Costs of every node at every candidate of its group, and what turns them into totals.
+pub struct NetworkCosts<'a> {
+    graph: &'a Graph,
+    grouping: &'a Grouping,
+    bank: &'a Bank,
+    output_bits: u8,
+    /// For each node with a group, the costs at the group's candidates.
+    nodes: Vec<Vec<(Candidate, NodeCost)>>,
+    has_model: bool,
+    /// Bytes of the file that are not packed weights, at most.
+    overhead_bytes: u64,
+    /// RAM is planned for each assignment only where a budget asks for it.
+    plan_ram: bool,
+}
+
+impl<'a> NetworkCosts<'a> {
+    /// Asks the cost model for every node at every candidate.
+    pub fn new(
+        graph: &'a Graph,
+        grouping: &'a Grouping,
+        bank: &'a Bank,
+        output_bits: u8,
+        model: Option<&dyn CostModel>,
+        overhead_bytes: u64,
+        plan_ram: bool,
+    ) -> Result<Self, CostError> {
+        let mut nodes = Vec::new();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let mut costs = Vec::new();
+            if let Some(group) = grouping.of_node[index] {
+                for candidate in &grouping.groups[group].candidates {
+                    costs.push((*candidate, node_cost(graph, node, *candidate, model)?));
+                }
+            }
+            nodes.push(costs);
+        }
+        Ok(NetworkCosts { graph, grouping, bank, output_bits, nodes, has_model: model.is_some(), overhead_bytes, plan_ram })
+    }
+
+    /// Cost of a node at its assigned width; `None` for a node behind the network's last computation.
+    pub fn node(&self, node: NodeId, assignment: &[Candidate]) -> Option<NodeCost> {
+        let candidate = assignment[self.grouping.of_node[node.0]?];
+        self.nodes[node.0].iter().find(|(c, _)| *c == candidate).map(|(_, cost)| *cost)
+    }
+
+    /// Names of the nodes that the cost model does not cover, and that therefore count as 0.
+    pub fn not_modelled(&self) -> Vec<&'a str> {
+        let uncovered = |costs: &[(Candidate, NodeCost)]| costs.iter().any(|(_, cost)| !cost.modelled);
+        self.graph.nodes.iter().zip(&self.nodes).filter(|(_, costs)| uncovered(costs)).map(|(node, _)| node.name.as_str()).collect()
+    }
+}
+
+impl NetworkCost for NetworkCosts<'_> {
+    fn totals(&self, assignment: &[Candidate]) -> Totals {
+        let mut sum = NodeCost { cycles: Some(0), latency_ns: Some(0), energy_pj: Some(0), ..NodeCost::default() };
+        for node in (0..self.nodes.len()).map(NodeId) {
+            let Some(cost) = self.node(node, assignment) else { continue };
+            sum.bops += cost.bops;
+            sum.weights_bytes += cost.weights_bytes;
+            if cost.modelled && layer_key(self.graph, &self.graph.nodes[node.0], assignment[0]).is_some() {
+                let plus = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
+                sum.cycles = plus(sum.cycles, cost.cycles);
+                sum.latency_ns = plus(sum.latency_ns, cost.latency_ns);
+                sum.energy_pj = plus(sum.energy_pj, cost.energy_pj);
+            }
+        }
+        let ram_bytes = if self.plan_ram {
+            let network = QuantizedNetwork::new(self.graph, self.grouping, self.bank, assignment.to_vec(), self.output_bits);
+            arena_bytes(&network).map_or(u64::MAX, |bytes| bytes as u64)
+        } else {
+            0
+        };
+        let modelled = |value: Option<u64>| value.filter(|_| self.has_model);
+        Totals {
+            bops: sum.bops,
+            latency_ns: modelled(sum.latency_ns),
+            energy_pj: modelled(sum.energy_pj),
+            cycles: modelled(sum.cycles),
+            flash_bytes: sum.weights_bytes + self.overhead_bytes,
+            ram_bytes,
+        }
+    }
+}
+

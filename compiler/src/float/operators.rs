@@ -1,0 +1,207 @@
+//! The operators in floats, on channel-last data.
+
+use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
+
+use super::layer::{Layer, is_depthwise};
+use crate::graph::{Graph, Node, Op, Window};
+
+/// The result of a node, without its clamp. Shapes have been verified.
+pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs: &[&[f32]]) -> Vec<f32> {
+    let input_shape = &graph.tensor(node.inputs[0]).shape;
+    let output_shape = &graph.tensor(node.output).shape;
+    let first = inputs[0];
+    match (&node.op, layer) {
+        (Op::Conv { window, groups, .. }, Some(layer)) => {
+            let conv = Conv { window, input: sides(input_shape), output: sides(output_shape) };
+            if is_depthwise(node) {
+                depthwise(&conv, layer, first)
+            } else {
+                grouped(&conv, *groups, layer, first)
+            }
+        }
+        (Op::FullyConnected { .. }, Some(layer)) => {
+            let mut output = broadcast_bias(&layer.bias, output_shape.iter().product());
+            let inputs = input_shape.last().copied().unwrap_or(1);
+            product(first, &layer.weights, inputs, &mut output, layer.bias.len());
+            output
+        }
+        (Op::Add, _) => first.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
+        (Op::ChannelAffine { scale, offset }, _) => {
+            first.chunks_exact(scale.len()).flat_map(|pixel| pixel.iter().zip(scale.iter().zip(offset.iter())).map(|(x, (s, o))| x * s + o)).collect()
+        }
+        (Op::Concat { axis }, _) => concat(graph, node, *axis, inputs),
+        (Op::MaxPool { window }, _) => pool(window, sides(input_shape), sides(output_shape), first, f32::NEG_INFINITY, f32::max, |sum, _| sum),
+        (Op::AveragePool { window, count_include_pad }, _) => {
+            let all = (window.kernel[0] * window.kernel[1]) as f32;
+            let include = *count_include_pad;
+            pool(window, sides(input_shape), sides(output_shape), first, 0.0, |a, b| a + b, |sum, counted| sum / if include { all } else { counted as f32 })
+        }
+        (Op::Pad { pads, value }, _) => pad(input_shape, output_shape, pads, *value, first),
+        (Op::Transpose { perm }, _) => transpose(input_shape, perm, first),
+        (Op::Softmax, _) => softmax(input_shape.last().copied().unwrap_or(1), first),
+        _ => first.to_vec(),
+    }
+}
+
+fn sides(shape: &[usize]) -> [usize; 3] {
+    match *shape {
+        [_, height, width, channels] => [height, width, channels],
+        _ => [1, 1, shape.iter().product()],
+    }
+}
+
+fn broadcast_bias(bias: &[f32], len: usize) -> Vec<f32> {
+    let mut output = Vec::with_capacity(len);
+    (0..len / bias.len().max(1)).for_each(|_| output.extend_from_slice(bias));
+    output
+}
+
+/// `output[rows][outputs] += input[rows][inputs] * weights[outputs][inputs]^T`
+fn product(input: &[f32], weights: &[f32], inputs: usize, output: &mut [f32], outputs: usize) {
+    let rows = output.len() / outputs.max(1);
+    let views = (
+        ArrayView2::from_shape((rows, inputs), input),
+        ArrayView2::from_shape((outputs, inputs), weights),
+        ArrayViewMut2::from_shape((rows, outputs), output),
+    );
+    if let (Ok(input), Ok(weights), Ok(mut output)) = views {
+        general_mat_mul(1.0, &input, &weights.t(), 1.0, &mut output);
+    }
+}
+
+struct Conv<'a> {
+    window: &'a Window,
+    input: [usize; 3],
+    output: [usize; 3],
+}
+
+impl Conv<'_> {
+    /// For each tap of output pixel `(y, x)`: its number and the input pixel under it, where there is one.
+    fn taps(&self, y: usize, x: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+        let Window { kernel, stride, dilation, pad_begin, .. } = *self.window;
+        let [height, width, _] = self.input;
+        (0..kernel[0] * kernel[1]).map(move |tap| {
+            let row = (y * stride[0] + tap / kernel[1] * dilation[0]).checked_sub(pad_begin[0]).filter(|row| *row < height);
+            let column = (x * stride[1] + tap % kernel[1] * dilation[1]).checked_sub(pad_begin[1]).filter(|column| *column < width);
+            (tap, row.zip(column).map(|(row, column)| row * width + column))
+        })
+    }
+}
+
+fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32]) -> Vec<f32> {
+    let [height, width, outputs] = conv.output;
+    let channels = conv.input[2];
+    let pixels = height * width;
+    let Window { kernel, stride, pad_begin, pad_end, .. } = *conv.window;
+    let mut output = broadcast_bias(&layer.bias, pixels * outputs);
+    if groups == 1 && kernel == [1, 1] && stride == [1, 1] && pad_begin == [0, 0] && pad_end == [0, 0] {
+        product(input, &layer.weights, channels, &mut output, outputs);
+        return output;
+    }
+    let (inputs, group_outputs) = (channels / groups, outputs / groups);
+    let taps = kernel[0] * kernel[1];
+    let mut columns = vec![0.0; pixels * taps * inputs];
+    let mut part = vec![0.0; if groups == 1 { 0 } else { pixels * group_outputs }];
+    for group in 0..groups {
+        for (pixel, row) in columns.chunks_exact_mut(taps * inputs).enumerate() {
+            for (tap, source) in conv.taps(pixel / width, pixel % width) {
+                let to = &mut row[tap * inputs..(tap + 1) * inputs];
+                match source {
+                    Some(source) => to.copy_from_slice(&input[source * channels + group * inputs..][..inputs]),
+                    None => to.fill(0.0),
+                }
+            }
+        }
+        if groups == 1 {
+            product(&columns, &layer.weights, taps * inputs, &mut output, outputs);
+            break;
+        }
+        part.fill(0.0);
+        let weights = &layer.weights[group * group_outputs * taps * inputs..][..group_outputs * taps * inputs];
+        product(&columns, weights, taps * inputs, &mut part, group_outputs);
+        for (to, from) in output.chunks_exact_mut(outputs).zip(part.chunks_exact(group_outputs)) {
+            to[group * group_outputs..][..group_outputs].iter_mut().zip(from).for_each(|(to, from)| *to += from);
+        }
+    }
+    output
+}
+
+fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32]) -> Vec<f32> {
+    let [height, width, channels] = conv.output;
+    let mut output = broadcast_bias(&layer.bias, height * width * channels);
+    for (pixel, to) in output.chunks_exact_mut(channels).enumerate() {
+        for (tap, source) in conv.taps(pixel / width, pixel % width) {
+            if let Some(source) = source {
+                let from = &input[source * channels..][..channels];
+                let weights = &layer.weights[tap * channels..][..channels];
+                to.iter_mut().zip(from.iter().zip(weights)).for_each(|(to, (x, w))| *to += x * w);
+            }
+        }
+    }
+    output
+}
+
+fn pool(window: &Window, input: [usize; 3], output: [usize; 3], values: &[f32], start: f32, merge: impl Fn(f32, f32) -> f32, finish: impl Fn(f32, usize) -> f32) -> Vec<f32> {
+    let [height, width, channels] = output;
+    let conv = Conv { window, input, output };
+    let mut result = vec![start; height * width * channels];
+    for (pixel, to) in result.chunks_exact_mut(channels).enumerate() {
+        let mut counted = 0;
+        for (_, source) in conv.taps(pixel / width, pixel % width) {
+            if let Some(source) = source {
+                counted += 1;
+                to.iter_mut().zip(&values[source * channels..]).for_each(|(to, x)| *to = merge(*to, *x));
+            }
+        }
+        to.iter_mut().for_each(|v| *v = finish(*v, counted));
+    }
+    result
+}
+
+fn concat(graph: &Graph, node: &Node, axis: usize, inputs: &[&[f32]]) -> Vec<f32> {
+    let blocks: Vec<usize> = node.inputs.iter().map(|id| graph.tensor(*id).shape[axis..].iter().product()).collect();
+    let outer: usize = graph.tensor(node.output).shape[..axis].iter().product();
+    let mut output = Vec::with_capacity(graph.tensor(node.output).len());
+    for position in 0..outer {
+        inputs.iter().zip(&blocks).for_each(|(input, block)| output.extend_from_slice(&input[position * block..][..*block]));
+    }
+    output
+}
+
+fn strides(shape: &[usize]) -> Vec<usize> {
+    let mut strides = vec![1; shape.len()];
+    for axis in (1..shape.len()).rev() {
+        strides[axis - 1] = strides[axis] * shape[axis];
+    }
+    strides
+}
+
+fn pad(from: &[usize], to: &[usize], pads: &[(usize, usize)], value: f32, input: &[f32]) -> Vec<f32> {
+    let (from_strides, to_strides) = (strides(from), strides(to));
+    let mut output = vec![value; to.iter().product()];
+    for (index, x) in input.iter().enumerate() {
+        let place: usize = (0..from.len()).map(|axis| (index / from_strides[axis] % from[axis] + pads[axis].0) * to_strides[axis]).sum();
+        output[place] = *x;
+    }
+    output
+}
+
+fn transpose(shape: &[usize], perm: &[usize], input: &[f32]) -> Vec<f32> {
+    let from = strides(shape);
+    let mut order = vec![0];
+    for axis in perm {
+        order = order.iter().flat_map(|base| (0..shape[*axis]).map(|i| base + i * from[*axis]).collect::<Vec<_>>()).collect();
+    }
+    order.into_iter().map(|element| input[element]).collect()
+}
+
+fn softmax(classes: usize, input: &[f32]) -> Vec<f32> {
+    let mut output = input.to_vec();
+    for row in output.chunks_exact_mut(classes) {
+        let max = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        row.iter_mut().for_each(|v| *v = (*v - max).exp());
+        let sum: f32 = row.iter().sum();
+        row.iter_mut().for_each(|v| *v /= sum);
+    }
+    output
+}

@@ -1,0 +1,148 @@
+//! Invariants that hold between passes:
+//!
+//! 1. Every id points to a tensor; every tensor has rank 1 to 5, a batch of 1 and no empty axis.
+//! 2. Nodes stand in execution order: an input is the network's input or the output of an earlier node.
+//! 3. Each tensor is made by at most one node, and the network's input by none; the network's output is made by a node or is the input.
+//! 4. Shapes agree with the operator: the shape of a node's output follows from its inputs and parameters.
+//! 5. Weights and biases are finite and have the length that the shapes ask for.
+//! 6. Clamp bounds are ordered and not NaN.
+
+use super::{Graph, Node, Op, Window};
+
+/// A graph that breaks an invariant: a bug of the importer or of a pass.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("internal: the graph is inconsistent at node \"{node}\": {broken}")]
+pub struct GraphError {
+    /// The node's name.
+    pub node: String,
+    /// The invariant, in words.
+    pub broken: String,
+}
+
+/// Checks the invariants listed at the top of this file.
+pub fn verify(graph: &Graph) -> Result<(), GraphError> {
+    let mut made = vec![false; graph.tensors.len()];
+    let fail = |node: &str, broken: String| Err(GraphError { node: node.into(), broken });
+    for tensor in &graph.tensors {
+        if tensor.shape.is_empty() || tensor.shape.len() > 5 || tensor.shape[0] != 1 || tensor.is_empty() {
+            return fail(&tensor.name, format!("shape {:?}", tensor.shape));
+        }
+    }
+    if graph.input.0 >= made.len() || graph.output.0 >= made.len() {
+        return fail(&graph.name, "input or output is not a tensor".into());
+    }
+    made[graph.input.0] = true;
+    for node in &graph.nodes {
+        if node.inputs.iter().any(|id| id.0 >= made.len() || !made[id.0]) {
+            return fail(&node.name, "reads a tensor that no earlier node makes".into());
+        }
+        if node.output.0 >= made.len() || made[node.output.0] {
+            return fail(&node.name, "makes a tensor that exists already".into());
+        }
+        made[node.output.0] = true;
+        if node.clamp.lo.is_nan() || node.clamp.hi.is_nan() || node.clamp.lo > node.clamp.hi {
+            return fail(&node.name, format!("clamp {:?}", node.clamp));
+        }
+        check_shapes(graph, node).or_else(|broken| fail(&node.name, broken))?;
+    }
+    if !made[graph.output.0] {
+        return fail(&graph.name, "no node makes the output".into());
+    }
+    Ok(())
+}
+
+fn check_shapes(graph: &Graph, node: &Node) -> Result<(), String> {
+    let inputs: Vec<&[usize]> = node.inputs.iter().map(|id| graph.tensor(*id).shape.as_slice()).collect();
+    let output = graph.tensor(node.output).shape.as_slice();
+    let arity = match node.op {
+        Op::Add => 2..=2,
+        Op::Concat { .. } => 1..=usize::MAX,
+        _ => 1..=1,
+    };
+    if !arity.contains(&inputs.len()) {
+        return Err(format!("{} inputs", inputs.len()));
+    }
+    let expected = expected_shape(node, &inputs)?;
+    let ok = match expected {
+        Some(shape) => shape == output,
+        None => inputs[0].iter().product::<usize>() == output.iter().product::<usize>(),
+    };
+    if ok { Ok(()) } else { Err(format!("{inputs:?} cannot give {output:?}")) }
+}
+
+/// The output shape, or `None` where any shape with the same number of elements will do.
+fn expected_shape(node: &Node, inputs: &[&[usize]]) -> Result<Option<Vec<usize>>, String> {
+    let first = inputs[0];
+    let shape = match &node.op {
+        Op::Conv { weights, window, groups } => {
+            let [1, _, _, channels] = *first else { return Err(format!("convolution of {first:?}")) };
+            let taps = window.kernel[0] * window.kernel[1];
+            let fits = *groups > 0
+                && channels % groups == 0
+                && weights.outputs() % groups == 0
+                && weights.values.len() == weights.outputs() * taps * (channels / groups);
+            if !fits || !finite(&weights.values) || !finite(&weights.bias) {
+                return Err("weights do not fit the convolution, or are not finite".into());
+            }
+            windowed(window, first, weights.outputs())?
+        }
+        Op::FullyConnected { weights } => {
+            let inputs = *first.last().unwrap_or(&0);
+            if weights.values.len() != weights.outputs() * inputs || !finite(&weights.values) || !finite(&weights.bias) {
+                return Err("weights do not fit the fully connected layer, or are not finite".into());
+            }
+            let mut shape = first.to_vec();
+            *shape.last_mut().ok_or("no axis")? = weights.outputs();
+            shape
+        }
+        Op::Add if inputs[1] != first => return Err(format!("sum of {first:?} and {:?}", inputs[1])),
+        Op::ChannelAffine { scale, offset } => {
+            let channels = *first.last().unwrap_or(&0);
+            if scale.len() != channels || offset.len() != channels || !finite(scale) || !finite(offset) {
+                return Err("channel vectors of another length, or not finite".into());
+            }
+            first.to_vec()
+        }
+        Op::Concat { axis } => {
+            let mut shape = first.to_vec();
+            let same = |other: &&&[usize]| other.len() == first.len() && (0..first.len()).all(|a| a == *axis || other[a] == first[a]);
+            if *axis >= first.len() || !inputs.iter().all(|other| same(&other)) {
+                return Err(format!("concatenation of {inputs:?} along {axis}"));
+            }
+            shape[*axis] = inputs.iter().map(|other| other[*axis]).sum();
+            shape
+        }
+        Op::MaxPool { window } | Op::AveragePool { window, .. } => {
+            let [1, _, _, channels] = *first else { return Err(format!("pooling of {first:?}")) };
+            windowed(window, first, channels)?
+        }
+        Op::Pad { pads, .. } if pads.len() == first.len() => {
+            first.iter().zip(pads).map(|(size, (before, after))| size + before + after).collect()
+        }
+        Op::Pad { pads, .. } => return Err(format!("{} pads for {first:?}", pads.len())),
+        Op::Reshape => return Ok(None),
+        Op::Transpose { perm } => {
+            let mut seen = perm.clone();
+            seen.sort_unstable();
+            if !seen.iter().copied().eq(0..first.len()) {
+                return Err(format!("{perm:?} is no permutation of {} axes", first.len()));
+            }
+            perm.iter().map(|axis| first[*axis]).collect()
+        }
+        Op::Add | Op::Softmax | Op::Clamp => first.to_vec(),
+    };
+    Ok(Some(shape))
+}
+
+fn windowed(window: &Window, input: &[usize], channels: usize) -> Result<Vec<usize>, String> {
+    let positive = |pair: [usize; 2]| pair[0] > 0 && pair[1] > 0;
+    if !positive(window.kernel) || !positive(window.stride) || !positive(window.dilation) {
+        return Err(format!("window {window}"));
+    }
+    let side = |axis: usize| window.output(axis, input[axis + 1]).ok_or_else(|| format!("window {window} is larger than {input:?}"));
+    Ok(vec![1, side(0)?, side(1)?, channels])
+}
+
+fn finite(values: &[f32]) -> bool {
+    values.iter().all(|v| v.is_finite())
+}

@@ -1,0 +1,193 @@
+//! From an ONNX file to our graph.
+//!
+//! tract parses the file, infers the shapes and folds what is constant; the operators are read from the ONNX nodes themselves, so that every one
+//! stays what it was (a 1x1 convolution does not become an einsum) and keeps its name. The table of operators is [`operators::OPERATORS`]: the next
+//! operator goes there.
+
+mod error;
+pub(crate) mod facts;
+mod node;
+mod operators;
+mod view;
+
+pub use error::{ImportError, Unsupported};
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use tract_onnx::pb;
+use tract_onnx::prelude::Framework;
+
+use crate::graph::{Graph, TensorId, verify};
+use facts::Facts;
+use node::{OnnxNode, node_name};
+use operators::{Importer, find_operator};
+use view::{Builder, IMAGE_AXES, View};
+
+/// An ONNX file parsed but not yet understood.
+pub(crate) fn parse(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
+    let proto = facts::quietly(|| facts::reader().proto_model_for_read(&mut &*bytes))
+        .map_err(ImportError::NotOnnx)?
+        .map_err(|error| ImportError::NotOnnx(format!("{error:#}")))?;
+    match &proto.graph {
+        Some(graph) if !graph.node.is_empty() => Ok(proto),
+        _ => Err(ImportError::NotOnnx("it holds no graph".into())),
+    }
+}
+
+/// Reads an ONNX model. `folder` is where external weight files may lie.
+pub fn import(bytes: &[u8], name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
+    import_parsed(&parse(bytes)?, name, folder)
+}
+
+/// Reads a parsed model.
+pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
+    let onnx = proto.graph.as_ref().ok_or_else(|| ImportError::NotOnnx("it holds no graph".into()))?;
+    let opset = proto.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map_or(0, |o| o.version);
+    if opset < 7 {
+        return Err(ImportError::UnsupportedModel(format!("the model uses opset {opset}; opsets 7 to 21 are supported")));
+    }
+    let input = model_input(onnx)?;
+    let depends = depends_on_input(onnx, &input.name);
+    for proto in onnx.node.iter().filter(|node| node.output.iter().any(|name| depends.contains(name.as_str()))) {
+        if find_operator(proto).is_none() {
+            return Err(operators::unknown(proto));
+        }
+    }
+    let facts = Facts::infer(proto, folder, &input.shape)?;
+    let (stored_shape, input_axes) = stored_input(onnx, &input);
+    let graph = Graph {
+        name: name.into(),
+        tensors: Vec::new(),
+        nodes: Vec::new(),
+        input: TensorId(0),
+        output: TensorId(0),
+        output_axes: Vec::new(),
+        input_axes: input_axes.clone(),
+        softmax_dropped: false,
+    };
+    let mut importer = Importer { builder: Builder { graph }, values: HashMap::new() };
+    let tensor = importer.builder.graph.add_tensor(&*input.name, stored_shape);
+    importer.values.insert(input.name.clone(), View { tensor, axes: input_axes });
+    for proto in &onnx.node {
+        if !proto.output.iter().any(|name| depends.contains(name.as_str())) {
+            continue;
+        }
+        let Some(operator) = find_operator(proto) else { return Err(operators::unknown(proto)) };
+        let node = OnnxNode { proto, facts: &facts, opset };
+        if proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
+            return Err(node.unsupported("", "more than its first output is used", "one output"));
+        }
+        let view = (operator.import)(&mut importer, node)?;
+        let output = proto.output.first().ok_or_else(|| node.invalid("the node has no output"))?;
+        let shape = importer.builder.shape(&view);
+        if facts.shape(output).is_some_and(|expected| expected != shape) {
+            return Err(node.unsupported("", format!("its output would have shape {shape:?}, ONNX says {:?}", facts.shape(output)), "the shapes of the ONNX specification"));
+        }
+        importer.values.insert(output.clone(), view);
+    }
+    finish(importer, onnx)
+}
+
+fn finish(importer: Importer, onnx: &pb::GraphProto) -> Result<Graph, ImportError> {
+    let [output] = &onnx.output[..] else {
+        let names: Vec<&str> = onnx.output.iter().map(|o| o.name.as_str()).collect();
+        return Err(ImportError::UnsupportedModel(format!("the model has {} outputs ({}); one is supported", names.len(), names.join(", "))));
+    };
+    let view = importer.values.get(&output.name).ok_or_else(|| {
+        ImportError::Model(format!("the output \"{}\" does not depend on the model's input", output.name))
+    })?;
+    let mut graph = importer.builder.graph;
+    graph.output = view.tensor;
+    graph.output_axes = view.axes.clone();
+    graph.compact();
+    verify(&graph)?;
+    Ok(graph)
+}
+
+/// The one input that is not an initializer, with a batch of 1.
+struct ModelInput {
+    name: String,
+    shape: Vec<usize>,
+}
+
+fn model_input(onnx: &pb::GraphProto) -> Result<ModelInput, ImportError> {
+    let initializers: HashSet<&str> = onnx.initializer.iter().map(|t| t.name.as_str()).collect();
+    let inputs: Vec<&pb::ValueInfoProto> = onnx.input.iter().filter(|i| !initializers.contains(i.name.as_str())).collect();
+    let [input] = inputs[..] else {
+        let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
+        return Err(ImportError::UnsupportedModel(format!("the model has {} inputs ({}); one is supported", names.len(), names.join(", "))));
+    };
+    let Some(pb::type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
+        return Err(ImportError::UnsupportedModel(format!("input \"{}\" is not a tensor", input.name)));
+    };
+    if tensor.elem_type != pb::tensor_proto::DataType::Float as i32 {
+        return Err(ImportError::UnsupportedModel(format!("input \"{}\" has ONNX element type {}; float32 (1) is supported", input.name, tensor.elem_type)));
+    }
+    let dims = tensor.shape.as_ref().map(|s| s.dim.as_slice()).unwrap_or_default();
+    let mut shape = Vec::new();
+    for (axis, dim) in dims.iter().enumerate() {
+        use pb::tensor_shape_proto::dimension::Value;
+        match &dim.value {
+            _ if axis == 0 => shape.push(1),
+            Some(Value::DimValue(size)) if (1..=1 << 24).contains(size) => shape.push(*size as usize),
+            other => {
+                let shown = match other {
+                    Some(Value::DimParam(name)) => format!("\"{name}\""),
+                    Some(Value::DimValue(size)) => size.to_string(),
+                    None => "unknown".into(),
+                };
+                return Err(ImportError::UnsupportedModel(format!("axis {axis} of input \"{}\" is {shown}; only axis 0, the batch, may be dynamic", input.name)));
+            }
+        }
+    }
+    if !(2..=5).contains(&shape.len()) {
+        return Err(ImportError::UnsupportedModel(format!("input \"{}\" has {} axes; 2 to 5 are supported, the first of them the batch", input.name, shape.len())));
+    }
+    Ok(ModelInput { name: input.name.clone(), shape })
+}
+
+/// How the input is stored: images channel last. An input that the model itself transposes from `[N, H, W, C]` is channel last already.
+fn stored_input(onnx: &pb::GraphProto, input: &ModelInput) -> (Vec<usize>, Vec<usize>) {
+    let consumers: Vec<&pb::NodeProto> = onnx.node.iter().filter(|n| n.input.iter().any(|i| *i == input.name)).collect();
+    let channel_first = |node: &&pb::NodeProto| node.op_type == "Transpose" && node.attribute.iter().any(|a| a.name == "perm" && a.ints == [0, 3, 1, 2]);
+    let rank = input.shape.len();
+    let convolved = |node: &&pb::NodeProto| matches!(node.op_type.as_str(), "Conv" | "MaxPool" | "AveragePool" | "BatchNormalization");
+    if rank == 4 && !(!consumers.is_empty() && consumers.iter().all(channel_first)) {
+        let axes = IMAGE_AXES.to_vec();
+        return (vec![1, input.shape[2], input.shape[3], input.shape[1]], axes);
+    }
+    if rank == 3 && consumers.iter().any(convolved) {
+        return (vec![1, input.shape[2], input.shape[1]], view::SEQUENCE_AXES.to_vec());
+    }
+    (input.shape.clone(), (0..rank).collect())
+}
+
+/// Names of the values that change with the network's input. A shape does not: batch and sizes are fixed.
+fn depends_on_input<'a>(onnx: &'a pb::GraphProto, input: &'a str) -> HashSet<&'a str> {
+    let mut depends = HashSet::from([input]);
+    for node in &onnx.node {
+        let data_dependent = !matches!(node.op_type.as_str(), "Shape" | "Size") && node.input.iter().any(|i| depends.contains(i.as_str()));
+        if data_dependent {
+            depends.extend(node.output.iter().map(String::as_str).filter(|name| !name.is_empty()));
+        }
+    }
+    depends
+}
+
+fn is_read(onnx: &pb::GraphProto, name: &str) -> bool {
+    !name.is_empty() && (onnx.node.iter().any(|n| n.input.iter().any(|i| i == name)) || onnx.output.iter().any(|o| o.name == name))
+}
+
+/// The shape in ONNX order and the name of the model's input, for the float reference.
+pub(crate) fn input_of(proto: &pb::ModelProto) -> Result<(String, Vec<usize>), ImportError> {
+    let onnx = proto.graph.as_ref().ok_or_else(|| ImportError::NotOnnx("it holds no graph".into()))?;
+    let input = model_input(onnx)?;
+    Ok((input.name, input.shape))
+}
+
+impl std::fmt::Debug for OnnxNode<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", node_name(self.proto))
+    }
+}

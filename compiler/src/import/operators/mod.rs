@@ -1,0 +1,103 @@
+//! The operators that can be imported. To add one: write its function here or in a neighbouring file, and give it a row in [`OPERATORS`].
+
+mod elementwise;
+mod linear;
+mod pool;
+mod shape;
+
+use std::collections::HashMap;
+
+use tract_onnx::pb;
+
+use super::error::{ImportError, Unsupported};
+use super::node::{OnnxNode, node_name};
+use super::view::{Builder, View};
+
+/// The state of an import.
+pub(super) struct Importer {
+    pub(super) builder: Builder,
+    /// Values that depend on the network's input, by ONNX name.
+    pub(super) values: HashMap<String, View>,
+}
+
+impl Importer {
+    /// Input `index` of a node, which must depend on the network's input.
+    pub(super) fn value(&self, node: &OnnxNode<'_>, index: usize) -> Result<View, ImportError> {
+        let name = node.required_input(index)?;
+        match self.values.get(name) {
+            Some(view) => Ok(view.clone()),
+            None => Err(node.unsupported(name, "this input is a constant", "a constant on the other side")),
+        }
+    }
+
+    /// True where input `index` depends on the network's input.
+    pub(super) fn is_value(&self, node: &OnnxNode<'_>, index: usize) -> bool {
+        node.input(index).is_some_and(|name| self.values.contains_key(name))
+    }
+}
+
+type Import = fn(&mut Importer, OnnxNode<'_>) -> Result<View, ImportError>;
+
+/// One row of the operator table.
+pub(super) struct Operator {
+    pub(super) op_type: &'static str,
+    pub(super) import: Import,
+}
+
+/// Every ONNX operator that may depend on the network's input.
+pub(super) const OPERATORS: &[Operator] = &[
+    Operator { op_type: "Add", import: elementwise::add },
+    Operator { op_type: "AveragePool", import: pool::average_pool },
+    Operator { op_type: "BatchNormalization", import: elementwise::batch_normalization },
+    Operator { op_type: "Clip", import: elementwise::clip },
+    Operator { op_type: "Concat", import: shape::concat },
+    Operator { op_type: "Conv", import: linear::conv },
+    Operator { op_type: "Dropout", import: shape::identity },
+    Operator { op_type: "Flatten", import: shape::flatten },
+    Operator { op_type: "Gemm", import: linear::gemm },
+    Operator { op_type: "GlobalAveragePool", import: pool::global_average_pool },
+    Operator { op_type: "GlobalMaxPool", import: pool::global_max_pool },
+    Operator { op_type: "Identity", import: shape::identity },
+    Operator { op_type: "MatMul", import: linear::matmul },
+    Operator { op_type: "MaxPool", import: pool::max_pool },
+    Operator { op_type: "Pad", import: shape::pad },
+    Operator { op_type: "ReduceMean", import: pool::reduce_mean },
+    Operator { op_type: "Relu", import: elementwise::relu },
+    Operator { op_type: "Reshape", import: shape::reshape },
+    Operator { op_type: "Softmax", import: elementwise::softmax },
+    Operator { op_type: "Squeeze", import: shape::squeeze },
+    Operator { op_type: "Transpose", import: shape::transpose },
+    Operator { op_type: "Unsqueeze", import: shape::unsqueeze },
+];
+
+/// The row of a node's operator.
+pub(super) fn find_operator(proto: &pb::NodeProto) -> Option<&'static Operator> {
+    let standard = proto.domain.is_empty() || proto.domain == "ai.onnx";
+    OPERATORS.iter().find(|operator| standard && operator.op_type == proto.op_type)
+}
+
+/// The error for an operator that has no row.
+pub(super) fn unknown(proto: &pb::NodeProto) -> ImportError {
+    let nearest = match proto.op_type.as_str() {
+        "LeakyRelu" | "PRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh" | "Gelu" | "Elu" | "Mish" | "Softplus" => "Relu or Clip",
+        "Mul" | "Div" | "Sub" => "Add, or BatchNormalization for a constant scale",
+        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" => "BatchNormalization",
+        "ConvTranspose" | "Resize" | "Upsample" => "Conv",
+        "ReduceMax" | "ReduceSum" => "ReduceMean over height and width",
+        "Slice" | "Split" | "Gather" => "Concat",
+        _ => "",
+    };
+    let nearest = if nearest.is_empty() {
+        let names: Vec<&str> = OPERATORS.iter().map(|o| o.op_type).collect();
+        format!("one of {}", names.join(", "))
+    } else {
+        nearest.into()
+    };
+    ImportError::Unsupported(Unsupported {
+        node: node_name(proto).into(),
+        operator: proto.op_type.clone(),
+        attribute: None,
+        detail: "the operator is not supported on values that depend on the network's input".into(),
+        nearest,
+    })
+}

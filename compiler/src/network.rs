@@ -1,0 +1,68 @@
+//! A model read and ready to be quantized for a target: everything that needs no data.
+
+use std::path::Path;
+
+use apq_lut::{Candidate, Operator};
+use apq_targets::Target;
+use tract_onnx::pb;
+
+use crate::float::reference::Reference;
+use crate::graph::{Graph, GraphError};
+use crate::import::{self, ImportError};
+use crate::passes;
+use crate::quant::groups::{Grouping, NoKernel, group};
+
+/// Why a model cannot be prepared for a target.
+#[derive(Debug, thiserror::Error)]
+pub enum NetworkError {
+    /// The model could not be imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// The target lacks a kernel.
+    #[error(transparent)]
+    NoKernel(#[from] NoKernel),
+    /// A bug of a pass.
+    #[error(transparent)]
+    Inconsistent(#[from] GraphError),
+}
+
+/// An imported and simplified model.
+pub struct Network {
+    /// The network.
+    pub graph: Graph,
+    /// Multiply-accumulates of the network as imported, to which relative BOPs refer.
+    pub macs: u64,
+    proto: pb::ModelProto,
+    folder: Option<std::path::PathBuf>,
+}
+
+impl Network {
+    /// Imports and simplifies a model. `folder` is where external weight files may lie; `trace` gets the graph after each pass.
+    pub fn load(bytes: &[u8], name: &str, folder: Option<&Path>, trace: impl FnMut(&str, usize, &Graph)) -> Result<Network, NetworkError> {
+        let proto = import::parse(bytes)?;
+        let mut graph = import::import_parsed(&proto, name, folder)?;
+        passes::simplify(&mut graph, trace)?;
+        let macs = graph.total_macs();
+        Ok(Network { graph, macs, proto, folder: folder.map(Path::to_path_buf) })
+    }
+
+    /// The quantizer groups for a target, at its own candidates or at those given.
+    pub fn group(&self, target: &Target, candidates: &[Candidate]) -> Result<Grouping, NetworkError> {
+        let supports = |operator: &str, candidate: Candidate| {
+            // A reshape moves nothing, or copies codes as they are.
+            operator == "reshape"
+                || operator.parse::<Operator>().is_ok_and(|operator| target.kernel_supports(&operator, candidate.weight_bits, candidate.activation_bits))
+        };
+        Ok(group(&self.graph, candidates, supports)?)
+    }
+
+    /// The same model on tract.
+    pub fn reference(&self) -> Result<Reference, ImportError> {
+        Reference::new(&self.proto, self.folder.as_deref(), &self.graph)
+    }
+
+    /// Shape of a sample without the batch, channel last.
+    pub fn sample_shape(&self) -> &[usize] {
+        &self.graph.tensor(self.graph.input).shape[1..]
+    }
+}

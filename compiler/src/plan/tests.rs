@@ -1,0 +1,253 @@
+use proptest::prelude::*;
+
+use super::checker::{PlanFault, check};
+use super::{Buffer, Effort, PlanError, plan};
+
+fn buffer(bytes: usize, first: usize, last: usize) -> Buffer {
+    Buffer {
+        bytes,
+        align: 1,
+        first,
+        last,
+    }
+}
+
+fn buffers(count_max: usize, bytes_max: usize, steps: usize) -> impl Strategy<Value = Vec<Buffer>> {
+    let one = (0..=bytes_max, 0_u32..3, 0..steps, 0..steps).prop_map(|(bytes, log, a, b)| Buffer {
+        bytes,
+        align: 1 << log,
+        first: a.min(b),
+        last: a.max(b),
+    });
+    prop::collection::vec(one, 0..=count_max)
+}
+
+/// The smallest arena: every aligned offset of every buffer is tried.
+fn brute_force(buffers: &[Buffer]) -> usize {
+    fn fits(buffers: &[Buffer], offsets: &mut Vec<usize>, arena: usize) -> bool {
+        let Some(next) = buffers.get(offsets.len()) else {
+            return true;
+        };
+        (0..=arena.saturating_sub(next.bytes))
+            .step_by(next.align)
+            .any(|offset| {
+                offsets.push(offset);
+                let placed = &buffers[..offsets.len()];
+                let found = check(placed, offsets, arena).is_ok() && fits(buffers, offsets, arena);
+                offsets.pop();
+                found
+            })
+    }
+    (0..)
+        .find(|&arena| fits(buffers, &mut Vec::new(), arena))
+        .expect("some arena is large enough")
+}
+
+/// Activations of a MobileNetV2-like chain: expand, depthwise, project, and a residual sum every
+/// other block; with the input of a residual block alive across it.
+fn inverted_residuals(blocks: usize) -> Vec<Buffer> {
+    let mut buffers = vec![buffer(224 * 224 * 3, 0, 0)];
+    let mut step = 0;
+    let (mut side, mut channels) = (112_usize, 16_usize);
+    let mut last = buffers.len();
+    buffers.push(buffer(side * side * channels, step, step));
+    for block in 0..blocks {
+        let residual = block % 2 == 1;
+        let (input_pixels, input_channels) = (side * side, channels);
+        if !residual && side > 7 {
+            side /= 2;
+            channels += 16;
+        }
+        let sizes = [
+            input_pixels * input_channels * 6,
+            side * side * input_channels * 6,
+            side * side * channels,
+        ];
+        let input = last;
+        for bytes in sizes {
+            step += 1;
+            buffers[last].last = step;
+            last = buffers.len();
+            buffers.push(buffer(bytes, step, step));
+        }
+        if residual {
+            step += 1;
+            buffers[input].last = step;
+            buffers[last].last = step;
+            last = buffers.len();
+            buffers.push(buffer(side * side * channels, step, step));
+        }
+    }
+    for (index, buffer) in buffers.iter_mut().enumerate() {
+        buffer.align = if index % 3 == 0 { 16 } else { 4 };
+    }
+    buffers
+}
+
+#[test]
+fn chains_reach_the_lower_bound_without_search() {
+    for blocks in 1..=24 {
+        let chain = inverted_residuals(blocks);
+        let quick = plan(&chain, Effort::quick()).unwrap();
+        assert_eq!(check(&chain, &quick.offsets, quick.arena_bytes), Ok(()));
+        assert_eq!(
+            quick.arena_bytes, quick.lower_bound_bytes,
+            "{blocks} blocks"
+        );
+        assert!(quick.optimal);
+    }
+}
+
+#[test]
+fn an_optimum_above_the_lower_bound_is_proven() {
+    // Of two aligned buffers of 3 bytes the lower one leaves a hole of 1 byte, too small for the
+    // third, whose alignment keeps the lower bound from seeing the hole.
+    let aligned = Buffer {
+        bytes: 3,
+        align: 4,
+        first: 0,
+        last: 0,
+    };
+    let three = [aligned, aligned, buffer(3, 0, 0)];
+    let planned = plan(&three, Effort::default()).unwrap();
+    assert_eq!(
+        (
+            planned.lower_bound_bytes,
+            planned.arena_bytes,
+            planned.optimal
+        ),
+        (9, 10, true)
+    );
+    let quick = plan(&three, Effort::quick()).unwrap();
+    assert_eq!((quick.arena_bytes, quick.optimal), (10, false));
+}
+
+#[test]
+fn nothing_needs_nothing() {
+    let planned = plan(&[], Effort::default()).unwrap();
+    assert_eq!(
+        (
+            planned.arena_bytes,
+            planned.lower_bound_bytes,
+            planned.optimal
+        ),
+        (0, 0, true)
+    );
+    let empty = [Buffer {
+        bytes: 0,
+        align: 64,
+        first: 3,
+        last: 9,
+    }];
+    assert_eq!(plan(&empty, Effort::quick()).unwrap().arena_bytes, 0);
+}
+
+#[test]
+fn invalid_buffers_are_errors() {
+    let unaligned = Buffer {
+        bytes: 1,
+        align: 0,
+        first: 0,
+        last: 0,
+    };
+    let effort = Effort::default();
+    assert_eq!(
+        plan(&[unaligned], effort),
+        Err(PlanError::Alignment {
+            buffer: 0,
+            align: 0
+        })
+    );
+    let early = buffer(1, 2, 1);
+    let expected = PlanError::Lifetime {
+        buffer: 1,
+        first: 2,
+        last: 1,
+    };
+    assert_eq!(plan(&[buffer(1, 0, 0), early], effort), Err(expected));
+    let half = buffer(usize::MAX / 2 + 1, 0, 0);
+    assert_eq!(plan(&[half, half], effort), Err(PlanError::TooLarge));
+    let sparse = Buffer {
+        bytes: usize::MAX,
+        align: 2,
+        first: 0,
+        last: 0,
+    };
+    assert_eq!(plan(&[sparse], effort), Err(PlanError::TooLarge));
+    let far = buffer(1, 0, usize::MAX);
+    assert_eq!(plan(&[far, far], effort).unwrap().arena_bytes, 2);
+}
+
+#[test]
+fn the_checker_sees_every_fault() {
+    let pair = [
+        buffer(4, 0, 1),
+        Buffer {
+            bytes: 4,
+            align: 4,
+            first: 1,
+            last: 2,
+        },
+    ];
+    assert_eq!(check(&pair, &[0, 4], 8), Ok(()));
+    assert_eq!(check(&pair, &[4, 0], 8), Ok(()));
+    assert_eq!(
+        check(&pair, &[0], 8),
+        Err(PlanFault::Length {
+            offsets: 1,
+            buffers: 2
+        })
+    );
+    assert_eq!(
+        check(&pair, &[0, 6], 16),
+        Err(PlanFault::Unaligned {
+            buffer: 1,
+            offset: 6
+        })
+    );
+    assert_eq!(
+        check(&pair, &[0, 4], 7),
+        Err(PlanFault::Outside { buffer: 1 })
+    );
+    assert_eq!(
+        check(&pair, &[usize::MAX, 4], 8),
+        Err(PlanFault::Outside { buffer: 0 })
+    );
+    let overlap = Err(PlanFault::Overlap {
+        first: 0,
+        second: 1,
+        step: 1,
+    });
+    for offsets in [[0, 0], [1, 0], [3, 0], [1, 4], [0, 0]] {
+        assert_eq!(check(&pair, &offsets, 8), overlap);
+    }
+    assert_eq!(
+        check(&[buffer(4, 0, 1), buffer(4, 2, 2)], &[0, 0], 4),
+        Ok(())
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn plans_are_valid_and_deterministic(list in buffers(40, 50, 20)) {
+        let effort = Effort { nodes_max: 1000 };
+        let planned = plan(&list, effort).unwrap();
+        prop_assert_eq!(check(&list, &planned.offsets, planned.arena_bytes), Ok(()));
+        prop_assert!(planned.arena_bytes >= planned.lower_bound_bytes);
+        prop_assert!(planned.arena_bytes <= plan(&list, Effort::quick()).unwrap().arena_bytes);
+        prop_assert_eq!(planned, plan(&list, effort).unwrap());
+    }
+
+    #[test]
+    fn small_plans_are_optimal(list in buffers(6, 4, 5)) {
+        let planned = plan(&list, Effort::default()).unwrap();
+        let smallest = brute_force(&list);
+        prop_assert!(planned.optimal);
+        prop_assert_eq!(planned.arena_bytes, smallest);
+        prop_assert!(planned.lower_bound_bytes <= smallest);
+        let quick = plan(&list, Effort::quick()).unwrap();
+        prop_assert!(!quick.optimal || quick.arena_bytes == smallest);
+    }
+}

@@ -1,0 +1,139 @@
+//! Every quantizer that an assignment may choose: found once for each tensor, each layer and each bit width.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use apq_lut::Candidate;
+use rayon::prelude::*;
+
+use super::groups::Grouping;
+use super::ranges::{ActivationQuantizer, RangeRule, quantize_row, weight_scale};
+use crate::float::{Layer, Simulation};
+use crate::graph::{Graph, NodeId, Op};
+
+/// Weights of one layer at one width.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantizedWeights {
+    /// Width of a code.
+    pub bits: u8,
+    /// Step of each output channel.
+    pub scales: Vec<f32>,
+    /// `[O][K]`, in the graph's order.
+    pub codes: Vec<i8>,
+}
+
+impl QuantizedWeights {
+    /// Rounds weights `[O][K]` with one scale for each output channel.
+    pub fn new(values: &[f32], row_len: usize, bits: u8, rule: RangeRule) -> QuantizedWeights {
+        let rows: Vec<(f32, Vec<i8>)> = values
+            .par_chunks(row_len.max(1))
+            .map(|row| {
+                let scale = weight_scale(row, bits, rule);
+                (scale, quantize_row(row, scale, bits))
+            })
+            .collect();
+        let scales = rows.iter().map(|(scale, _)| *scale).collect();
+        QuantizedWeights { bits, scales, codes: rows.into_iter().flat_map(|(_, codes)| codes).collect() }
+    }
+
+    /// The real values that the codes stand for.
+    pub fn values(&self) -> Vec<f32> {
+        let row_len = self.codes.len() / self.scales.len().max(1);
+        self.codes.chunks_exact(row_len.max(1)).zip(&self.scales).flat_map(|(row, scale)| row.iter().map(move |code| f32::from(*code) * scale)).collect()
+    }
+}
+
+/// All quantizers that the groups' candidates ask for.
+pub struct Bank {
+    /// For each tensor and width.
+    pub activations: Vec<BTreeMap<u8, ActivationQuantizer>>,
+    /// For each node and width.
+    pub weights: Vec<BTreeMap<u8, Arc<QuantizedWeights>>>,
+    /// The same weights, ready to run.
+    layers: Vec<BTreeMap<u8, Arc<Layer>>>,
+}
+
+impl Bank {
+    /// Rounds every layer at every width of its group, and chooses the range of every tensor at every width by `activation`.
+    pub fn new(
+        graph: &Graph,
+        grouping: &Grouping,
+        output_bits: u8,
+        weight_rule: RangeRule,
+        activation: impl Fn(usize, u8) -> ActivationQuantizer + Sync,
+    ) -> Bank {
+        let widths = |group: Option<usize>, of: fn(&Candidate) -> u8| -> Vec<u8> {
+            let mut widths: Vec<u8> = group.map_or(vec![output_bits], |group| grouping.groups[group].candidates.iter().map(of).collect());
+            widths.sort_unstable();
+            widths.dedup();
+            widths
+        };
+        let softmax: Vec<bool> = (0..graph.tensors.len()).map(|t| graph.nodes.iter().any(|n| n.output.0 == t && matches!(n.op, Op::Softmax))).collect();
+        let activations: Vec<BTreeMap<u8, ActivationQuantizer>> = (0..graph.tensors.len())
+            .into_par_iter()
+            .map(|tensor| {
+                let source = grouping.quantizer[tensor].0;
+                let choose = |bits| if softmax[source] { softmax_quantizer(bits) } else { activation(source, bits) };
+                widths(grouping.of_tensor[tensor], |c| c.activation_bits).into_iter().map(|bits| (bits, choose(bits))).collect()
+            })
+            .collect();
+        let mut weights = Vec::new();
+        let mut layers = Vec::new();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let (mut rounded, mut ready) = (BTreeMap::new(), BTreeMap::new());
+            if let Some(float) = node.op.weights() {
+                for bits in widths(grouping.of_node[index], |c| c.weight_bits) {
+                    let codes = QuantizedWeights::new(&float.values, float.row_len(), bits, weight_rule);
+                    ready.insert(bits, Arc::new(Layer::new(node, &codes.values(), &float.bias)));
+                    rounded.insert(bits, Arc::new(codes));
+                }
+            }
+            weights.push(rounded);
+            layers.push(ready);
+        }
+        Bank { activations, weights, layers }
+    }
+
+    /// The network with one group at `candidate` and everything else in floats.
+    pub fn one_group(&self, graph: &Graph, grouping: &Grouping, group: usize, candidate: Candidate) -> Simulation {
+        let mut simulation = Simulation::float(graph);
+        for node in &grouping.groups[group].nodes {
+            simulation.layers[node.0] = self.layers[node.0].get(&candidate.weight_bits).cloned();
+        }
+        for tensor in &grouping.groups[group].tensors {
+            // A tensor that keeps another's codes is quantized already.
+            if grouping.quantizer[tensor.0] == *tensor {
+                simulation.quantizers[tensor.0] = self.activations[tensor.0].get(&candidate.activation_bits).copied();
+            }
+        }
+        simulation
+    }
+
+    /// The network with every group at its assigned width.
+    pub fn assigned(&self, graph: &Graph, grouping: &Grouping, assignment: &[Candidate], output_bits: u8) -> Simulation {
+        let mut simulation = Simulation::float(graph);
+        for (index, group) in grouping.of_node.iter().enumerate() {
+            if let Some(group) = group {
+                simulation.layers[index] = self.layers[index].get(&assignment[*group].weight_bits).cloned();
+            }
+        }
+        for tensor in 0..graph.tensors.len() {
+            if grouping.quantizer[tensor].0 == tensor {
+                let bits = grouping.of_tensor[tensor].map_or(output_bits, |group| assignment[group].activation_bits);
+                simulation.quantizers[tensor] = self.activations[tensor].get(&bits).copied();
+            }
+        }
+        simulation
+    }
+
+    /// The rounded weights of a node.
+    pub fn node_weights(&self, node: NodeId, bits: u8) -> Option<&Arc<QuantizedWeights>> {
+        self.weights[node.0].get(&bits)
+    }
+}
+
+/// The codes that a softmax writes: 1/255 or 1/32767 a step, zero at 0.
+fn softmax_quantizer(bits: u8) -> ActivationQuantizer {
+    let steps = if bits == 16 { 32767.0 } else { 255.0 };
+    ActivationQuantizer { scale: 1.0 / steps, zero_point: 0, bits }
+}

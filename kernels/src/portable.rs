@@ -1,0 +1,24 @@
+//! Fast kernels in plain Rust, equal to [`reference`](crate::reference) bit for bit.
+//!
+//! Their inner loops have a fixed length, so that LLVM vectorises them for whatever the target has, and none of them
+//! can panic. A kernel that wants working memory takes `scratch`; the function beside it says how much is best and how
+//! much is the least. With less than that the kernel is still right, and as slow as the reference.
+
+mod add;
+mod blocks;
+mod columns;
+mod conv;
+mod depthwise;
+mod dot;
+mod elementwise;
+mod movement;
+mod pool;
+
+pub use add::{add, mul};
+pub use conv::{
+    conv, conv_scratch_bytes, conv_scratch_bytes_min, fully_connected,
+    fully_connected_scratch_bytes, fully_connected_scratch_bytes_min,
+};
+pub use elementwise::{requantize, softmax, table};
+pub use movement::{concat_part, pad, slice, transpose};
+pub use pool::{average_pool, max_pool};

@@ -1,0 +1,19 @@
+//! Parameters of the operators: bit widths, geometry, output stages, and what each of them promises.
+
+mod bits;
+mod elementwise;
+mod geometry;
+mod invalid;
+mod movement;
+mod multiply;
+mod pool;
+mod stage;
+
+pub use bits::{Accumulator, ActivationBits, Arrangement, UnknownBits, WeightBits};
+pub use elementwise::{Add, Mul, Requantize, Softmax, Table};
+pub use geometry::{Activations, Image, Operand, Window};
+pub use invalid::Invalid;
+pub use movement::{ConcatPart, Pad, RANK_MAX, Rescale, Slice, Transpose};
+pub use multiply::{Conv, FullyConnected};
+pub use pool::{AveragePool, CountPadding, MaxPool};
+pub use stage::{OutputCodes, OutputStage};

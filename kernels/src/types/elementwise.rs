@@ -1,0 +1,223 @@
+//! Parameters of the operators that treat each code alone, and of softmax.
+
+use super::geometry::rows_bytes;
+use super::stage::check_rescale;
+use super::{Accumulator, ActivationBits, Invalid, Operand, OutputCodes};
+
+/// Sum or difference of two tensors:
+/// `clamp((((a - z_a) * m_a +- (b - z_b) * m_b + 2^(r-1)) >> r) + z_out, lo, hi)`.
+///
+/// Two mantissas under one shift, one rounding. For inputs of at most 8 bits the compiler gives mantissas of at most
+/// 21 bits and r <= 31, and everything fits 32 bits; other values are correct but slower.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Add {
+    /// Rows (pixels) of `a` and of the output.
+    pub rows: usize,
+    /// Codes of a row.
+    pub channels: usize,
+    /// `b` has one row, which is added to every row of `a`.
+    pub broadcast: bool,
+    /// The second term is subtracted.
+    pub subtract: bool,
+    /// m_a, 0 .. 2^31.
+    pub multiplier_a: i32,
+    /// m_b, 0 .. 2^31.
+    pub multiplier_b: i32,
+    /// r, 1 ..= 62.
+    pub shift: u8,
+    /// Codes written.
+    pub codes: OutputCodes,
+}
+
+impl Add {
+    /// Everything that the kernels rely on.
+    pub fn check(&self, a: Operand, b: Operand, output_bytes: usize) -> Result<(), Invalid> {
+        check_rescale(self.multiplier_a, self.shift, Accumulator::I32)?;
+        check_rescale(self.multiplier_b, self.shift, Accumulator::I32)?;
+        check_pair(
+            self.rows,
+            self.channels,
+            self.broadcast,
+            a,
+            b,
+            self.codes,
+            output_bytes,
+        )
+    }
+}
+
+/// Product of two tensors: `clamp(requant((a - z_a) * (b - z_b), m, r) + z_out, lo, hi)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mul {
+    /// Rows (pixels) of `a` and of the output.
+    pub rows: usize,
+    /// Codes of a row.
+    pub channels: usize,
+    /// `b` has one row, which multiplies every row of `a` (squeeze and excitation).
+    pub broadcast: bool,
+    /// m, 0 .. 2^31.
+    pub multiplier: i32,
+    /// r, 1 ..= 62.
+    pub shift: u8,
+    /// Codes written.
+    pub codes: OutputCodes,
+}
+
+impl Mul {
+    /// Everything that the kernels rely on.
+    pub fn check(&self, a: Operand, b: Operand, output_bytes: usize) -> Result<(), Invalid> {
+        check_rescale(self.multiplier, self.shift, Accumulator::I32)?;
+        check_pair(
+            self.rows,
+            self.channels,
+            self.broadcast,
+            a,
+            b,
+            self.codes,
+            output_bytes,
+        )
+    }
+}
+
+/// One tensor to another quantizer, with a clamp: `clamp(requant(a - z_in, m, r) + z_out, lo, hi)`. An activation
+/// function that could not be fused is this with m / 2^r = 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Requantize {
+    /// Rows (pixels).
+    pub rows: usize,
+    /// Codes of a row.
+    pub channels: usize,
+    /// m, 0 .. 2^31.
+    pub multiplier: i32,
+    /// r, 1 ..= 62.
+    pub shift: u8,
+    /// Codes written.
+    pub codes: OutputCodes,
+}
+
+impl Requantize {
+    /// Everything that the kernels rely on.
+    pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
+        check_rescale(self.multiplier, self.shift, Accumulator::I32)?;
+        input.check(rows_bytes(self.rows, self.channels, input.bits)?)?;
+        check_output(self.rows, self.channels, self.codes, output_bytes)
+    }
+}
+
+/// A function given by a table.
+///
+/// Input of b <= 8 bits: `2^b` entries, one for each code, one byte each, or two (little-endian) where the output has
+/// 16 bits. Input of 16 bits: [`Table::POINTS`] points of two bytes each, interpolated:
+/// `i = (code + 32768) >> 7`, `f` = the low 7 bits, `t[i] + (((t[i+1] - t[i]) * f + 64) >> 7)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Table<'a> {
+    /// Rows (pixels).
+    pub rows: usize,
+    /// Codes of a row.
+    pub channels: usize,
+    /// Entries, as output codes.
+    pub entries: &'a [u8],
+    /// Width of an output code.
+    pub bits: ActivationBits,
+}
+
+impl Table<'_> {
+    /// Points of a table for 16-bit input.
+    pub const POINTS: usize = 513;
+
+    /// Bytes of a table from `input` to `output` codes.
+    pub const fn entries_bytes(input: ActivationBits, output: ActivationBits) -> usize {
+        match (input, output) {
+            (ActivationBits::A16, _) => 2 * Self::POINTS,
+            (_, ActivationBits::A16) => 2 << input.bits(),
+            _ => 1 << input.bits(),
+        }
+    }
+
+    /// Everything that the kernels rely on: also that every entry is a code of the output.
+    pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
+        input.check(rows_bytes(self.rows, self.channels, input.bits)?)?;
+        if rows_bytes(self.rows, self.channels, self.bits)? != output_bytes {
+            return Err(Invalid::OutputLength);
+        }
+        if self.entries.len() != Self::entries_bytes(input.bits, self.bits) {
+            return Err(Invalid::StageLength);
+        }
+        let wide = input.bits == ActivationBits::A16 || self.bits == ActivationBits::A16;
+        let fits = if wide {
+            let (points, _) = self.entries.as_chunks::<2>();
+            points
+                .iter()
+                .all(|&point| self.bits.contains(i32::from(i16::from_le_bytes(point))))
+        } else {
+            self.entries
+                .iter()
+                .all(|&entry| self.bits.contains(i32::from(entry)))
+        };
+        if fits { Ok(()) } else { Err(Invalid::Code) }
+    }
+}
+
+/// Softmax over the last axis of `[rows, channels]`. Output codes are unsigned 8 bits at scale 1/255 or signed 16 bits
+/// at scale 1/32767, zero point 0. See [`reference::softmax`](crate::reference::softmax) for the algorithm and its error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Softmax {
+    /// Independent rows.
+    pub rows: usize,
+    /// Codes of a row, at most 2^24.
+    pub channels: usize,
+    /// m of `m / 2^r = s_in * log2(e) * 2^16`, 0 .. 2^31.
+    pub multiplier: i32,
+    /// r, 1 ..= 62.
+    pub shift: u8,
+    /// Width of an output code: 8 or 16.
+    pub bits: ActivationBits,
+}
+
+impl Softmax {
+    /// Everything that the kernels rely on.
+    pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
+        check_rescale(self.multiplier, self.shift, Accumulator::I32)?;
+        input.check(rows_bytes(self.rows, self.channels, input.bits)?)?;
+        if !matches!(self.bits, ActivationBits::A8 | ActivationBits::A16) {
+            return Err(Invalid::Bits);
+        }
+        if self.channels > 1 << 24 {
+            return Err(Invalid::TooLarge);
+        }
+        if rows_bytes(self.rows, self.channels, self.bits)? != output_bytes {
+            return Err(Invalid::OutputLength);
+        }
+        Ok(())
+    }
+}
+
+fn check_pair(
+    rows: usize,
+    channels: usize,
+    broadcast: bool,
+    a: Operand,
+    b: Operand,
+    codes: OutputCodes,
+    output_bytes: usize,
+) -> Result<(), Invalid> {
+    a.check(rows_bytes(rows, channels, a.bits)?)?;
+    b.check(rows_bytes(
+        if broadcast { 1 } else { rows },
+        channels,
+        b.bits,
+    )?)?;
+    check_output(rows, channels, codes, output_bytes)
+}
+
+fn check_output(
+    rows: usize,
+    channels: usize,
+    codes: OutputCodes,
+    output_bytes: usize,
+) -> Result<(), Invalid> {
+    if rows_bytes(rows, channels, codes.bits)? != output_bytes {
+        return Err(Invalid::OutputLength);
+    }
+    codes.check()
+}

@@ -1,0 +1,248 @@
+//! Our own file format of a lookup table.
+//!
+//! JSON, one entry on each line, entries in the order of their keys, numbers in their shortest
+//! form that reads back to the same bits: equal tables give equal bytes.
+//!
+//! ```text
+//! {"format":"apq-lut","version":1,"name":"cortex-m4","entries":[
+//! {"key":{"operator":"conv",...},"cost":{"cycles":31096,...},"provenance":{"kind":"analytic",...}},
+//! ...
+//! ]}
+//! ```
+//!
+//! A reader takes exactly the version that it knows; any change of meaning or field raises it.
+
+use alloc::borrow::Cow;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Cost, Entry, LayerKey, Provenance, Table, TableError};
+
+/// Value of the field `format`.
+pub const FORMAT_NAME: &str = "apq-lut";
+
+/// Value of the field `version`.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Why a text is not a lookup table.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// Not JSON, or not with the fields of a lookup table; the text has line and column.
+    #[error("not a lookup table: {0}")]
+    Json(String),
+    /// The field `format` says something else.
+    #[error("the file's format is `{0}`, not `{FORMAT_NAME}`")]
+    Format(String),
+    /// Written by another version.
+    #[error("lookup table version {0}: this build reads version {FORMAT_VERSION}")]
+    Version(u32),
+    /// An entry that a table does not take.
+    #[error(transparent)]
+    Entry(#[from] TableError),
+}
+
+/// Looked at first, so that another version is reported as such and not as a strange field.
+#[derive(Deserialize)]
+struct Header<'a> {
+    #[serde(borrow)]
+    format: Cow<'a, str>,
+    version: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File<'a> {
+    #[serde(borrow, rename = "format")]
+    _format: Cow<'a, str>,
+    #[serde(rename = "version")]
+    _version: u32,
+    name: String,
+    entries: Vec<Line>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    key: LayerKey,
+    cost: Cost,
+    provenance: Provenance,
+}
+
+#[derive(Serialize)]
+struct LineRef<'a> {
+    key: &'a LayerKey,
+    cost: &'a Cost,
+    provenance: &'a Provenance,
+}
+
+impl Table {
+    /// Reads a table from its JSON text.
+    ///
+    /// # Errors
+    /// The text is not JSON of this format and version, or an entry is not legal or there twice.
+    pub fn from_json(text: &str) -> Result<Self, FormatError> {
+        let json = |error: serde_json::Error| FormatError::Json(error.to_string());
+        let header: Header<'_> = serde_json::from_str(text).map_err(json)?;
+        if header.format != FORMAT_NAME {
+            return Err(FormatError::Format(header.format.into_owned()));
+        }
+        if header.version != FORMAT_VERSION {
+            return Err(FormatError::Version(header.version));
+        }
+        let file: File<'_> = serde_json::from_str(text).map_err(json)?;
+        let mut table = Self::new(file.name);
+        for line in file.entries {
+            let entry = Entry {
+                cost: line.cost,
+                provenance: line.provenance,
+            };
+            table.insert(line.key, entry)?;
+        }
+        Ok(table)
+    }
+
+    /// The table as JSON text, ending with a newline. Equal tables give equal bytes.
+    ///
+    /// # Errors
+    /// Only if the serializer fails, which no table makes it do.
+    pub fn to_json(&self) -> Result<String, FormatError> {
+        let json = |error: serde_json::Error| FormatError::Json(error.to_string());
+        let mut text = String::from("{\"format\":");
+        text += &serde_json::to_string(FORMAT_NAME).map_err(json)?;
+        text += ",\"version\":";
+        text += &FORMAT_VERSION.to_string();
+        text += ",\"name\":";
+        text += &serde_json::to_string(self.name()).map_err(json)?;
+        text += ",\"entries\":[";
+        let mut separator = "\n";
+        for (key, Entry { cost, provenance }) in self.iter() {
+            let line = LineRef {
+                key,
+                cost,
+                provenance,
+            };
+            text += separator;
+            text += &serde_json::to_string(&line).map_err(json)?;
+            separator = ",\n";
+        }
+        text += "\n]}\n";
+        Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Candidate, Operator};
+
+    fn table() -> Table {
+        let bits = Candidate::new(4, 8).unwrap();
+        let mut table = Table::new("a \"name\"");
+        let provenances = [
+            Provenance::Imported { source: "s".into() },
+            Provenance::Analytic { model: "m".into() },
+            Provenance::Measured {
+                board: "nucleo".into(),
+                runner: "probe".into(),
+                samples: 10,
+                mean_cycles: 1.0 / 3.0,
+                spread_cycles: 2.0,
+            },
+            Provenance::Emulated {
+                emulator: "qemu".into(),
+                core: "cortex-m4".into(),
+                instructions: u64::MAX,
+            },
+        ];
+        for (outputs, provenance) in (1..).zip(provenances) {
+            let cost = Cost {
+                cycles: Some(u64::from(outputs)),
+                latency_ns: (outputs != 2).then_some(0.1 + 0.2),
+                energy_nj: (outputs == 3).then_some(5e-324),
+            };
+            let key = LayerKey::fully_connected(1, 3, outputs, bits);
+            table.insert(key, Entry { cost, provenance }).unwrap();
+        }
+        let other: Operator = "GridSample".parse().unwrap();
+        let entry = Entry {
+            cost: Cost::default(),
+            provenance: Provenance::Imported {
+                source: "é".into()
+            },
+        };
+        let key = LayerKey::plain(other, [3, 4], 5, bits);
+        table.insert(key, entry).unwrap();
+        table
+    }
+
+    #[test]
+    fn a_table_survives_the_round_trip_to_the_bit() {
+        let table = table();
+        let text = table.to_json().unwrap();
+        let again = Table::from_json(&text).unwrap();
+        assert_eq!(again, table);
+        assert_eq!(again.to_json().unwrap(), text);
+        assert_eq!(text.lines().count(), table.len() + 2);
+        let empty = Table::new("empty");
+        assert_eq!(Table::from_json(&empty.to_json().unwrap()), Ok(empty));
+    }
+
+    #[test]
+    fn the_order_of_insertion_does_not_show() {
+        let table = table();
+        let mut reversed = Table::new(table.name());
+        for (key, entry) in table.iter().collect::<Vec<_>>().into_iter().rev() {
+            reversed.insert(key.clone(), entry.clone()).unwrap();
+        }
+        assert_eq!(reversed.to_json(), table.to_json());
+    }
+
+    #[test]
+    fn bad_files_are_named() {
+        let text = table().to_json().unwrap();
+        let error = |text: &str| Table::from_json(text).unwrap_err();
+        assert!(matches!(error(""), FormatError::Json(_)));
+        assert!(matches!(error("{}"), FormatError::Json(_)));
+        assert!(matches!(
+            error(&text[..text.len() / 2]),
+            FormatError::Json(_)
+        ));
+        assert_eq!(
+            error(&text.replace("apq-lut", "other")),
+            FormatError::Format("other".into())
+        );
+        assert_eq!(
+            error(&text.replace("\"version\":1", "\"version\":2,\"new\":0")),
+            FormatError::Version(2)
+        );
+        assert!(matches!(
+            error(&text.replace("\"rows\"", "\"lines\"")),
+            FormatError::Json(_)
+        ));
+        assert!(matches!(
+            error(&text.replace("\"cycles\":1,", "\"cycles\":-1,")),
+            FormatError::Json(_)
+        ));
+        assert!(matches!(
+            error(&text.replace("\"energy_nj\":5e-324", "\"energy_nj\":-1.0")),
+            FormatError::Entry(TableError::Cost { .. })
+        ));
+        assert!(matches!(
+            error(&text.replace("\"groups\":1", "\"groups\":0")),
+            FormatError::Entry(TableError::Key { .. })
+        ));
+        assert!(matches!(
+            error(&text.replace("\"operator\":\"GridSample\"", "\"operator\":\"a b\"")),
+            FormatError::Json(_)
+        ));
+        let second = text.lines().nth(2).unwrap();
+        let twice = text.replacen(second, &alloc::format!("{second}\n{second}"), 1);
+        assert!(matches!(
+            error(&twice),
+            FormatError::Entry(TableError::Duplicate(_))
+        ));
+    }
+}

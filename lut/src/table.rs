@@ -1,0 +1,337 @@
+//! Lookup tables: a cost for each key, and where it came from.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Cost, CostError, CostModel, CostValueError, KeyError, LayerKey};
+
+/// Most entries of one table.
+pub const ENTRIES_MAX: usize = 1 << 20;
+
+/// Where an entry came from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Provenance {
+    /// Read from somebody's published table.
+    Imported {
+        /// Whose.
+        source: String,
+    },
+    /// Computed by a model.
+    Analytic {
+        /// [`CostModel::name`].
+        model: String,
+    },
+    /// Measured on hardware.
+    Measured {
+        /// The board.
+        board: String,
+        /// What ran the firmware.
+        runner: String,
+        /// Number of measurements.
+        samples: u32,
+        /// Their mean, in cycles.
+        mean_cycles: f64,
+        /// Largest minus smallest, in cycles.
+        spread_cycles: f64,
+    },
+    /// Counted by an instruction-set emulator, which knows nothing of memory timing.
+    Emulated {
+        /// The emulator.
+        emulator: String,
+        /// The core that it emulates.
+        core: String,
+        /// Instructions executed.
+        instructions: u64,
+    },
+}
+
+/// What a table knows about one layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// The cost.
+    pub cost: Cost,
+    /// Where it came from.
+    pub provenance: Provenance,
+}
+
+/// Costs by layer, in the order of the keys.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    name: String,
+    entries: BTreeMap<LayerKey, Entry>,
+}
+
+/// An entry that a table does not take. Every variant names the layer.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TableError {
+    /// The key is there already.
+    #[error("{0} is in the table twice")]
+    Duplicate(Box<LayerKey>),
+    /// The key describes no layer.
+    #[error("{key} is not a layer: {reason}")]
+    Key {
+        /// The layer.
+        key: Box<LayerKey>,
+        /// Which rule it breaks.
+        reason: KeyError,
+    },
+    /// The cost is negative or not finite.
+    #[error("{key}: {reason}")]
+    Cost {
+        /// The layer.
+        key: Box<LayerKey>,
+        /// What is wrong.
+        reason: CostValueError,
+    },
+    /// The statistics of a measurement are negative or not finite, or have no samples.
+    #[error("{0}: the measurement's samples, mean or spread is negative, zero or not finite")]
+    Measurement(Box<LayerKey>),
+    /// More than [`ENTRIES_MAX`] entries.
+    #[error("{0} would be entry number {number} of at most {ENTRIES_MAX}", number = ENTRIES_MAX + 1)]
+    Full(Box<LayerKey>),
+}
+
+impl Table {
+    /// An empty table. `name`: what it describes, usually a target.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            entries: BTreeMap::new(),
+        }
+    }
+
+    /// The answers of `model` for `keys`, as analytic entries. Keys that the model does not cover
+    /// are left out; repeated keys are asked once.
+    ///
+    /// # Errors
+    /// A key is invalid or missing in `model`, or the model gives an impossible cost.
+    pub fn from_model<'a>(
+        model: &(impl CostModel + ?Sized),
+        keys: impl IntoIterator<Item = &'a LayerKey>,
+    ) -> Result<Self, EvaluateError> {
+        let mut table = Self::new(model.name());
+        for key in keys {
+            if table.entries.contains_key(key) {
+                continue;
+            }
+            match model.cost(key) {
+                Ok(cost) => {
+                    let provenance = Provenance::Analytic {
+                        model: model.name().to_string(),
+                    };
+                    table.insert(key.clone(), Entry { cost, provenance })?;
+                }
+                Err(CostError::NotModelled { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(table)
+    }
+
+    /// What the table describes.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no entry.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The entry of a layer.
+    #[must_use]
+    pub fn get(&self, key: &LayerKey) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// All entries in the order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&LayerKey, &Entry)> {
+        self.entries.iter()
+    }
+
+    /// All keys in their order.
+    pub fn keys(&self) -> impl Iterator<Item = &LayerKey> {
+        self.entries.keys()
+    }
+
+    /// Adds an entry.
+    ///
+    /// # Errors
+    /// The key is there already or no layer, the cost or measurement is impossible, or the table
+    /// is full.
+    pub fn insert(&mut self, key: LayerKey, entry: Entry) -> Result<(), TableError> {
+        if let Err(reason) = key.check() {
+            let key = Box::new(key);
+            return Err(TableError::Key { key, reason });
+        }
+        if let Err(reason) = entry.cost.check() {
+            let key = Box::new(key);
+            return Err(TableError::Cost { key, reason });
+        }
+        if let Provenance::Measured {
+            samples,
+            mean_cycles,
+            spread_cycles,
+            ..
+        } = entry.provenance
+        {
+            let legal = |value: f64| value.is_finite() && value >= 0.0;
+            if samples == 0 || !legal(mean_cycles) || !legal(spread_cycles) {
+                return Err(TableError::Measurement(Box::new(key)));
+            }
+        }
+        if self.entries.contains_key(&key) {
+            return Err(TableError::Duplicate(Box::new(key)));
+        }
+        if self.entries.len() == ENTRIES_MAX {
+            return Err(TableError::Full(Box::new(key)));
+        }
+        self.entries.insert(key, entry);
+        Ok(())
+    }
+}
+
+/// Why [`Table::from_model`] stopped.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvaluateError {
+    /// The model has no answer.
+    #[error(transparent)]
+    Model(#[from] CostError),
+    /// The model's answer cannot be a table entry.
+    #[error(transparent)]
+    Table(#[from] TableError),
+}
+
+impl CostModel for Table {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn cost(&self, key: &LayerKey) -> Result<Cost, CostError> {
+        match self.entries.get(key) {
+            Some(entry) => Ok(entry.cost),
+            None => Err(CostError::Missing {
+                key: Box::new(key.clone()),
+                model: self.name.clone(),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Candidate, Operator, total};
+
+    fn entry(cost: Cost) -> Entry {
+        Entry {
+            cost,
+            provenance: Provenance::Imported {
+                source: "test".into(),
+            },
+        }
+    }
+
+    fn key(outputs: u32) -> LayerKey {
+        LayerKey::fully_connected(1, 8, outputs, Candidate::new(8, 8).unwrap())
+    }
+
+    #[test]
+    fn what_cannot_be_an_entry_is_refused_with_its_key() {
+        let mut table = Table::new("t");
+        table.insert(key(1), entry(Cost::ZERO)).unwrap();
+        let duplicate = table.insert(key(1), entry(Cost::ZERO)).unwrap_err();
+        assert_eq!(duplicate, TableError::Duplicate(Box::new(key(1))));
+        assert!(duplicate.to_string().contains("1x8 -> 1x1"), "{duplicate}");
+        for bad in [-1.0, f64::NAN, f64::INFINITY] {
+            let latency = Cost {
+                latency_ns: Some(bad),
+                ..Cost::ZERO
+            };
+            let energy = Cost {
+                energy_nj: Some(bad),
+                ..Cost::ZERO
+            };
+            for cost in [latency, energy] {
+                let error = table.insert(key(2), entry(cost)).unwrap_err();
+                assert!(matches!(error, TableError::Cost { .. }));
+                assert!(error.to_string().contains("1x8 -> 1x2"), "{error}");
+            }
+        }
+        assert!(matches!(
+            table.insert(key(0), entry(Cost::ZERO)),
+            Err(TableError::Key { .. })
+        ));
+        let mut measured = entry(Cost::ZERO);
+        measured.provenance = Provenance::Measured {
+            board: "b".into(),
+            runner: "r".into(),
+            samples: 0,
+            mean_cycles: 1.0,
+            spread_cycles: 0.0,
+        };
+        assert!(matches!(
+            table.insert(key(3), measured),
+            Err(TableError::Measurement(_))
+        ));
+        assert_eq!(table.len(), 1);
+    }
+
+    /// Knows `conv` only.
+    struct ConvOnly;
+
+    impl CostModel for ConvOnly {
+        fn name(&self) -> &str {
+            "conv-only"
+        }
+
+        fn cost(&self, key: &LayerKey) -> Result<Cost, CostError> {
+            if key.operator == Operator::Conv {
+                return Ok(Cost {
+                    cycles: key.macs(),
+                    ..Cost::default()
+                });
+            }
+            Err(CostError::NotModelled {
+                key: Box::new(key.clone()),
+                model: "conv-only".into(),
+                reason: "operator",
+            })
+        }
+    }
+
+    #[test]
+    fn a_model_fills_a_table_and_what_it_does_not_cover_is_listed() {
+        let bits = Candidate::new(8, 8).unwrap();
+        let conv = LayerKey::conv([2, 2], 3, 4, [1, 1], [1, 1], [0; 4], bits).unwrap();
+        let add = LayerKey::plain(Operator::Add, [2, 2], 4, bits);
+        let keys = [conv.clone(), add.clone(), conv.clone()];
+        let table = Table::from_model(&ConvOnly, &keys).unwrap();
+        assert_eq!((table.len(), table.name()), (1, "conv-only"));
+        assert!(matches!(
+            table.get(&conv).unwrap().provenance,
+            Provenance::Analytic { .. }
+        ));
+        let sum = total(&ConvOnly, &keys).unwrap();
+        assert_eq!(sum.cost.cycles, Some(96));
+        assert_eq!(sum.cost.energy_nj, None);
+        assert_eq!(sum.not_modelled, core::slice::from_ref(&add));
+        let missing = total(&table, &keys).unwrap_err();
+        assert_eq!(missing.key(), &add);
+        assert!(missing.to_string().contains("add 2x2x4"), "{missing}");
+    }
+}

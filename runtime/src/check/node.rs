@@ -1,0 +1,238 @@
+//! One node: its references, its kernel's parameters, its data and its own places in the arena.
+
+use apq_kernels::{Accumulator, ActivationBits, OutputStage, WeightBits, pack};
+
+use super::same_quantizer;
+use crate::error::NodeProblem;
+use crate::header::ALIGNMENT;
+use crate::kernel::{Kernel, bind, concat_part, operand, output_codes};
+use crate::model::Model;
+use crate::node::{Concat, Node, Operator};
+use crate::tensor::Tensor;
+
+/// Checks node `index` and returns the place of its operator in the list of operators.
+pub(super) fn check(model: &Model<'_>, index: u16) -> Result<usize, NodeProblem> {
+    let node = model.node(index).ok_or(NodeProblem::Record)?;
+    let operator = node.operator.index();
+    if model.operator_set() >> operator & 1 == 0 {
+        return Err(NodeProblem::OperatorList);
+    }
+    if node.group.is_some_and(|group| model.group(group).is_none()) {
+        return Err(NodeProblem::Reference);
+    }
+    let inputs_expected = match &node.operator {
+        Operator::Add(_) | Operator::Mul(_) => 2,
+        Operator::Concat(concat) => concat.rescales.len().max(1),
+        _ => 1,
+    };
+    if node.inputs.len() != inputs_expected {
+        return Err(NodeProblem::InputCount);
+    }
+    let output = model.tensor(node.output).ok_or(NodeProblem::Reference)?;
+    let first = input(model, &node, 0)?;
+    let second = if inputs_expected == 2 {
+        Some(input(model, &node, 1)?)
+    } else {
+        None
+    };
+    clamp(&node, &output)?;
+    let scratch = node.scratch.length as usize;
+    let scratch_end = (node.scratch.offset as usize).checked_add(scratch);
+    let scratch_aligned = (node.scratch.offset as usize).is_multiple_of(ALIGNMENT);
+    if scratch > 0 && (!scratch_aligned || scratch_end.is_none_or(|end| end > model.arena_bytes()))
+    {
+        return Err(NodeProblem::Scratch);
+    }
+    let kernel = bind(model, &node, &first, second.as_ref(), &output)?;
+    parameters(model, &node, &kernel, &first, second.as_ref(), &output)?;
+    Ok(operator)
+}
+
+fn input<'a>(model: &Model<'a>, node: &Node<'_>, place: usize) -> Result<Tensor<'a>, NodeProblem> {
+    let index = node.inputs.get(place).ok_or(NodeProblem::InputCount)?;
+    model.tensor(*index).ok_or(NodeProblem::Reference)
+}
+
+fn clamp(node: &Node<'_>, output: &Tensor<'_>) -> Result<(), NodeProblem> {
+    let Some([lo, hi]) = node.clamp else {
+        return Ok(());
+    };
+    let clamps = match &node.operator {
+        Operator::Conv(_)
+        | Operator::FullyConnected(_)
+        | Operator::Add(_)
+        | Operator::Mul(_)
+        | Operator::AveragePool(_)
+        | Operator::Requantize(_) => true,
+        Operator::Concat(concat) => concat.rescales.iter().all(Option::is_some),
+        _ => false,
+    };
+    if clamps && lo <= hi && output.bits.contains(lo) && output.bits.contains(hi) {
+        Ok(())
+    } else {
+        Err(NodeProblem::Clamp)
+    }
+}
+
+/// The kernel's own check, and what it leaves to its caller: shared quantizers and the accumulator's bound.
+fn parameters(
+    model: &Model<'_>,
+    node: &Node<'_>,
+    kernel: &Kernel<'_>,
+    first: &Tensor<'_>,
+    second: Option<&Tensor<'_>>,
+    output: &Tensor<'_>,
+) -> Result<(), NodeProblem> {
+    let input = operand(first);
+    let scratch = node.scratch.length as usize;
+    let bytes = output.bytes();
+    match kernel {
+        Kernel::Conv(conv) => {
+            conv.check(input, bytes, scratch)?;
+            accumulator(
+                conv.weights,
+                conv.weight_bits,
+                conv.row_len(),
+                &conv.stage,
+                conv.accumulator,
+                first.bits,
+            )
+        }
+        Kernel::FullyConnected(layer) => {
+            layer.check(input, bytes, scratch)?;
+            accumulator(
+                layer.weights,
+                layer.weight_bits,
+                layer.inputs,
+                &layer.stage,
+                layer.accumulator,
+                first.bits,
+            )
+        }
+        Kernel::Add(add) => {
+            let second = second.ok_or(NodeProblem::InputCount)?;
+            Ok(add.check(input, operand(second), bytes)?)
+        }
+        Kernel::Mul(mul) => {
+            let second = second.ok_or(NodeProblem::InputCount)?;
+            Ok(mul.check(input, operand(second), bytes)?)
+        }
+        Kernel::AveragePool(pool) => Ok(pool.check(input, bytes)?),
+        Kernel::Requantize(requantize) => {
+            same_shape(first, output)?;
+            Ok(requantize.check(input, bytes)?)
+        }
+        Kernel::Table(table) => {
+            same_shape(first, output)?;
+            Ok(table.check(input, bytes)?)
+        }
+        Kernel::Softmax(softmax) => {
+            same_shape(first, output)?;
+            if output.zero_point != 0 {
+                return Err(NodeProblem::Quantizer);
+            }
+            Ok(softmax.check(input, bytes)?)
+        }
+        Kernel::MaxPool(pool) => {
+            shared_quantizer(first, output)?;
+            Ok(pool.check(input, bytes)?)
+        }
+        Kernel::Pad(pad) => {
+            shared_quantizer(first, output)?;
+            Ok(pad.check(input, bytes)?)
+        }
+        Kernel::Slice(slice) => {
+            shared_quantizer(first, output)?;
+            Ok(slice.check(input, bytes)?)
+        }
+        Kernel::Transpose(transpose) => {
+            shared_quantizer(first, output)?;
+            Ok(transpose.check(input, bytes)?)
+        }
+        Kernel::Reshape => {
+            shared_quantizer(first, output)?;
+            if first.shape.elements() == output.shape.elements() {
+                Ok(())
+            } else {
+                Err(NodeProblem::Shape)
+            }
+        }
+        Kernel::Concat => match &node.operator {
+            Operator::Concat(record) => concat(model, node, record, output),
+            _ => Err(NodeProblem::Record),
+        },
+    }
+}
+
+fn concat(
+    model: &Model<'_>,
+    node: &Node<'_>,
+    record: &Concat,
+    output: &Tensor<'_>,
+) -> Result<(), NodeProblem> {
+    let codes = output_codes(node, output);
+    let mut offset = 0;
+    for place in 0..node.inputs.len() {
+        let tensor = input(model, node, place)?;
+        let (part, next) = concat_part(record, place, offset, codes, &tensor, output)?;
+        part.check(operand(&tensor), output.bytes())?;
+        if part.rescale.is_none() {
+            shared_quantizer(&tensor, output)?;
+        }
+        offset = next;
+    }
+    // A gap would leave codes that nothing wrote.
+    if offset == output.shape.size(usize::from(record.axis)) {
+        Ok(())
+    } else {
+        Err(NodeProblem::Shape)
+    }
+}
+
+fn same_shape(first: &Tensor<'_>, output: &Tensor<'_>) -> Result<(), NodeProblem> {
+    if first.shape == output.shape {
+        Ok(())
+    } else {
+        Err(NodeProblem::Shape)
+    }
+}
+
+fn shared_quantizer(first: &Tensor<'_>, output: &Tensor<'_>) -> Result<(), NodeProblem> {
+    if same_quantizer(first, output) {
+        Ok(())
+    } else {
+        Err(NodeProblem::Quantizer)
+    }
+}
+
+/// Proves from the weights that no sum of any output channel, whole or partial, leaves the accumulator for any codes of
+/// the input: `|bias| + sum |w| * max |a|` stays below 2^31 or 2^39.
+fn accumulator(
+    weights: &[u8],
+    bits: WeightBits,
+    row_len: usize,
+    stage: &OutputStage<'_>,
+    accumulator: Accumulator,
+    input: ActivationBits,
+) -> Result<(), NodeProblem> {
+    let limit: u64 = match accumulator {
+        Accumulator::I32 => 1 << 31,
+        Accumulator::I64 => 1 << 39,
+    };
+    let code_max = u64::from(input.lo().unsigned_abs().max(input.hi().unsigned_abs()));
+    let rows = weights.chunks_exact(pack::weight_row_bytes(bits, row_len).max(1));
+    for (channel, (row, bias)) in rows.zip(stage.bias).enumerate() {
+        let sum: u64 = (0..row_len)
+            .map(|index| u64::from(pack::weight(row, bits, index).unsigned_abs()))
+            .sum();
+        let bound = sum
+            .saturating_mul(code_max)
+            .saturating_add(u64::from(bias.unsigned_abs()));
+        if bound >= limit {
+            return Err(NodeProblem::Accumulator {
+                channel: channel as u32,
+            });
+        }
+    }
+    Ok(())
+}

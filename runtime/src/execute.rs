@@ -1,0 +1,199 @@
+//! One node: its bytes in the arena and the call of its kernel.
+//!
+//! Whatever a checked model cannot contain is left undone, without a word: no panic is linked into firmware for it.
+
+use core::ops::Range;
+
+use apq_kernels::{Activations, portable};
+#[cfg(feature = "oracle")]
+use apq_kernels::{bitfused::BitFused, reference};
+
+use crate::kernel::{Kernel, bind, concat_part, output_codes};
+use crate::model::Model;
+use crate::node::{Concat, Node, Operator};
+use crate::tensor::Tensor;
+
+/// Which kernels run. All give the same codes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Arithmetic {
+    /// The fast kernels.
+    #[default]
+    Native,
+    /// The obvious kernels.
+    #[cfg(feature = "oracle")]
+    Reference,
+    /// The obvious kernels, multiplying as BitFusion does, with 2-bit BitBricks.
+    #[cfg(feature = "oracle")]
+    BitFused,
+}
+
+/// Where a node without scratch memory has it: an empty range overlaps nothing at the very start.
+const NOWHERE: Range<usize> = 0..0;
+
+/// Runs one node of a checked model.
+pub(crate) fn node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Arithmetic) {
+    // `None` cannot happen to a checked model.
+    let _ = try_node(model, node, arena, arithmetic);
+}
+
+fn try_node(
+    model: &Model<'_>,
+    node: &Node<'_>,
+    arena: &mut [u8],
+    arithmetic: Arithmetic,
+) -> Option<()> {
+    let output = model.tensor(node.output)?;
+    if let Operator::Concat(record) = &node.operator {
+        return concat(model, node, record, &output, arena, arithmetic);
+    }
+    let first = model.tensor(*node.inputs.first()?)?;
+    let second = match node.inputs.get(1) {
+        Some(&index) => Some(model.tensor(index)?),
+        None => None,
+    };
+    let kernel = bind(model, node, &first, second.as_ref(), &output).ok()?;
+    // An input that is read twice is one range: ranges must not overlap.
+    let second_range = second
+        .as_ref()
+        .map(Tensor::range)
+        .filter(|range| *range != first.range());
+    let scratch_begin = node.scratch.offset as usize;
+    let scratch_range = match node.scratch.length as usize {
+        0 => NOWHERE,
+        length => scratch_begin..scratch_begin.checked_add(length)?,
+    };
+    let shared = second_range.is_none();
+    let ranges = [
+        first.range(),
+        second_range.unwrap_or(NOWHERE),
+        output.range(),
+        scratch_range,
+    ];
+    let [first_bytes, second_bytes, output_bytes, scratch] = arena.get_disjoint_mut(ranges).ok()?;
+    let a = activations(first_bytes, &first);
+    let b = second
+        .as_ref()
+        .map(|second| activations(if shared { a.codes } else { second_bytes }, second));
+    if let Kernel::Reshape = kernel {
+        reshape(&first, a.codes, &output, output_bytes);
+        return Some(());
+    }
+    call(
+        &kernel,
+        a,
+        b.unwrap_or(a),
+        output_bytes,
+        scratch,
+        arithmetic,
+    );
+    Some(())
+}
+
+fn activations<'a>(codes: &'a [u8], tensor: &Tensor<'_>) -> Activations<'a> {
+    Activations {
+        codes,
+        bits: tensor.bits,
+        zero_point: tensor.zero_point,
+    }
+}
+
+fn concat(
+    model: &Model<'_>,
+    node: &Node<'_>,
+    record: &Concat,
+    output: &Tensor<'_>,
+    arena: &mut [u8],
+    arithmetic: Arithmetic,
+) -> Option<()> {
+    let codes = output_codes(node, output);
+    let mut offset = 0;
+    for (place, &index) in node.inputs.iter().enumerate() {
+        let input = model.tensor(index)?;
+        let (part, next) = concat_part(record, place, offset, codes, &input, output).ok()?;
+        let [input_bytes, output_bytes] = arena
+            .get_disjoint_mut([input.range(), output.range()])
+            .ok()?;
+        let input = activations(input_bytes, &input);
+        match arithmetic {
+            Arithmetic::Native => portable::concat_part(&part, input, output_bytes),
+            #[cfg(feature = "oracle")]
+            Arithmetic::Reference | Arithmetic::BitFused => {
+                reference::concat_part(&part, input, output_bytes)
+            }
+        }
+        offset = next;
+    }
+    Some(())
+}
+
+/// Copies codes into a shape with another last axis.
+fn reshape(input: &Tensor<'_>, codes: &[u8], output: &Tensor<'_>, output_bytes: &mut [u8]) {
+    let mut codes = crate::view::Codes::new(input, codes);
+    crate::view::fill(output, output_bytes, |_, _| codes.next().unwrap_or(0));
+}
+
+fn call(
+    kernel: &Kernel<'_>,
+    a: Activations<'_>,
+    b: Activations<'_>,
+    output: &mut [u8],
+    scratch: &mut [u8],
+    arithmetic: Arithmetic,
+) {
+    match arithmetic {
+        Arithmetic::Native => native(kernel, a, b, output, scratch),
+        #[cfg(feature = "oracle")]
+        Arithmetic::Reference => obvious::<reference::Native>(kernel, a, b, output),
+        #[cfg(feature = "oracle")]
+        Arithmetic::BitFused => obvious::<BitFused>(kernel, a, b, output),
+    }
+}
+
+fn native(
+    kernel: &Kernel<'_>,
+    a: Activations<'_>,
+    b: Activations<'_>,
+    output: &mut [u8],
+    scratch: &mut [u8],
+) {
+    match kernel {
+        Kernel::Conv(conv) => portable::conv(conv, a, output, scratch),
+        Kernel::FullyConnected(layer) => portable::fully_connected(layer, a, output, scratch),
+        Kernel::Add(add) => portable::add(add, a, b, output),
+        Kernel::Mul(mul) => portable::mul(mul, a, b, output),
+        Kernel::AveragePool(pool) => portable::average_pool(pool, a, output),
+        Kernel::MaxPool(pool) => portable::max_pool(pool, a, output),
+        Kernel::Requantize(requantize) => portable::requantize(requantize, a, output),
+        Kernel::Pad(pad) => portable::pad(pad, a, output),
+        Kernel::Slice(slice) => portable::slice(slice, a, output),
+        Kernel::Transpose(transpose) => portable::transpose(transpose, a, output),
+        Kernel::Table(table) => portable::table(table, a, output),
+        Kernel::Softmax(softmax) => portable::softmax(softmax, a, output),
+        Kernel::Concat | Kernel::Reshape => {}
+    }
+}
+
+#[cfg(feature = "oracle")]
+fn obvious<P: reference::Product>(
+    kernel: &Kernel<'_>,
+    a: Activations<'_>,
+    b: Activations<'_>,
+    output: &mut [u8],
+) {
+    match kernel {
+        Kernel::Conv(conv) => reference::conv::<P>(conv, a, output),
+        Kernel::FullyConnected(layer) => reference::fully_connected::<P>(layer, a, output),
+        Kernel::Add(add) => reference::add(add, a, b, output),
+        Kernel::Mul(mul) => reference::mul(mul, a, b, output),
+        Kernel::AveragePool(pool) => reference::average_pool(pool, a, output),
+        Kernel::MaxPool(pool) => reference::max_pool(pool, a, output),
+        Kernel::Requantize(requantize) => reference::requantize(requantize, a, output),
+        Kernel::Pad(pad) => reference::pad(pad, a, output),
+        Kernel::Slice(slice) => reference::slice(slice, a, output),
+        Kernel::Transpose(transpose) => reference::transpose(transpose, a, output),
+        Kernel::Table(table) => reference::table(table, a, output),
+        Kernel::Softmax(softmax) => reference::softmax(softmax, a, output),
+        Kernel::Concat | Kernel::Reshape => {}
+    }
+}

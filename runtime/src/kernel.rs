@@ -1,0 +1,408 @@
+//! From a node's record to the parameters of its kernel.
+//!
+//! Loading and running both come through [`bind`], so that what was checked is what runs.
+
+use apq_kernels as kernels;
+use apq_kernels::{
+    Arrangement, CountPadding, Image, Invalid, Operand, OutputCodes, OutputStage, pack,
+};
+
+use crate::error::NodeProblem;
+use crate::model::Model;
+use crate::node::{AveragePool, Concat, Node, Operator, Rescale, Weighted, Window};
+use crate::raw::Cursor;
+use crate::tensor::{RANK_MAX, Shape, Tensor};
+
+/// Parameters of a node's kernel, with its data in the file.
+#[derive(Clone, Copy, Debug)]
+pub enum Kernel<'a> {
+    /// Convolution.
+    Conv(kernels::Conv<'a>),
+    /// Fully connected layer.
+    FullyConnected(kernels::FullyConnected<'a>),
+    /// Sum or difference.
+    Add(kernels::Add),
+    /// Product.
+    Mul(kernels::Mul),
+    /// Average pool.
+    AveragePool(kernels::AveragePool<'a>),
+    /// Max pool.
+    MaxPool(kernels::MaxPool),
+    /// Requantisation.
+    Requantize(kernels::Requantize),
+    /// Padding.
+    Pad(kernels::Pad),
+    /// Slice.
+    Slice(kernels::Slice),
+    /// Concatenation: one kernel call for each input, see [`concat_part`].
+    Concat,
+    /// Transposition.
+    Transpose(kernels::Transpose),
+    /// Table.
+    Table(kernels::Table<'a>),
+    /// Softmax.
+    Softmax(kernels::Softmax),
+    /// Copy into another shape.
+    Reshape,
+}
+
+/// Parameters of the kernel of `node`, which reads `first` (and `second`) and writes `output`. The kernel's own check is
+/// still to be made.
+pub(crate) fn bind<'a>(
+    model: &Model<'a>,
+    node: &Node<'_>,
+    first: &Tensor<'_>,
+    second: Option<&Tensor<'_>>,
+    output: &Tensor<'_>,
+) -> Result<Kernel<'a>, NodeProblem> {
+    let codes = output_codes(node, output);
+    let (rows, channels) = (output.shape.pixels(), output.shape.channels());
+    let kernel = match &node.operator {
+        Operator::Conv(conv) => {
+            let groups = conv.groups as usize;
+            let input = image(&first.shape)?;
+            let window = kernels::Window::from(conv.window);
+            let group_inputs = input.channels.checked_div(groups).ok_or(Invalid::Groups)?;
+            let row_len = window
+                .taps()
+                .checked_mul(group_inputs)
+                .ok_or(Invalid::TooLarge)?;
+            let (weights, stage) = weighted(model, &conv.weighted, channels, row_len, codes)?;
+            Kernel::Conv(kernels::Conv {
+                input,
+                output: image(&output.shape)?,
+                window,
+                groups,
+                weight_bits: conv.weighted.bits,
+                weights,
+                accumulator: conv.weighted.accumulator,
+                stage,
+            })
+        }
+        Operator::FullyConnected(record) => {
+            let inputs = first.shape.channels();
+            if first.shape.pixels() != rows {
+                return Err(NodeProblem::Shape);
+            }
+            let (weights, stage) = weighted(model, record, channels, inputs, codes)?;
+            Kernel::FullyConnected(kernels::FullyConnected {
+                rows,
+                inputs,
+                outputs: channels,
+                weight_bits: record.bits,
+                weights,
+                accumulator: record.accumulator,
+                stage,
+            })
+        }
+        Operator::Add(add) => Kernel::Add(kernels::Add {
+            rows,
+            channels,
+            broadcast: broadcasts(first, second, output)?,
+            subtract: add.subtract,
+            multiplier_a: add.multipliers[0],
+            multiplier_b: add.multipliers[1],
+            shift: add.shift,
+            codes,
+        }),
+        Operator::Mul(rescale) => Kernel::Mul(kernels::Mul {
+            rows,
+            channels,
+            broadcast: broadcasts(first, second, output)?,
+            multiplier: rescale.multiplier,
+            shift: rescale.shift,
+            codes,
+        }),
+        Operator::AveragePool(pool) => {
+            Kernel::AveragePool(average_pool(model, pool, first, output, codes)?)
+        }
+        Operator::MaxPool(window) => Kernel::MaxPool(kernels::MaxPool {
+            input: image(&first.shape)?,
+            output: image(&output.shape)?,
+            window: pooling_window(window, first)?,
+        }),
+        Operator::Requantize(rescale) => Kernel::Requantize(kernels::Requantize {
+            rows,
+            channels,
+            multiplier: rescale.multiplier,
+            shift: rescale.shift,
+            codes,
+        }),
+        Operator::Pad(pad) => Kernel::Pad(kernels::Pad {
+            input: image(&first.shape)?,
+            output: image(&output.shape)?,
+            before: pad.before.map(|codes| codes as usize),
+            code: pad.code,
+        }),
+        Operator::Slice(slice) => Kernel::Slice(kernels::Slice {
+            input: image(&first.shape)?,
+            output: image(&output.shape)?,
+            begin: slice.begin.map(|position| position as usize),
+            step: slice.step.map(|distance| distance as usize),
+        }),
+        Operator::Concat(_) => Kernel::Concat,
+        Operator::Transpose { axes } => Kernel::Transpose(transpose(axes, first, output)?),
+        Operator::Table { raw } => {
+            let bytes = kernels::Table::entries_bytes(first.bits, output.bits);
+            let entries = Cursor::at(model.raw(), *raw).and_then(|mut cursor| cursor.take(bytes));
+            let entries = entries.ok_or(NodeProblem::Raw)?;
+            Kernel::Table(kernels::Table {
+                rows,
+                channels,
+                entries,
+                bits: output.bits,
+            })
+        }
+        Operator::Softmax(rescale) => Kernel::Softmax(kernels::Softmax {
+            rows,
+            channels,
+            multiplier: rescale.multiplier,
+            shift: rescale.shift,
+            bits: output.bits,
+        }),
+        Operator::Reshape => Kernel::Reshape,
+    };
+    Ok(kernel)
+}
+
+/// Parameters of one call of a concatenation, whose input starts at position `offset` of the axis in the output, and the
+/// position where the next input starts.
+pub(crate) fn concat_part(
+    concat: &Concat,
+    place: usize,
+    offset: usize,
+    codes: OutputCodes,
+    input: &Tensor<'_>,
+    output: &Tensor<'_>,
+) -> Result<(kernels::ConcatPart, usize), NodeProblem> {
+    let axis = usize::from(concat.axis);
+    let rank = output.shape.rank();
+    let agree = |other: usize| other == axis || input.shape.size(other) == output.shape.size(other);
+    if axis >= rank || input.shape.rank() != rank || !(0..rank).all(agree) {
+        return Err(NodeProblem::Shape);
+    }
+    let rescale = concat
+        .rescales
+        .get(place)
+        .copied()
+        .ok_or(NodeProblem::InputCount)?;
+    let product =
+        |axes: core::ops::Range<usize>| axes.map(|axis| output.shape.size(axis)).product::<usize>();
+    let (input_size, output_size) = (input.shape.size(axis), output.shape.size(axis));
+    let next = offset.checked_add(input_size).ok_or(NodeProblem::Shape)?;
+    let rescale =
+        rescale.map(|Rescale { multiplier, shift }| kernels::Rescale { multiplier, shift });
+    let part = if axis + 1 == rank {
+        let rows = product(0..axis);
+        kernels::ConcatPart {
+            outer: 1,
+            input_rows: rows,
+            output_rows: rows,
+            row_offset: 0,
+            input_channels: input_size,
+            output_channels: output_size,
+            channel_offset: offset,
+            rescale,
+            codes,
+        }
+    } else {
+        // A position of the axis is this many pixels.
+        let inner = product(axis + 1..rank - 1);
+        let channels = output.shape.channels();
+        kernels::ConcatPart {
+            outer: product(0..axis),
+            input_rows: input_size.saturating_mul(inner),
+            output_rows: output_size.saturating_mul(inner),
+            row_offset: offset.saturating_mul(inner),
+            input_channels: channels,
+            output_channels: channels,
+            channel_offset: 0,
+            rescale,
+            codes,
+        }
+    };
+    Ok((part, next))
+}
+
+/// What a kernel may write into `output`.
+pub(crate) fn output_codes(node: &Node<'_>, output: &Tensor<'_>) -> OutputCodes {
+    let [lo, hi] = node.clamp.unwrap_or([output.bits.lo(), output.bits.hi()]);
+    OutputCodes {
+        zero_point: output.zero_point,
+        lo,
+        hi,
+        bits: output.bits,
+    }
+}
+
+/// What a kernel is told of a tensor before it runs.
+pub(crate) fn operand(tensor: &Tensor<'_>) -> Operand {
+    Operand {
+        bytes: tensor.bytes(),
+        bits: tensor.bits,
+        zero_point: tensor.zero_point,
+    }
+}
+
+/// Shape of rank 1 to 4 as an image: missing axes in front are 1, and the batch must be.
+pub(crate) fn image(shape: &Shape) -> Result<Image, NodeProblem> {
+    let lead = shape.rank().saturating_sub(3);
+    if lead > 1 || (lead == 1 && shape.size(0) != 1) {
+        return Err(NodeProblem::Shape);
+    }
+    let from_end = |back: usize| {
+        shape
+            .rank()
+            .checked_sub(back)
+            .map_or(1, |axis| shape.size(axis))
+    };
+    Ok(Image {
+        height: from_end(3),
+        width: from_end(2),
+        channels: from_end(1),
+    })
+}
+
+/// Whether the second input is one row for every row of the first. The first has the output's shape.
+fn broadcasts(
+    first: &Tensor<'_>,
+    second: Option<&Tensor<'_>>,
+    output: &Tensor<'_>,
+) -> Result<bool, NodeProblem> {
+    let second = second.ok_or(NodeProblem::InputCount)?;
+    if first.shape != output.shape || second.shape.channels() != output.shape.channels() {
+        return Err(NodeProblem::Shape);
+    }
+    if second.shape == output.shape {
+        return Ok(false);
+    }
+    if second.shape.pixels() == 1 {
+        Ok(true)
+    } else {
+        Err(NodeProblem::Shape)
+    }
+}
+
+/// Window of a pool. No weights bound its taps, so that this does: it has few of them, or reaches at most twice across
+/// its input. A file could otherwise ask for hours of work.
+fn pooling_window(window: &Window, input: &Tensor<'_>) -> Result<kernels::Window, NodeProblem> {
+    const TAPS_FEW: usize = 16;
+    let image = image(&input.shape)?;
+    let window = kernels::Window::from(*window);
+    for (taps, extent) in window.kernel.into_iter().zip([image.height, image.width]) {
+        if taps > TAPS_FEW.max(2 * extent) {
+            return Err(NodeProblem::Parameters(Invalid::Window));
+        }
+    }
+    Ok(window)
+}
+
+fn average_pool<'a>(
+    model: &Model<'a>,
+    pool: &AveragePool,
+    first: &Tensor<'_>,
+    output: &Tensor<'_>,
+    codes: OutputCodes,
+) -> Result<kernels::AveragePool<'a>, NodeProblem> {
+    let divisors = usize::from(pool.divisors);
+    let read = || {
+        let mut cursor = Cursor::at(model.raw(), pool.raw)?;
+        Some((
+            cursor.take(divisors)?,
+            cursor.take(divisors)?,
+            cursor.take(divisors)?,
+        ))
+    };
+    let (counts, multiplier, shift) = read().ok_or(NodeProblem::Raw)?;
+    Ok(kernels::AveragePool {
+        input: image(&first.shape)?,
+        output: image(&output.shape)?,
+        window: pooling_window(&pool.window, first)?,
+        padding: match pool.counted_end {
+            None => CountPadding::Exclude,
+            Some(end) => CountPadding::Include {
+                end: end.map(usize::from),
+            },
+        },
+        counts,
+        multiplier,
+        shift,
+        codes,
+    })
+}
+
+fn transpose(
+    axes: &[u8],
+    first: &Tensor<'_>,
+    output: &Tensor<'_>,
+) -> Result<kernels::Transpose, NodeProblem> {
+    let rank = first.shape.rank();
+    if axes.len() != rank || output.shape.rank() != rank {
+        return Err(NodeProblem::Shape);
+    }
+    let (mut sizes, mut order) = ([1; RANK_MAX], [0; RANK_MAX]);
+    for (to, size) in sizes.iter_mut().zip(first.shape.sizes()) {
+        *to = size;
+    }
+    for (to, &axis) in order.iter_mut().zip(axes) {
+        *to = usize::from(axis);
+    }
+    let sizes = sizes.get(..rank).ok_or(NodeProblem::Shape)?;
+    let order = order.get(..rank).ok_or(NodeProblem::Shape)?;
+    if !order
+        .iter()
+        .zip(output.shape.sizes())
+        .all(|(&axis, size)| axis < rank && first.shape.size(axis) == size)
+    {
+        return Err(NodeProblem::Shape);
+    }
+    Ok(kernels::Transpose::new(sizes, order)?)
+}
+
+/// Weights and output stage of a layer with `outputs` output channels of `row_len` weights each.
+fn weighted<'a>(
+    model: &Model<'a>,
+    record: &Weighted,
+    outputs: usize,
+    row_len: usize,
+    codes: OutputCodes,
+) -> Result<(&'a [u8], OutputStage<'a>), NodeProblem> {
+    if row_len > usize::MAX / 8 {
+        return Err(NodeProblem::Parameters(Invalid::TooLarge));
+    }
+    let bytes = match model
+        .arrangement(record.arrangement)
+        .ok_or(NodeProblem::Reference)?
+    {
+        Arrangement::RowMajor => pack::weight_row_bytes(record.bits, row_len).checked_mul(outputs),
+    };
+    let read = || {
+        let weights = Cursor::at(model.raw(), record.weights)?.take(bytes?)?;
+        let mut cursor = Cursor::at(model.raw(), record.stage)?;
+        Some((
+            weights,
+            cursor.take(outputs)?,
+            cursor.take(outputs)?,
+            cursor.take(outputs)?,
+        ))
+    };
+    let (weights, bias, multiplier, shift) = read().ok_or(NodeProblem::Raw)?;
+    let OutputCodes {
+        zero_point,
+        lo,
+        hi,
+        bits,
+    } = codes;
+    Ok((
+        weights,
+        OutputStage {
+            bias,
+            multiplier,
+            shift,
+            zero_point,
+            lo,
+            hi,
+            bits,
+        },
+    ))
+}

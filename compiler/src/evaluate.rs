@@ -27,15 +27,34 @@ pub enum RunError {
     },
 }
 
-/// Outputs of the integer runtime for samples `range` of `data`, in order: real values, channel last. `progress` is called after each.
+/// Outputs of the integer runtime for all samples, in order: real values, channel last. `progress` is called after each.
 pub fn run_integer(model: &Model<'_>, arithmetic: Arithmetic, data: &Dataset, progress: impl Fn() + Sync) -> Result<Vec<Vec<f32>>, RunError> {
-    let ports = model.input().zip(model.output());
-    let (input, output) = ports.ok_or_else(|| RunError::Session("the model has no input or output".into()))?;
+    let read = |session: &Session<'_, '_>| {
+        let mut output = vec![0.0; session.output().shape.elements()];
+        session.read_output_f32(&mut output).map_err(|e| RunError::Session(e.to_string()))?;
+        Ok(output)
+    };
+    run_each(model, arithmetic, data, read, progress)
+}
+
+/// Codes of the integer runtime for all samples, in order, channel last. `progress` is called after each.
+pub fn run_codes(model: &Model<'_>, arithmetic: Arithmetic, data: &Dataset, progress: impl Fn() + Sync) -> Result<Vec<Vec<i32>>, RunError> {
+    run_each(model, arithmetic, data, |session| Ok(session.output_codes().collect()), progress)
+}
+
+/// Runs every sample and reads its output.
+fn run_each<T: Send>(
+    model: &Model<'_>,
+    arithmetic: Arithmetic,
+    data: &Dataset,
+    read: impl Fn(&Session<'_, '_>) -> Result<T, RunError> + Sync,
+    progress: impl Fn() + Sync,
+) -> Result<Vec<T>, RunError> {
+    let input = model.input().ok_or_else(|| RunError::Session("the model has no input".into()))?;
     let expected: Vec<usize> = input.tensor.shape.sizes().skip(1).collect();
     if expected != data.sample_shape() {
         return Err(RunError::Shape { expected, found: data.sample_shape().to_vec() });
     }
-    let output_len = output.tensor.shape.elements();
     (0..data.len())
         .into_par_iter()
         .map_init(
@@ -49,8 +68,7 @@ pub fn run_integer(model: &Model<'_>, arithmetic: Arithmetic, data: &Dataset, pr
                 };
                 written.map_err(|e| RunError::Session(e.to_string()))?;
                 session.run(&mut ());
-                let mut output = vec![0.0; output_len];
-                session.read_output_f32(&mut output).map_err(|e| RunError::Session(e.to_string()))?;
+                let output = read(&session)?;
                 progress();
                 Ok(output)
             },

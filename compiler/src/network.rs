@@ -61,6 +61,21 @@ impl Network {
         Reference::new(&self.proto, self.folder.as_deref(), &self.graph)
     }
 
+    /// Files beside the model that hold some of its weights, each once, in the order of the model.
+    pub fn external_files(&self) -> Vec<String> {
+        let graph = self.proto.graph.iter();
+        let attributes = graph.clone().flat_map(|graph| &graph.node).flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
+        let mut files: Vec<String> = Vec::new();
+        for tensor in graph.flat_map(|graph| &graph.initializer).chain(attributes) {
+            for entry in tensor.external_data.iter().filter(|entry| entry.key == "location") {
+                if !files.contains(&entry.value) {
+                    files.push(entry.value.clone());
+                }
+            }
+        }
+        files
+    }
+
     /// Shape of a sample without the batch, channel last.
     pub fn sample_shape(&self) -> &[usize] {
         &self.graph.tensor(self.graph.input).shape[1..]

@@ -161,7 +161,9 @@ fn elementwise() {
         },
     );
     let count = image.bytes(a8);
-    let codes: Vec<u8> = (0..count).map(|index| (index * 7919 >> 3) as u8).collect();
+    let codes: Vec<u8> = (0..count)
+        .map(|index| ((index * 7919) >> 3) as u8)
+        .collect();
     let view = Activations {
         codes: &codes,
         bits: a8,

@@ -3,7 +3,7 @@
 //! Everything here is `no_std`, allocates nothing and holds no state: the caller hands in codes, weights, an output
 //! buffer and, where a kernel wants one, a scratch buffer. Three implementations give the same bits:
 //!
-//! - [`reference`]: the obvious loops, generic over the multiplication ([`Product`](reference::Product));
+//! - [`mod@reference`]: the obvious loops, generic over the multiplication ([`Product`](reference::Product));
 //! - [`bitfused`]: the same loops on BitFusion's 2-bit BitBricks;
 //! - [`portable`]: fast code in plain Rust.
 //!

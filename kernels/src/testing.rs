@@ -3,6 +3,8 @@
 
 pub(crate) mod conv;
 pub(crate) mod elementwise;
+mod hostile;
+mod refused;
 pub(crate) mod spatial;
 
 use crate::{ActivationBits, Activations, OutputCodes, pack};

@@ -1,6 +1,6 @@
 //! Writing `.apq` files: owned descriptions of a model and the bytes they become.
 //!
-//! The compiler, tests and tools fill a [`ModelSpec`]; [`write`] lays it out. Places in the arena are the caller's (the
+//! The compiler, tests and tools fill a [`ModelSpec`]; [`write()`] lays it out. Places in the arena are the caller's (the
 //! memory plan), places in the file are the writer's. The writer checks only what it needs in order to write; whether
 //! the model is right is for [`Model::new_checked`](crate::Model::new_checked) to say.
 

@@ -34,7 +34,7 @@ pub enum Kernel<'a> {
     Pad(kernels::Pad),
     /// Slice.
     Slice(kernels::Slice),
-    /// Concatenation: one kernel call for each input, see [`concat_part`].
+    /// Concatenation: one kernel call for each input, made when it runs.
     Concat,
     /// Transposition.
     Transpose(kernels::Transpose),

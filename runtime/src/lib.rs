@@ -19,7 +19,7 @@
 //! the same bytes: [`Tensor`] and [`Node`] hold what a record says, [`Kernel`] only what a kernel can run.
 //!
 //! The two slow executors over the reference kernels and BitFusion's arithmetic are behind the feature `oracle`, which is on by
-//! default; the writer ([`build`](crate::build)) is behind `build`.
+//! default; the writer ([`build`]) is behind `build`.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -193,6 +193,12 @@ impl<'m, 'a> Session<'m, 'a> {
         bytes(self.arena, &self.output)
     }
 
+    /// The codes that lie in the place of any tensor of the model now; another tensor's, if the plan
+    /// has given the place on.
+    pub fn codes(&self, tensor: &Tensor<'_>) -> Codes<'_> {
+        Codes::new(tensor, bytes(self.arena, tensor))
+    }
+
     /// Writes the real values of the output, channel last.
     ///
     /// # Errors

@@ -66,6 +66,7 @@ fn fuzz(file: &AlignedBytes, graph_share: f64, count: usize, seed: u64) -> usize
         seal(&mut mutated);
         loaded += usize::from(load_and_run(&mutated, &mut arena, rng.random()));
     }
+    println!("{loaded} of {count} mutated files loaded");
     loaded
 }
 

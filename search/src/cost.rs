@@ -11,9 +11,9 @@ use crate::group::Candidate;
 pub struct Totals {
     /// Bit operations: sum of w*a*MAC.
     pub bops: u64,
-    /// Latency of one inference in ns.
+    /// Latency of one inference in ns, rounded up.
     pub latency_ns: Option<u64>,
-    /// Energy of one inference in pJ.
+    /// Energy of one inference in pJ, rounded up.
     pub energy_pj: Option<u64>,
     /// Clock cycles of one inference.
     pub cycles: Option<u64>,

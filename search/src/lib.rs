@@ -4,7 +4,8 @@
 //! Quantization". [`Estimator`] turns the energies measured in phase 1 into the SQNR of equation 3.
 //! [`Problem`] holds the quantizer groups with their candidates, the sensitivity list and the cost
 //! model; [`Problem::assign`] is phase 2 under efficiency budgets, [`Problem::curve`] the whole
-//! trade-off curve. [`checker`] verifies a result and shares no code with the search.
+//! trade-off curve. [`locate`] finds how far down a curve a task budget allows to go.
+//! [`checker`] verifies a result and shares no code with the search.
 //!
 //! The crate is `no_std` with `alloc`, reads no files, prints nothing, draws no random numbers and
 //! holds no clock: equal input gives equal results. All costs are integers.
@@ -18,6 +19,7 @@ mod group;
 mod outcome;
 mod problem;
 mod sqnr;
+mod task;
 mod undo;
 
 pub mod checker;
@@ -27,3 +29,4 @@ pub use group::{Candidate, Group};
 pub use outcome::{Change, Curve, Outcome, Point, SkipReason, Skipped, Step};
 pub use problem::{Problem, ProblemError, Sensitivity};
 pub use sqnr::{Estimator, RATIO_MAX, RATIO_MIN, SampleEnergy, SqnrError};
+pub use task::{Located, Scheme, locate};

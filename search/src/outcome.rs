@@ -84,8 +84,9 @@ pub struct Curve {
 /// The result of an assignment under efficiency budgets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Whether `assignment` meets all budgets. If not, it is the nearest that was found: smallest
-    /// largest relative excess over a limit, then fewest budgets missed, then fewest flips.
+    /// Whether `assignment` meets all budgets. If not, it is the nearest that was found: the one
+    /// whose worst budget is exceeded by the smallest share of its limit, then the one that misses
+    /// fewest budgets, then the one found first.
     pub feasible: bool,
     /// The candidate of each group, in graph order.
     pub assignment: Vec<Candidate>,

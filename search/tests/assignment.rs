@@ -42,8 +42,15 @@ fn meets(network: &Network, assignment: &[Candidate], budgets: &[Budget]) -> boo
         .all(|b| totals.get(b.quantity).expect("modelled") <= b.limit)
 }
 
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(2000)
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2000) })]
+    #![proptest_config(config())]
 
     #[test]
     fn the_checker_finds_nothing(

@@ -83,7 +83,8 @@ impl NetworkCost for Chain {
     }
 }
 
-/// A list in which weights and activations add noise of 6 dB a bit, each layer with its own offsets.
+/// A list in which weights and activations add noise of 6 dB a bit, each layer with its own
+/// offsets.
 fn draw_list(random: &mut ChaCha8Rng) -> Vec<Sensitivity> {
     let mut list = Vec::new();
     for group in 0..GROUPS {

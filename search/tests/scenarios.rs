@@ -107,7 +107,7 @@ fn a_lucky_measurement_does_not_move_the_baseline() {
     let list = [entry(0, "w4a8", 60.0), entry(0, "w8a8", 20.0)];
     let outcome = assign(&groups, &list, &Model(bops), &[budget(Quantity::Bops, 64)]);
     assert_eq!(outcome.assignment, [bits("w8a8")]);
-    // The unit of w8a8's own entry is not a flip.
+    // The entry of w8a8 itself is not a flip.
     let problem_list = [entry(0, "w4a8", 60.0)];
     assert_eq!(
         Problem::new(&groups, &list, &Model(bops)).unwrap().list(),
@@ -194,49 +194,32 @@ fn flips_that_buy_nothing_are_skipped() {
 
 #[test]
 fn an_undo_finds_the_candidate_between() {
-    // The list goes from w8a8 to w4a4 at once in group 1; its w6a8 fits as well.
     let groups = [
         group("a", &["w8a8", "w4a4"]),
         group("b", &["w8a8", "w6a8", "w4a4"]),
     ];
     let list = [
         entry(0, "w4a4", 20.0),
-        entry(1, "w4a4", 19.0),
-        entry(1, "w6a8", 30.0),
-    ];
-    let cost = Model(|assignment: &[Candidate]| {
-        // w6a8 alone saves too little, and its flip comes first.
-        bops(assignment)
-    });
-    let outcome = assign(&groups, &list, &cost, &[budget(Quantity::Bops, 64)]);
-    assert_eq!(
-        taken(&outcome),
-        ["start", "flip 1 w6a8", "flip 0 w4a4"],
-        "48 + 16 meets the budget exactly"
-    );
-    let outcome = assign(&groups, &list, &cost, &[budget(Quantity::Bops, 63)]);
-    assert_eq!(taken(&outcome)[3..], ["flip 1 w4a4"]);
-
-    // Flash falls only with w4a4, whose flip is taken first; then w6a8 turns out to be enough.
-    let cost = Model(|assignment: &[Candidate]| {
-        let bytes = |c: &Candidate| u64::from(c.weight_bits) * 10;
-        Totals {
-            flash_bytes: assignment.iter().map(bytes).sum(),
-            ..bops(assignment)
-        }
-    });
-    let list = [
-        entry(0, "w4a4", 20.0),
-        entry(1, "w4a4", 31.0),
+        entry(1, "w4a4", 30.0),
         entry(1, "w6a8", 40.0),
     ];
-    let groups = [
-        groups[0].clone(),
-        group("b", &["w8a8", "w8a6", "w4a4", "w6a8"]),
+    // Group 0 comes last and saves most. Then group 1 can have 48 of its 64, not all.
+    let cost = Model(|assignment: &[Candidate]| {
+        let [a, b] = [assignment[0], assignment[1]].map(|c| u64::from(c.product()));
+        Totals {
+            bops: 3 * a + b,
+            ..Totals::default()
+        }
+    });
+    let outcome = assign(&groups, &list, &cost, &[budget(Quantity::Bops, 100)]);
+    let expected = [
+        "start",
+        "flip 1 w6a8",
+        "flip 1 w4a4",
+        "flip 0 w4a4",
+        "undo 1 w6a8",
     ];
-    let list = [&list[..], &[entry(1, "w8a6", 50.0)]].concat();
-    let outcome = assign(&groups, &list, &cost, &[budget(Quantity::Flash, 145)]);
-    assert_eq!(outcome.assignment, [bits("w8a8"), bits("w6a8")]);
+    assert_eq!(taken(&outcome), expected);
 }
 
 #[test]

@@ -28,9 +28,9 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// Number of elements.
+    /// Number of elements; the largest number there is where it would not fit.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        self.shape.iter().fold(1, |len: usize, size| len.saturating_mul(*size))
     }
 
     /// True when there is no element.
@@ -97,25 +97,59 @@ impl Weights {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Op {
     /// Convolution of `[1, H, W, C]`; depthwise when `groups == C`.
-    Conv { weights: Weights, window: Window, groups: usize },
+    Conv {
+        /// `[O][H][W][I / groups]`.
+        weights: Weights,
+        /// Window over the input.
+        window: Window,
+        /// Number of groups; divides input and output channels.
+        groups: usize,
+    },
     /// Matrix product of the innermost axis with `[O][I]`, for each row.
-    FullyConnected { weights: Weights },
+    FullyConnected {
+        /// `[O][I]`.
+        weights: Weights,
+    },
     /// Sum of two tensors of one shape.
     Add,
     /// `x * scale[c] + offset[c]`; folded into a convolution before quantization.
-    ChannelAffine { scale: Arc<[f32]>, offset: Arc<[f32]> },
+    ChannelAffine {
+        /// `[C]`.
+        scale: Arc<[f32]>,
+        /// `[C]`.
+        offset: Arc<[f32]>,
+    },
     /// Joins tensors along `axis`.
-    Concat { axis: usize },
+    Concat {
+        /// The axis, 0 = the batch.
+        axis: usize,
+    },
     /// Largest element of each window; padding never wins.
-    MaxPool { window: Window },
+    MaxPool {
+        /// Window over the input.
+        window: Window,
+    },
     /// Mean of each window.
-    AveragePool { window: Window, count_include_pad: bool },
-    /// Constant padding, `(before, after)` for each axis.
-    Pad { pads: Vec<(usize, usize)>, value: f32 },
+    AveragePool {
+        /// Window over the input.
+        window: Window,
+        /// Whether padding counts as elements of value 0.
+        count_include_pad: bool,
+    },
+    /// Constant padding.
+    Pad {
+        /// `(before, after)` of each axis.
+        pads: Vec<(usize, usize)>,
+        /// The constant.
+        value: f32,
+    },
     /// Same elements in the same order under another shape.
     Reshape,
-    /// Output axis `i` is input axis `perm[i]`.
-    Transpose { perm: Vec<usize> },
+    /// Permutation of the axes.
+    Transpose {
+        /// Output axis `i` is input axis `perm[i]`.
+        perm: Vec<usize>,
+    },
     /// Softmax over the innermost axis.
     Softmax,
     /// Only the clamp of the node.

@@ -24,6 +24,9 @@ use node::{OnnxNode, node_name};
 use operators::{Importer, find_operator};
 use view::{Builder, IMAGE_AXES, View};
 
+/// Most elements of one tensor.
+const ELEMENTS_MAX: usize = 1 << 28;
+
 /// An ONNX file parsed but not yet understood.
 pub(crate) fn parse(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
     let proto = facts::quietly(|| facts::reader().proto_model_for_read(&mut &*bytes))
@@ -78,7 +81,11 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         if proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
             return Err(node.unsupported("", "more than its first output is used", "one output"));
         }
+        let before = importer.builder.graph.tensors.len();
         let view = (operator.import)(&mut importer, node)?;
+        if let Some(tensor) = importer.builder.graph.tensors[before..].iter().find(|tensor| tensor.len() > ELEMENTS_MAX) {
+            return Err(node.unsupported("", format!("a tensor of shape {:?}", tensor.shape), "tensors of at most 2^28 elements"));
+        }
         let output = proto.output.first().ok_or_else(|| node.invalid("the node has no output"))?;
         let shape = importer.builder.shape(&view);
         if facts.shape(output).is_some_and(|expected| expected != shape) {
@@ -143,6 +150,9 @@ fn model_input(onnx: &pb::GraphProto) -> Result<ModelInput, ImportError> {
     }
     if !(2..=5).contains(&shape.len()) {
         return Err(ImportError::UnsupportedModel(format!("input \"{}\" has {} axes; 2 to 5 are supported, the first of them the batch", input.name, shape.len())));
+    }
+    if shape.iter().fold(1, |len: usize, size| len.saturating_mul(*size)) > ELEMENTS_MAX {
+        return Err(ImportError::UnsupportedModel(format!("input \"{}\" of shape {shape:?} is too large; at most 2^28 elements are supported", input.name)));
     }
     Ok(ModelInput { name: input.name.clone(), shape })
 }

@@ -5,7 +5,6 @@ pub mod bias;
 pub mod calibration;
 pub mod correction;
 pub mod groups;
-#[path = "/tmp/ranges_stub.rs"]
 pub mod ranges;
 pub mod sensitivity;
 

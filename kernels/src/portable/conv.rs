@@ -22,11 +22,10 @@ const BLOCK_MAX: usize = 64;
 const ALIGNMENT: usize = align_of::<Lanes>() - 1;
 
 /// Scratch bytes with which [`conv`] is fastest, for that input width.
-pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
+pub fn conv_scratch_bytes(conv: &Conv<'_>, _input: ActivationBits) -> usize {
     if depthwise::applies(conv) {
         return depthwise::scratch_bytes(conv);
     }
-    let _ = input;
     let chunks = conv.row_len().div_ceil(LANES).max(1);
     let columns = (BLOCK_CODES / LANES / chunks)
         .clamp(BLOCK_MIN, BLOCK_MAX)
@@ -35,11 +34,10 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
 }
 
 /// Scratch bytes below which [`conv`] falls back to the reference.
-pub fn conv_scratch_bytes_min(conv: &Conv<'_>, input: ActivationBits) -> usize {
+pub fn conv_scratch_bytes_min(conv: &Conv<'_>, _input: ActivationBits) -> usize {
     if depthwise::applies(conv) {
         return depthwise::scratch_bytes(conv);
     }
-    let _ = input;
     bytes(conv.row_len().div_ceil(LANES).max(1), 1)
 }
 
@@ -106,7 +104,10 @@ fn by_columns(
     weights.as_flattened_mut().fill(0);
     for group in 0..conv.groups {
         let source = Columns::new(conv, input, group);
-        for (block, pixels) in output.chunks_mut((pixel_bytes * block_len).max(1)).enumerate() {
+        for (block, pixels) in output
+            .chunks_mut((pixel_bytes * block_len).max(1))
+            .enumerate()
+        {
             let used = pixels.chunks_exact(pixel_bytes).len();
             for (index, column) in columns.chunks_exact_mut(chunks).take(used).enumerate() {
                 source.fill(block * block_len + index, column);
@@ -168,19 +169,35 @@ impl Channel {
         pixels: &mut [u8],
         pixel_bytes: usize,
     ) {
-        let pixels = pixels.chunks_exact_mut(pixel_bytes.max(1));
-        for (column, pixel) in columns.chunks_exact(weights.len().max(1)).zip(pixels) {
-            let scaled = match accumulator {
-                Accumulator::I32 => {
-                    let acc = dot(weights, column).wrapping_add(self.bias);
-                    requant::requantize_i32(acc, self.multiplier, self.shift)
+        let (multiplier, shift) = (self.multiplier, self.shift);
+        let acc = |column: &[Lanes]| dot(weights, column).wrapping_add(self.bias);
+        let columns = columns.chunks_exact(weights.len().max(1));
+        let pixels = columns.zip(pixels.chunks_exact_mut(pixel_bytes.max(1)));
+        let byte = matches!(codes.bits, ActivationBits::A6 | ActivationBits::A8);
+        match accumulator {
+            // The common case, with nothing left to decide in the loop.
+            Accumulator::I32 if byte && shift >= requant::HIGH_SHIFT_MIN => {
+                for (column, pixel) in pixels {
+                    let code = requant::requantize_high(acc(column), multiplier, shift)
+                        .wrapping_add(codes.zero_point);
+                    if let Some(to) = pixel.get_mut(self.index) {
+                        *to = code.max(codes.lo).min(codes.hi) as u8;
+                    }
                 }
-                Accumulator::I64 => {
+            }
+            Accumulator::I32 => {
+                for (column, pixel) in pixels {
+                    let scaled = requant::requantize_i32(acc(column), multiplier, shift);
+                    pack::set_code(pixel, codes.bits, self.index, codes.code(scaled));
+                }
+            }
+            Accumulator::I64 => {
+                for (column, pixel) in pixels {
                     let acc = dot_wide(weights, column).wrapping_add(i64::from(self.bias));
-                    requant::requantize(acc, self.multiplier, self.shift)
+                    let scaled = requant::requantize(acc, multiplier, shift);
+                    pack::set_code(pixel, codes.bits, self.index, codes.code(scaled));
                 }
-            };
-            pack::set_code(pixel, codes.bits, self.index, codes.code(scaled));
+            }
         }
     }
 }

@@ -55,6 +55,13 @@ pub(super) fn rows_bytes(
     if channels > usize::MAX / 4 {
         return Err(Invalid::TooLarge);
     }
+    // More codes than bytes: kernels count codes as well.
+    if rows
+        .checked_mul(channels)
+        .is_none_or(|codes| codes > isize::MAX as usize)
+    {
+        return Err(Invalid::TooLarge);
+    }
     let bytes = rows
         .checked_mul(crate::pack::row_bytes(bits, channels))
         .ok_or(Invalid::TooLarge)?;

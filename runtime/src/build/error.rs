@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// Why [`write`](super::write) refused a description: something in it is larger than the format can say.
+/// Why [`write`](fn@super::write) refused a description: something in it is larger than the format can say.
 ///
 /// Everything else that may be wrong with a description shows when the file is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

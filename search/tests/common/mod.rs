@@ -3,8 +3,8 @@
 use apq_search::{Candidate, Group, NetworkCost, Sensitivity, Totals};
 use proptest::prelude::*;
 
-/// A network whose bops, latency and flash are sums over the groups, and whose RAM is the largest sum
-/// over the groups alive at one step.
+/// A network whose bops, latency and flash are sums over the groups, and whose RAM is the largest
+/// sum over the groups alive at one step.
 #[derive(Clone, Debug)]
 pub(crate) struct Network {
     pub(crate) groups: Vec<Group>,

@@ -1,0 +1,177 @@
+//! What a compilation found, as data ([`Report`]), as files ([`files`]) and as tables for people ([`tables`]).
+
+mod build;
+pub(crate) mod files;
+pub(crate) mod layers;
+pub(crate) mod tables;
+
+pub(crate) use build::{Facts, build};
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use layers::LayerReport;
+
+/// Version of the meaning of `report.json`'s fields.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// `report.json`. A field with `Option` is absent where it was not measured or not modelled.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// [`SCHEMA`].
+    pub(crate) schema: u32,
+    /// Name of the model.
+    pub(crate) model: String,
+    /// Name of the target.
+    pub(crate) target: String,
+    /// Whether every budget is met.
+    pub(crate) feasible: bool,
+    /// Whether the model fits into the target's memories; true for a memory that the target does not limit.
+    pub(crate) fits: Fits,
+    /// Where ranges and sensitivities come from.
+    pub(crate) calibration: CalibrationReport,
+    /// What a reader should know before trusting the numbers.
+    pub(crate) notes: Vec<String>,
+    /// The float network.
+    pub(crate) fp32: FloatReport,
+    /// The integer network.
+    pub(crate) result: ResultReport,
+    /// Quantizer groups in graph order.
+    pub(crate) groups: Vec<GroupReport>,
+    /// Operations in graph order.
+    pub(crate) layers: Vec<LayerReport>,
+    /// How the assignment was found.
+    pub(crate) search: SearchReport,
+    /// The budgets as stated.
+    pub(crate) budgets: Vec<BudgetReport>,
+}
+
+/// Whether flash and RAM suffice.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Fits {
+    /// The file in the target's flash.
+    pub(crate) flash: bool,
+    /// The arena in the target's RAM.
+    pub(crate) ram: bool,
+}
+
+/// Calibration samples.
+#[derive(Debug, Serialize)]
+pub(crate) struct CalibrationReport {
+    /// A path, or what was drawn.
+    pub(crate) source: String,
+    /// How many.
+    pub(crate) samples: usize,
+}
+
+/// The float network over the test samples. Accuracies are fractions.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct FloatReport {
+    /// Share of samples whose label is the top class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) accuracy_top1: Option<f64>,
+    /// Share of samples whose label is among the top five.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) accuracy_top5: Option<f64>,
+    /// Test samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) samples: Option<usize>,
+}
+
+/// The integer network. Accuracies are fractions, measured on the integer runtime.
+#[derive(Debug, Serialize)]
+pub(crate) struct ResultReport {
+    /// Share of samples whose label is the top class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) accuracy_top1: Option<f64>,
+    /// Share of samples whose label is among the top five.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) accuracy_top5: Option<f64>,
+    /// Share of test samples with the float network's top class.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) agreement: Option<f64>,
+    /// Against the float network at the logits over the calibration samples, pooled.
+    pub(crate) sqnr_db: f64,
+    /// w * a * MAC.
+    pub(crate) bops: u64,
+    /// BOPs / (128 * MACs of the imported network).
+    pub(crate) bops_relative: f64,
+    /// Of one inference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) latency_ms: Option<f64>,
+    /// Of one inference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) energy_mj: Option<f64>,
+    /// Of one inference.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cycles: Option<u64>,
+    /// The whole file.
+    pub(crate) flash_bytes: u64,
+    /// Packed weights.
+    pub(crate) weights_bytes: u64,
+    /// The runtime's arena.
+    pub(crate) arena_bytes: u64,
+    /// Multiply-accumulates.
+    pub(crate) macs: u64,
+}
+
+/// One quantizer group.
+#[derive(Debug, Serialize)]
+pub(crate) struct GroupReport {
+    /// Name of its first operation.
+    pub(crate) name: String,
+    /// Assigned.
+    pub(crate) weight_bits: u8,
+    /// Assigned.
+    pub(crate) activation_bits: u8,
+    /// Names of its operations in graph order.
+    pub(crate) ops: Vec<String>,
+    /// SQNR at the output with this group alone quantized, by candidate; the widest is not measured.
+    pub(crate) sqnr_db: BTreeMap<String, f64>,
+}
+
+/// How the assignment was found.
+#[derive(Debug, Serialize)]
+pub(crate) struct SearchReport {
+    /// Name of the search.
+    pub(crate) scheme: &'static str,
+    /// Samples run through the network, partly or wholly, for the sensitivity list; also where it came from the cache.
+    pub(crate) forward_passes: usize,
+    /// Evaluations of the whole quantized network.
+    pub(crate) evaluations: usize,
+    /// Times; the only fields that differ between runs.
+    pub(crate) seconds: SecondsReport,
+}
+
+/// Seconds of each part.
+#[derive(Debug, Serialize)]
+pub(crate) struct SecondsReport {
+    /// Ranges and quantizers.
+    pub(crate) calibrate: f64,
+    /// The sensitivity list.
+    pub(crate) sensitivity: f64,
+    /// Assignment and bias correction.
+    pub(crate) assign: f64,
+    /// Lowering and memory plan.
+    pub(crate) lower: f64,
+    /// Everything, evaluation included.
+    pub(crate) total: f64,
+}
+
+/// A budget as stated; the unit is in the name.
+#[derive(Debug, Serialize)]
+pub(crate) struct BudgetReport {
+    /// `latency_ms`, `energy_mj`, `bops`, `flash_bytes` or `ram_bytes`.
+    pub(crate) name: &'static str,
+    /// Largest value allowed.
+    pub(crate) limit: serde_json::Number,
+    /// Value of the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) value: Option<serde_json::Number>,
+    /// Whether value <= limit, compared in integers.
+    pub(crate) met: bool,
+    /// Where it is not met: the smallest value that the search found for this quantity alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) smallest_found: Option<serde_json::Number>,
+}

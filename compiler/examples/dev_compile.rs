@@ -1,6 +1,11 @@
 //! scratch
 use apqc::{network::Network, data, compile::*, quant::ranges::RangeRule};
 use apq_search::*; use apq_targets::*;
+struct Store;
+impl ListStore for Store {
+    fn load(&self, key: &str) -> Option<Vec<Sensitivity>> { let t=std::fs::read_to_string(key).ok()?; Some(t.lines().map(|l| { let f: Vec<&str> = l.split(' ').collect(); Sensitivity{group:f[0].parse().unwrap(),candidate:f[1].parse().unwrap(),sqnr_db:f[2].parse().unwrap()} }).collect()) }
+    fn store(&self, key: &str, list: &[Sensitivity]) { let t: Vec<String>=list.iter().map(|s| format!("{} {} {}",s.group,s.candidate,s.sqnr_db)).collect(); std::fs::write(key,t.join("\n")).unwrap(); }
+}
 fn main() {
     let a: Vec<String> = std::env::args().collect();
     let path = std::path::PathBuf::from(&a[1]);
@@ -22,7 +27,7 @@ fn main() {
     if r>0.0 { budgets.push(Budget{quantity:Quantity::Bops, limit:(r*128.0*net.macs as f64) as u64}); }
     if let Some(l)=a.get(9) { budgets.push(Budget{quantity:Quantity::Latency, limit:l.parse().unwrap()}); }
     let opt = Options { candidates: cands, budgets, weight_ranges: RangeRule::Mse, activation_ranges: RangeRule::Mse, estimator: Estimator::Pooled, output_bits: 8, bias_correction: bc };
-    let c = compile(&net, &target, model, &Data{calibration:&cal,test:test.as_ref(),preprocess:&pre}, &opt, (&(),""), &()).unwrap();
+    let c = compile(&net, &target, model, &Data{calibration:&cal,test:test.as_ref(),preprocess:&pre}, &opt, (&Store,&format!("/tmp/list-{}-{}-{}", net.macs, n, a[7])), &()).unwrap();
     println!("feasible {} totals {:?} r {:.4}", c.feasible, c.totals, c.totals.bops as f64/128.0/net.macs as f64);
     println!("file {} weights {} arena {} outch {}", c.lowered.file.len(), c.lowered.weights_bytes, c.lowered.spec.arena_bytes, net.graph.nodes.iter().filter_map(|n| n.op.weights()).map(|w| w.outputs()).sum::<usize>());
     println!("sqnr {:.2} float {:?} int {:?} corr {:?}", c.calibration_sqnr_db, c.float_quality, c.integer_quality, c.correction);

@@ -12,7 +12,7 @@ use apq_targets::Target;
 use crate::cost::NetworkCosts;
 use crate::data::{Dataset, Preprocess, Raw};
 use crate::evaluate::{Quality, RunError, quality, run_integer, sqnr_db};
-use crate::float::Executor;
+use crate::float::{Executor, Simulation};
 use crate::import::ImportError;
 use crate::lower::{LowerError, Lowered, RawInput, lower};
 use crate::network::{Network, NetworkError};
@@ -200,6 +200,8 @@ pub struct Compiled {
     pub float_quality: Option<Quality>,
     /// The integer runtime over the test samples.
     pub integer_quality: Option<Quality>,
+    /// The same network in floats with its quantizers simulated.
+    pub simulation: Simulation,
     /// Samples run through the network, partly or wholly, while the list was measured.
     pub forward_passes: usize,
     /// Evaluations of the whole quantized network.
@@ -302,6 +304,7 @@ pub fn compile(
     let not_modelled = costs.not_modelled().into_iter().map(String::from).collect();
     drop(costs);
     Ok(Compiled {
+        simulation: quantized.simulation(),
         assignment: outcome.assignment.clone(),
         feasible,
         lowered,

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::Context;
 use super::failure::{Exit, input_with_hint, unsupported};
-use super::inputs::{self, InputFile, OnnxModel, Samples, TargetChoice, beside};
+use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
 use super::later::{AFTER_COMPILE_HELP, LaterFlags, absent_flag};
 use crate::cache::DiskLists;
 use crate::report::{self, Facts, files, tables};
@@ -268,11 +268,13 @@ fn test_samples(args: &CompileArgs, sample_shape: &[usize]) -> anyhow::Result<Op
 
 fn data_notes(calibration: &Samples, test: Option<&Samples>, preprocessed: bool) -> Vec<String> {
     let mut notes = Vec::new();
-    if calibration.drawn {
-        notes.push(format!(
-            "no calibration data: ranges and sensitivities come from {}; give --calib for a better result",
-            calibration.data.source()
-        ));
+    let source = calibration.data.source();
+    match calibration.origin {
+        Origin::File => {}
+        Origin::Asked => notes.push(format!("calibration data are drawn: {source}")),
+        Origin::Drawn => {
+            notes.push(format!("no calibration data: ranges and sensitivities come from images {source}; give --calib for a better result"));
+        }
     }
     if !preprocessed {
         notes.push("no preprocessing is known: the model gets raw values".into());

@@ -64,7 +64,7 @@ pub(crate) fn unsupported(message: impl Into<String>, hint: impl Into<String>) -
 
 /// The exit code that an error asks for: that of the first cause that says something.
 pub(crate) fn exit(error: &anyhow::Error) -> Exit {
-    error.chain().find_map(|cause| class(cause)).unwrap_or(Exit::Input)
+    error.chain().find_map(class).unwrap_or(Exit::Input)
 }
 
 fn class(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
@@ -102,7 +102,7 @@ fn class(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
         });
     }
     if let Some(error) = cause.downcast_ref::<LowerError>() {
-        return Some(if matches!(error, LowerError::TooLarge(..)) { Exit::Unsupported } else { Exit::Bug });
+        return Some(if matches!(error, LowerError::TooLarge(..) | LowerError::Node { .. }) { Exit::Unsupported } else { Exit::Bug });
     }
     if let Some(error) = cause.downcast_ref::<RunError>() {
         return match error {
@@ -132,7 +132,7 @@ fn class(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 
 /// What the user can do about an error, where the tool knows it.
 pub(crate) fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|cause| hint_for(cause))
+    error.chain().find_map(hint_for)
 }
 
 fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
@@ -148,6 +148,7 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     if let Some(error) = cause.downcast_ref::<LoadError>() {
         return match error.class() {
             ErrorClass::Unsupported => Some("compile the model again with this build".into()),
+            ErrorClass::BadFile if *error == LoadError::Magic => Some("`apqc compile MODEL.onnx` makes one".into()),
             ErrorClass::BadFile => Some("compile the model again, or copy the file again".into()),
             ErrorClass::Misuse => None,
         };

@@ -18,6 +18,9 @@ use super::failure::{input, input_with_hint};
 /// Largest file that is read as a model, a table or a description.
 const FILE_BYTES_MAX: u64 = 1 << 32;
 
+/// Most values that are drawn.
+const DRAWN_VALUES_MAX: usize = 1 << 30;
+
 /// One input of a command, as the manifest lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct InputFile {
@@ -224,8 +227,19 @@ pub(crate) struct Samples {
     pub(crate) data: Dataset,
     /// Their file or folder.
     pub(crate) file: Option<InputFile>,
-    /// Whether the tool drew them because there were none.
-    pub(crate) drawn: bool,
+    /// How the tool came by them.
+    pub(crate) origin: Origin,
+}
+
+/// Where samples come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A file or folder.
+    File,
+    /// Drawn, because the user asked for it.
+    Asked,
+    /// Images drawn by the tool, because there were none.
+    Drawn,
 }
 
 /// The first `limit` samples of a file or folder.
@@ -233,7 +247,7 @@ pub(crate) fn samples(role: &'static str, path: &Path, sample_shape: &[usize], l
     let data = data::load_at_most(path, sample_shape, limit)?;
     let sha256 = if path.is_dir() { content_sha256(&data) } else { sha256(&[&read(path)?]) };
     let file = InputFile { role, path: path.display().to_string(), sha256 };
-    Ok(Samples { data, file: Some(file), drawn: false })
+    Ok(Samples { data, file: Some(file), origin: Origin::File })
 }
 
 /// SHA-256 over shape, element type, values and labels of samples.
@@ -249,16 +263,22 @@ pub(crate) fn content_sha256(data: &Dataset) -> String {
 /// Calibration samples: of the flag, of `MODEL.calib.npz`, or drawn where the model takes images.
 pub(crate) fn calibration(explicit: Option<&str>, model: &Path, sample_shape: &[usize], count: usize, seed: u64) -> anyhow::Result<Samples> {
     let default = beside(model, ".calib.npz");
+    let drawable = || match sample_shape.iter().try_fold(count, |product, size| product.checked_mul(*size)) {
+        Some(values) if values <= DRAWN_VALUES_MAX => Ok(()),
+        _ => Err(input(format!("{count} samples of shape {sample_shape:?} are too many to draw; lower --samples"))),
+    };
     match explicit {
         Some(word) if word.starts_with("normal:") => {
+            drawable()?;
             let data = word.parse::<Normal>()?.draw(sample_shape, count, seed)?;
-            Ok(Samples { data, file: None, drawn: true })
+            Ok(Samples { data, file: None, origin: Origin::Asked })
         }
         Some(path) => samples("calibration", Path::new(path), sample_shape, count),
         None if default.is_file() => samples("calibration", &default, sample_shape, count),
         None if matches!(sample_shape, [_, _, 1 | 3]) => {
+            drawable()?;
             let data = data::dead_leaves(sample_shape, count, seed)?;
-            Ok(Samples { data, file: None, drawn: true })
+            Ok(Samples { data, file: None, origin: Origin::Drawn })
         }
         None => Err(input_with_hint(
             format!("the model takes samples of shape {sample_shape:?}, which are no images: it needs calibration data"),

@@ -6,10 +6,10 @@ use apq_lut::{CostModel, Diff, LayerKey, Provenance, Table, diff};
 use apqc::cost::layer_key;
 use clap::Subcommand;
 
+use super::Context;
 use super::failure::{Exit, input, input_with_hint, unsupported};
 use super::inputs::{self, TargetChoice};
 use super::later::{Ignored, absent};
-use super::Context;
 use crate::report::tables::table;
 
 /// Lookup tables. A table is a file (ours, or JSON as APQ published it) or the name of a target.

@@ -43,9 +43,9 @@ struct Global {
     /// Seed of everything that is random.
     #[arg(long, global = true, default_value_t = 0, value_name = "N")]
     seed: u64,
-    /// Threads; results do not depend on it [default: one for each core].
-    #[arg(long, global = true, value_name = "N")]
-    threads: Option<usize>,
+    /// Threads, at most 1024; results do not depend on it [default: one for each core].
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
     /// Where sensitivity lists are kept [default: `apqc` in the user's cache folder].
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
@@ -108,7 +108,7 @@ pub(crate) fn main() -> ExitCode {
 
 fn execute(cli: Cli) -> anyhow::Result<Exit> {
     if let Some(threads) = cli.global.threads {
-        rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+        rayon::ThreadPoolBuilder::new().num_threads(usize::from(threads)).build_global()?;
     }
     let context = Context {
         console: Console { format: cli.global.format, quiet: cli.global.quiet },

@@ -23,12 +23,20 @@ pub enum LowerError {
     /// A width without codes.
     #[error("internal: no codes of {0} bits")]
     Bits(u8),
-    /// A factor that no mantissa and shift can hold.
-    #[error("internal: requantisation factor {0}")]
+    /// A factor that no mantissa and shift can hold: a range is absurdly wide or narrow.
+    #[error("a requantisation factor of {0:e} is beyond 31 bits and a shift of 62: weights or activations are far out of proportion")]
     Factor(f64),
     /// A bias that does not fit.
-    #[error("internal: bias {0}")]
+    #[error("a bias of {0} steps is beyond 32 bits: it is far out of proportion to the weights")]
     Bias(i64),
+    /// One of these in a node.
+    #[error("node \"{node}\": {reason}")]
+    Node {
+        /// Name of the node.
+        node: String,
+        /// What is wrong.
+        reason: Box<LowerError>,
+    },
     /// A size that the file cannot hold.
     #[error("node \"{0}\" is too large for the file format: {1}")]
     TooLarge(String, String),
@@ -44,6 +52,16 @@ pub enum LowerError {
     /// The runtime refuses what the compiler wrote.
     #[error("internal: the runtime refuses the lowered model: {0}")]
     Refused(apq_runtime::LoadError),
+}
+
+impl LowerError {
+    /// Names the node, where the network's numbers and not the compiler are at fault.
+    fn at(self, node: &str) -> LowerError {
+        match self {
+            LowerError::Factor(_) | LowerError::Bias(_) => LowerError::Node { node: node.into(), reason: Box::new(self) },
+            other => other,
+        }
+    }
 }
 
 /// The lowered network.
@@ -128,7 +146,7 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
         if aliases[node.output.0].is_some() {
             continue;
         }
-        let (operator, raised_channels) = operator(network, NodeId(index), detail)?;
+        let (operator, raised_channels) = operator(network, NodeId(index), detail).map_err(|error| error.at(&node.name))?;
         if !raised_channels.is_empty() {
             raised.push((NodeId(index), raised_channels));
         }

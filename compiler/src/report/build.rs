@@ -146,11 +146,14 @@ fn budget_report(budget: Budget, compiled: &Compiled) -> BudgetReport {
     }
 }
 
+fn outputs(network: &Network, node: usize) -> usize {
+    network.graph.nodes[node].op.weights().map_or(0, |weights| weights.outputs())
+}
+
 fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetReport], notes: &mut Vec<String>) {
     let missed: Vec<&BudgetReport> = budgets.iter().filter(|budget| !budget.met).collect();
     if !compiled.feasible {
-        let smallest: Vec<String> =
-            missed.iter().filter_map(|budget| Some(format!("{} {}", budget.name, budget.smallest_found.as_ref()?))).collect();
+        let smallest: Vec<String> = missed.iter().filter_map(|budget| Some(format!("{} {}", budget.name, budget.smallest_found.as_ref()?))).collect();
         let smallest = if smallest.is_empty() { String::new() } else { format!("; smallest found for each alone: {}", smallest.join(", ")) };
         notes.push(format!("infeasible: no assignment was found that meets every budget; this is the nearest one{smallest}"));
     }
@@ -165,7 +168,7 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
             .lowered
             .raised
             .iter()
-            .map(|(node, channels)| format!("{} ({} channels)", network.graph.nodes[node.0].name, channels.len()))
+            .map(|(node, channels)| format!("{} ({} of {} channels)", network.graph.nodes[node.0].name, channels.len(), outputs(network, node.0)))
             .collect();
         notes.push(format!("weight scales raised so that sums fit the accumulator: {}", layers.join(", ")));
     }

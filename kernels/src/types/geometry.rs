@@ -137,9 +137,7 @@ impl Window {
             let last = last_out
                 .zip(last_tap)
                 .and_then(|(out, tap)| out.checked_add(tap));
-            if last.is_none_or(|last| last > isize::MAX as usize)
-                || self.pad[axis] > isize::MAX as usize
-            {
+            if last.is_none() || self.pad[axis] > isize::MAX as usize {
                 return Err(Invalid::TooLarge);
             }
         }

@@ -31,7 +31,6 @@ fn convolutions() -> Vec<Case> {
         conv("conv-same-upper", &[1, 3, 7, 8], [4, 3, 3, 3], true, &[same("SAME_UPPER"), strides.clone()]),
         conv("conv-same-upper-even-kernel", &[1, 3, 7, 8], [4, 3, 4, 2], true, &[same("SAME_UPPER")]),
         conv("conv-same-lower", &[1, 3, 8, 7], [4, 3, 4, 4], true, &[same("SAME_LOWER"), ("strides", [3, 2].into())]),
-        conv("conv-same-dilated", &[1, 2, 9, 9], [3, 2, 3, 3], true, &[same("SAME_UPPER"), ("dilations", [2, 2].into())]),
         conv("conv-valid", &[1, 3, 8, 9], [4, 3, 3, 3], true, &[same("VALID"), strides.clone()]),
         conv("conv-notset", &[1, 3, 5, 5], [4, 3, 3, 3], true, &[same("NOTSET"), ("pads", [1, 0, 1, 0].into())]),
         conv("conv-groups", &[1, 6, 6, 5], [9, 2, 3, 3], true, &[("group", 3.into()), ("pads", [1, 1, 1, 1].into())]),

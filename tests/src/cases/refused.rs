@@ -72,7 +72,7 @@ fn forms() -> Vec<Refused> {
                 let w = net.node("Reshape", &["input", &shape], &[]);
                 net.node("Conv", &["input", &w], &[])
             }),
-            &["not supported", "batch"],
+            &["node \"reshape2\"", "Reshape", "the batch"],
         ),
         refuse(
             case("refused-conv-3d", 13, &[1, 2, 4, 4, 4], |net| {
@@ -86,7 +86,7 @@ fn forms() -> Vec<Refused> {
                 let w = net.weights(&[3, 2, 3, 3]);
                 net.node("Conv", &["input", &w], &[("pads", [-1, 0, 0, 0].into())])
             }),
-            &["node \"conv", "attribute pads", "at least 0"],
+            &["node conv2", "Conv", "pads"],
         ),
         refuse(
             case("refused-gemm-trans-a", 13, &[1, 5], |net| {

@@ -109,7 +109,9 @@ fn flat(name: &'static str, opset: i64, flatten: impl Fn(&mut Sketch, &str) -> S
         let a = net.node("Relu", &[&a], &[]);
         let a = flatten(net, &a);
         let w = net.weights(&[4, 60]);
-        net.node("Gemm", &[&a, &w], &[("transB", 1.into())])
+        // C may be left out since opset 11 only.
+        let c = net.vector(&[4], 0.3);
+        net.node("Gemm", &[&a, &w, &c], &[("transB", 1.into())])
     })
 }
 
@@ -274,7 +276,7 @@ fn nothing() -> Vec<Case> {
         case("dropout-attributes", 10, &[1, 9], |net| {
             let a = net.node("Dropout", &["input"], &[("ratio", 0.5.into())]);
             let w = net.weights(&[9, 4]);
-            net.node("Gemm", &[&a, &w], &[])
+            net.node("MatMul", &[&a, &w], &[])
         }),
         case("dropout-inputs", 13, &[1, 9], |net| {
             let ratio = net.constant(&[], &[0.5]);

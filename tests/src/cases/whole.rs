@@ -3,6 +3,32 @@
 use super::{Case, Sketch, case};
 
 pub(super) fn cases() -> Vec<Case> {
+    networks().into_iter().chain(opsets()).collect()
+}
+
+/// The same network in every supported version of the operators.
+fn opsets() -> Vec<Case> {
+    const NAMES: [&str; 15] = [
+        "opset-7", "opset-8", "opset-9", "opset-10", "opset-11", "opset-12", "opset-13", "opset-14", "opset-15", "opset-16", "opset-17", "opset-18",
+        "opset-19", "opset-20", "opset-21",
+    ];
+    let network = |(name, opset): (&'static str, i64)| {
+        case(name, opset, &[1, 3, 8, 8], |net| {
+            let a = net.conv("input", 3, 5);
+            let a = net.norm(&a, 5);
+            let a = net.node("Relu", &[&a], &[]);
+            let b = net.conv(&a, 5, 5);
+            let a = net.node("Add", &[&a, &b], &[]);
+            let a = net.node("MaxPool", &[&a], &[("kernel_shape", [2, 2].into()), ("strides", [2, 2].into())]);
+            let a = net.node("Concat", &[&a, &a], &[("axis", 1.into())]);
+            let a = head(net, &a, 10);
+            net.node("Softmax", &[&a], &[])
+        })
+    };
+    NAMES.into_iter().zip(7..).map(network).collect()
+}
+
+fn networks() -> Vec<Case> {
     vec![
         case("net-residual", 13, &[1, 3, 8, 8], |net| {
             let a = relu_conv(net, "input", 3, 6);

@@ -1,0 +1,40 @@
+//! Prints every figure that the project claims beside the figure it is held to: `cargo xtask bench [accuracy|cost|speed]`.
+//!
+//! Accuracy is measured on the whole test sets, which only report: nothing is tuned on them. Times are medians of this run on this machine, and are
+//! given as ratios where a reference runs beside ours.
+
+mod accuracy;
+mod cost;
+mod models;
+mod speed;
+mod table;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let section = std::env::args().nth(1);
+    let wanted = |name: &str| section.as_deref().is_none_or(|section| section == name);
+    if let Some(name) = section.as_deref().filter(|name| !["accuracy", "cost", "speed"].contains(name)) {
+        eprintln!("error: unknown section \"{name}\"; the sections are accuracy, cost and speed");
+        return ExitCode::from(2);
+    }
+    let Some(data) = models::data_folder() else {
+        eprintln!("error: the models and data are not there; set APQ_DATA to their folder");
+        return ExitCode::from(2);
+    };
+    let mut failed = 0;
+    if wanted("cost") {
+        failed += cost::run(&data);
+    }
+    if wanted("accuracy") {
+        failed += accuracy::run(&data);
+    }
+    if wanted("speed") {
+        failed += speed::run(&data);
+    }
+    if failed == 0 {
+        return ExitCode::SUCCESS;
+    }
+    println!("{failed} figures are not reached");
+    ExitCode::FAILURE
+}

@@ -1,0 +1,231 @@
+//! The lowered integers of every operator form: kernels among each other, each node against exact arithmetic, and against the float simulation.
+
+use std::collections::BTreeMap;
+
+use apq_lut::Candidate;
+use apq_runtime::{Arithmetic, Model};
+use apq_targets::Target;
+use apq_tests::compiled::{Prepared, lowered, tensor_codes, trace};
+use apq_tests::{arena, cases, exact, random};
+use apqc::float::{Executor, Simulation};
+use apqc::graph::{Graph, NodeId, TensorId};
+use apqc::lower::Lowered;
+use apqc::network::{Network, NetworkError};
+use apqc::quant::QuantizedNetwork;
+use apqc::quant::ranges::RangeRule;
+use rand::Rng;
+use rayon::prelude::*;
+
+/// Bit widths at which every network is compiled as a whole.
+const CANDIDATES: [&str; 7] = ["w2a2", "w2a8", "w4a4", "w4a8", "w6a6", "w8a8", "w8a16"];
+
+/// Calibration samples of each network.
+const SAMPLES: usize = 6;
+
+fn candidates() -> Vec<Candidate> {
+    CANDIDATES.iter().map(|text| text.parse().expect("a candidate")).collect()
+}
+
+/// One network at one assignment.
+struct Trial<'a> {
+    label: String,
+    network: &'a QuantizedNetwork<'a>,
+    lowered: &'a Lowered,
+    samples: &'a [Vec<f32>],
+}
+
+/// Every network at every candidate, and at widths drawn for each group. `visit` returns what is wrong.
+fn for_every_network(rule: RangeRule, visit: impl Fn(&Trial<'_>) -> Vec<String> + Sync) {
+    let target = Target::builtin("host").expect("a built-in target");
+    let trials = |case: &cases::Case| -> Vec<String> {
+        let network = Network::load(&case.model, case.name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let samples = random::samples(case.name, case.input.iter().product(), SAMPLES);
+        let mut wrong = Vec::new();
+        let mut run = |label: String, prepared: &Prepared<'_>, assignment: Vec<Candidate>| {
+            let network = prepared.assigned(assignment);
+            let lowered = lowered(&network);
+            let trial = Trial { label: format!("{} {label}", case.name), network: &network, lowered: &lowered, samples: &samples };
+            wrong.extend(visit(&trial).into_iter().map(|problem| format!("{}: {problem}", trial.label)));
+        };
+        for candidate in candidates() {
+            let prepared = match Prepared::new(&network, &target, &[candidate], &samples, rule) {
+                Ok(prepared) => prepared,
+                // A softmax writes 8 or 16 bits.
+                Err(NetworkError::NoKernel(error)) if case.name.starts_with("softmax") && candidate.activation_bits < 8 => {
+                    assert!(error.operator == "softmax" || error.operator == "fully_connected", "{error}");
+                    continue;
+                }
+                Err(error) => panic!("{} {candidate}: {error}", case.name),
+            };
+            run(candidate.to_string(), &prepared, vec![candidate; prepared.grouping.groups.len()]);
+        }
+        let prepared = Prepared::new(&network, &target, &candidates(), &samples, rule).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let mut drawn = random::seeded(case.name);
+        for round in 0..3 {
+            let any = |group: &apqc::quant::groups::QuantizerGroup, drawn: &mut rand_chacha::ChaCha8Rng| group.candidates[drawn.random_range(0..group.candidates.len())];
+            let assignment = prepared.grouping.groups.iter().map(|group| any(group, &mut drawn)).collect();
+            run(format!("mixed {round}"), &prepared, assignment);
+        }
+        wrong
+    };
+    let wrong: Vec<String> = cases::all().par_iter().flat_map_iter(trials).collect();
+    assert!(wrong.is_empty(), "{} problems:\n{}", wrong.len(), wrong.iter().take(60).cloned().collect::<Vec<_>>().join("\n"));
+}
+
+#[test]
+fn all_arithmetics_write_the_same_bytes_and_the_plan_holds() {
+    for_every_network(RangeRule::MinMax, |trial| {
+        let model = Model::new_checked(&trial.lowered.file).unwrap_or_else(|error| panic!("{}: {error}", trial.label));
+        let mut wrong = Vec::new();
+        let native = trace(&model, Arithmetic::Native, &trial.samples[0]);
+        for arithmetic in [Arithmetic::Reference, Arithmetic::BitFused] {
+            let other = trace(&model, arithmetic, &trial.samples[0]);
+            for (index, node) in model.nodes().enumerate() {
+                if other.bytes[index] != native.bytes[index] {
+                    wrong.push(format!("{arithmetic:?} differs at node \"{}\" ({})", node.name, node.operator.name()));
+                    break;
+                }
+            }
+            if other.output != native.output {
+                wrong.push(format!("{arithmetic:?} differs at the output"));
+            }
+        }
+        wrong.extend(arena::check(&model).err());
+        wrong
+    });
+}
+
+#[test]
+fn every_node_computes_what_the_specification_says() {
+    for rule in [RangeRule::MinMax, RangeRule::Mse] {
+        for_every_network(rule, |trial| {
+            let (network, graph) = (trial.network, trial.network.graph);
+            let model = Model::new_checked(&trial.lowered.file).unwrap_or_else(|error| panic!("{}: {error}", trial.label));
+            let mut wrong = Vec::new();
+            for sample in &trial.samples[..2] {
+                let run = trace(&model, Arithmetic::Native, sample);
+                let codes = tensor_codes(graph, trial.lowered, &run);
+                wrong.extend(wrong_input(network, sample, &run.input));
+                for (index, node) in graph.nodes.iter().enumerate() {
+                    let inputs: Vec<Vec<i32>> = node.inputs.iter().map(|id| codes[id.0].clone()).collect();
+                    let raised = trial.lowered.raised.iter().find(|(id, _)| id.0 == index).map_or(&[][..], |(_, channels)| channels);
+                    let expected = exact::evaluate(network, NodeId(index), &inputs, raised);
+                    let written = &codes[node.output.0];
+                    assert_eq!(expected.len(), written.len(), "{}", trial.label);
+                    let first = expected.iter().zip(written).position(|(expected, code)| expected.is_some_and(|expected| !expected.admits(*code)));
+                    if let Some(at) = first {
+                        let expected = expected[at].map(|e| (e.code, e.slack));
+                        wrong.push(format!("node \"{}\" ({}): element {at} is {}, expected {expected:?}", node.name, node.op.name(), written[at]));
+                    }
+                }
+            }
+            wrong
+        });
+    }
+}
+
+/// q(x) = clamp(round(x/s) + z, lo, hi), half away from zero.
+fn wrong_input(network: &QuantizedNetwork<'_>, sample: &[f32], codes: &[i32]) -> Option<String> {
+    let quantizer = network.quantizer(network.graph.input).expect("the input has a quantizer");
+    let (lo, hi) = quantizer.code_range();
+    let exact = |x: f32| (f64::from(x) / f64::from(quantizer.scale) + f64::from(quantizer.zero_point)).clamp(f64::from(lo), f64::from(hi));
+    // The division is made in f32.
+    let admits = |x: f32, code: i32| (f64::from(code) - exact(x)).abs() <= 0.5 + 4e-7 * f64::from((x / quantizer.scale).abs());
+    let at = sample.iter().zip(codes).position(|(x, code)| !admits(*x, *code))?;
+    Some(format!("input element {at} is {}, expected {}", codes[at], exact(sample[at])))
+}
+
+/// Deviations of one operator's codes from the simulation.
+#[derive(Default, Clone, Copy)]
+struct Deviations {
+    elements: usize,
+    by_one: usize,
+    by_more: usize,
+}
+
+/// Share of codes that may differ by one: sums in f32 end on the other side of a rounding now and then.
+const DEVIATING_SHARE_MAX: f64 = 0.005;
+
+#[test]
+fn every_node_computes_what_the_simulation_computes() {
+    let counts = std::sync::Mutex::new(BTreeMap::<(&str, u8), Deviations>::new());
+    for_every_network(RangeRule::MinMax, |trial| {
+        let (network, graph) = (trial.network, trial.network.graph);
+        let model = Model::new_checked(&trial.lowered.file).unwrap_or_else(|error| panic!("{}: {error}", trial.label));
+        let simulation = with_biases_on_their_grids(network);
+        let run = trace(&model, Arithmetic::Native, &trial.samples[0]);
+        let codes = tensor_codes(graph, trial.lowered, &run);
+        let mut wrong = Vec::new();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            if trial.lowered.raised.iter().any(|(id, _)| id.0 == index) {
+                continue;
+            }
+            let simulated = simulated_codes(network, &simulation, NodeId(index), &codes);
+            let written = &codes[node.output.0];
+            let bits = network.bits(node.output);
+            // At 16 bits one code is less than what f32 resolves of a sum.
+            let tolerance = if bits == 16 { 3 } else { 1 };
+            let mut count = Deviations { elements: written.len(), ..Deviations::default() };
+            for (a, b) in simulated.iter().zip(written) {
+                match (a - b).abs() {
+                    0 => {}
+                    1 => count.by_one += 1,
+                    more if more <= tolerance => {}
+                    _ => count.by_more += 1,
+                }
+            }
+            if count.by_more > 0 {
+                wrong.push(format!("node \"{}\" ({}): {} of {} codes differ by more than {tolerance}", node.name, node.op.name(), count.by_more, count.elements));
+            }
+            let mut counts = counts.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let sum = counts.entry((node.op.name(), bits)).or_default();
+            sum.elements += count.elements;
+            sum.by_one += count.by_one;
+        }
+        wrong
+    });
+    let counts = counts.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    assert!(counts.len() > 30, "{} kinds of operators and widths", counts.len());
+    for ((operator, bits), count) in counts {
+        let share = count.by_one as f64 / count.elements as f64;
+        println!("{operator} a{bits}: {:.3} % of {} codes differ by one", 100.0 * share, count.elements);
+        assert!(bits == 16 || share <= DEVIATING_SHARE_MAX, "{operator} at {bits} bits: {} of {} codes", count.by_one, count.elements);
+    }
+}
+
+/// The simulation with each bias rounded to s_in * s_w, as integers hold it.
+fn with_biases_on_their_grids(network: &QuantizedNetwork<'_>) -> Simulation {
+    let mut simulation = network.simulation();
+    for (index, node) in network.graph.nodes.iter().enumerate() {
+        let (Some(layer), Some(weights), Some(input)) = (&simulation.layers[index], network.weights(NodeId(index)), network.quantizer(node.inputs[0])) else { continue };
+        let row_len = weights.codes.len() / weights.scales.len();
+        let bias = layer.bias().iter().enumerate().map(|(channel, bias)| {
+            let grid = f64::from(input.scale) * f64::from(weights.scales[channel]);
+            let empty = weights.codes[channel * row_len..][..row_len].iter().all(|code| *code == 0);
+            if empty { *bias } else { ((f64::from(*bias) / grid).round() * grid) as f32 }
+        });
+        let layer = layer.with_bias(bias.collect());
+        simulation.layers[index] = Some(std::sync::Arc::new(layer));
+    }
+    simulation
+}
+
+/// What the simulation makes of one node when its inputs are exactly those that the integer runtime gave it.
+fn simulated_codes(network: &QuantizedNetwork<'_>, simulation: &Simulation, id: NodeId, codes: &[Vec<i32>]) -> Vec<i32> {
+    let graph = network.graph;
+    let node = &graph.nodes[id.0];
+    let real = |tensor: TensorId| -> Vec<f32> {
+        let quantizer = network.quantizer(tensor).expect("every tensor has a quantizer");
+        codes[tensor.0].iter().map(|code| (code - quantizer.zero_point) as f32 * quantizer.scale).collect()
+    };
+    let mut values = vec![None; graph.tensors.len()];
+    node.inputs.iter().for_each(|tensor| values[tensor.0] = Some(real(*tensor)));
+    let alone = Graph { nodes: vec![node.clone()], input: node.inputs[0], output: node.output, ..graph.clone() };
+    let mut one = Simulation { layers: vec![simulation.layers[id.0].clone()], quantizers: simulation.quantizers.clone() };
+    // Without a quantizer on its input the node would count as unchanged.
+    one.quantizers[alone.input.0] = network.quantizer(alone.input);
+    let output = network.quantizer(node.output).expect("every tensor has a quantizer");
+    let result = Executor::new(&alone).run_changed(&one, &values);
+    let (lo, hi) = output.code_range();
+    result.iter().map(|v| ((v / output.scale).round() as i32 + output.zero_point).clamp(lo, hi)).collect()
+}

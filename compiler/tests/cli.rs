@@ -262,10 +262,9 @@ fn broken_and_unsupported_models_are_told_apart() {
     broken[5] = f32::NAN;
     fs::write(sandbox.path("nan.onnx"), model(&broken, "Relu")).unwrap();
     sandbox.fails("compile nan.onnx --target host --samples 8", 2, &[]);
-    let mut huge = weights(8 * 3 * 9, 1);
-    huge[5] = 1e30;
-    fs::write(sandbox.path("huge.onnx"), model(&huge, "Relu")).unwrap();
-    sandbox.fails("compile huge.onnx --target host --samples 8", 3, &["node \"", "out of proportion"]);
+    // Inputs that are all zero say nothing about ranges, and 1e30 is nothing that 31 bits can make of them.
+    fs::write(sandbox.path("huge.onnx"), model(&[1e30; 8 * 3 * 9], "Relu")).unwrap();
+    sandbox.fails("compile huge.onnx --target host --samples 8 --calib normal:0,0", 3, &["node \"", "out of proportion"]);
     // Named before data are looked for.
     fs::write(sandbox.path("sin.onnx"), model(&weights(8 * 3 * 9, 1), "Sin")).unwrap();
     sandbox.fails("compile sin.onnx --target host --calib nothing.npz", 3, &["between", "Sin"]);

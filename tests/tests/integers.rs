@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use apq_lut::Candidate;
+use apq_runtime::build::{Accumulator, OperatorSpec, write};
 use apq_runtime::{Arithmetic, Model};
 use apq_targets::Target;
 use apq_tests::compiled::{Prepared, lowered, tensor_codes, trace};
@@ -228,4 +229,88 @@ fn simulated_codes(network: &QuantizedNetwork<'_>, simulation: &Simulation, id: 
     let result = Executor::new(&alone).run_changed(&one, &values);
     let (lo, hi) = output.code_range();
     result.iter().map(|v| ((v / output.scale).round() as i32 + output.zero_point).clamp(lo, hi)).collect()
+}
+
+#[test]
+fn a_channel_whose_scale_was_raised_passes_its_bias() {
+    let (case, target) = (cases::find("gemm-small-weights-large-bias"), Target::builtin("host").expect("a built-in target"));
+    let network = Network::load(&case.model, case.name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
+    let samples = random::samples(case.name, 9, SAMPLES);
+    for candidate in candidates() {
+        let prepared = Prepared::new(&network, &target, &[candidate], &samples, RangeRule::MinMax).unwrap_or_else(|error| panic!("{error}"));
+        let quantized = prepared.widest();
+        let lowered = lowered(&quantized);
+        assert_eq!(lowered.raised, [(NodeId(0), vec![0])], "{candidate}");
+        let model = Model::new_checked(&lowered.file).unwrap_or_else(|error| panic!("{error}"));
+        let output = quantized.quantizer(network.graph.output).expect("the output has a quantizer");
+        for sample in &samples {
+            let code = trace(&model, Arithmetic::Native, sample).nodes[0][0];
+            let expected = f64::from(output.zero_point) + 0.8 / f64::from(output.scale);
+            assert!((f64::from(code) - expected).abs() <= 0.501, "{candidate}: {code}, expected {expected}");
+        }
+    }
+}
+
+#[test]
+fn wide_sums_take_a_wide_accumulator() {
+    let (case, target) = (cases::find("gemm-wide"), Target::builtin("host").expect("a built-in target"));
+    let network = Network::load(&case.model, case.name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
+    let samples = random::samples(case.name, 1500, SAMPLES);
+    for (candidate, expected) in [("w8a8", Accumulator::I32), ("w8a16", Accumulator::I64)] {
+        let candidate = candidate.parse().expect("a candidate");
+        let prepared = Prepared::new(&network, &target, &[candidate], &samples, RangeRule::MinMax).unwrap_or_else(|error| panic!("{error}"));
+        let lowered = lowered(&prepared.widest());
+        let OperatorSpec::FullyConnected { weighted } = &lowered.spec.nodes[0].operator else { panic!("{:?}", lowered.spec.nodes[0]) };
+        assert_eq!(weighted.accumulator, expected, "{candidate}");
+    }
+}
+
+/// Changes one constant of a node a little; false where the operator has none.
+fn disturb(operator: &mut OperatorSpec) -> bool {
+    let more = |multiplier: &mut i32| *multiplier -= *multiplier / 16;
+    match operator {
+        OperatorSpec::Conv { weighted, .. } | OperatorSpec::FullyConnected { weighted } => weighted.multiplier.iter_mut().for_each(more),
+        OperatorSpec::Add(add) => add.multipliers.iter_mut().for_each(more),
+        OperatorSpec::AveragePool { divisors, .. } => divisors.iter_mut().for_each(|divisor| more(&mut divisor.multiplier)),
+        OperatorSpec::Requantize(rescale) | OperatorSpec::Softmax(rescale) => more(&mut rescale.multiplier),
+        OperatorSpec::Concat { rescales, .. } => match rescales.iter_mut().flatten().next() {
+            Some(rescale) => more(&mut rescale.multiplier),
+            None => return false,
+        },
+        OperatorSpec::Pad(pad) => pad.code ^= 1,
+        OperatorSpec::MaxPool(window) if window.pad[0] > 0 => window.pad.swap(0, 1),
+        _ => return false,
+    }
+    true
+}
+
+#[test]
+fn a_wrong_constant_is_noticed() {
+    let noticed = std::sync::Mutex::new(BTreeMap::<&str, [usize; 2]>::new());
+    for_every_network(RangeRule::MinMax, |trial| {
+        let (network, graph) = (trial.network, trial.network.graph);
+        if !trial.label.ends_with(" w8a8") {
+            return Vec::new();
+        }
+        for (index, node) in graph.nodes.iter().enumerate() {
+            let mut spec = trial.lowered.spec.clone();
+            let Some(place) = trial.lowered.node_of[index].filter(|place| disturb(&mut spec.nodes[*place].operator)) else { continue };
+            let Ok(file) = write(&spec) else { continue };
+            let Ok(model) = Model::new_checked(&file) else { continue };
+            let codes = tensor_codes(graph, trial.lowered, &trace(&model, Arithmetic::Native, &trial.samples[0]));
+            let inputs: Vec<Vec<i32>> = node.inputs.iter().map(|id| codes[id.0].clone()).collect();
+            let expected = exact::evaluate(network, NodeId(index), &inputs, &[]);
+            let wrong = expected.iter().zip(&codes[node.output.0]).any(|(expected, code)| expected.is_some_and(|expected| !expected.admits(*code)));
+            let mut noticed = noticed.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let count = noticed.entry(node.op.name()).or_default();
+            count[0] += 1;
+            count[1] += usize::from(wrong);
+        }
+        Vec::new()
+    });
+    let noticed = noticed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for operator in ["conv", "depthwise", "fully_connected", "add", "average_pool", "requantize", "softmax", "concat", "pad"] {
+        let [disturbed, noticed] = noticed.get(operator).copied().unwrap_or_default();
+        assert!(disturbed > 0 && 10 * noticed >= 9 * disturbed, "{operator}: {noticed} of {disturbed} wrong constants were noticed");
+    }
 }

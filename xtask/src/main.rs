@@ -1,2 +1,65 @@
-//! xtask
-fn main() {}
+//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | bench [SECTION]`.
+//!
+//! No dependency, so that the first command after a clone starts within seconds.
+
+mod no_std;
+mod packages;
+mod process;
+mod python;
+mod test;
+mod tools;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  setup            install what the tests need, with apt-get, rustup and pip; print what is installed
+  test [--quick]   setup, then formatting, clippy, the no_std builds, the documentation and all tests
+                   (--quick: only formatting, clippy and tests)
+  no-std           build the device crates for microcontrollers, without an operating system
+  bench [SECTION]  print every figure of the project beside its reference
+";
+
+/// Why a command stopped, in words for the user.
+type Failure = String;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments.as_slice() {
+        ["setup"] => setup(),
+        ["test"] => test::run(test::Extent::Full),
+        ["test", "--quick"] => test::run(test::Extent::Quick),
+        ["no-std"] => no_std::run(),
+        ["bench", sections @ ..] => bench(sections),
+        ["help" | "-h" | "--help"] => {
+            print!("{USAGE}");
+            Ok(())
+        }
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Installs everything at once; every part is tried, so that one run names all that is missing.
+fn setup() -> Result<(), Failure> {
+    let results = [tools::install(), no_std::install().map(|_| ()), python::install().map(|_| ())];
+    let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\nerror: ")) }
+}
+
+fn bench(sections: &[&str]) -> Result<(), Failure> {
+    let mut command = process::cargo();
+    command.args(["run", "--release", "--package", "apq-tests", "--bin", "bench", "--"]).args(sections);
+    process::run(&mut command)
+}

@@ -1,7 +1,7 @@
 //! Places in the arena: lifetimes from the execution order, offsets from the planner, both checked independently.
 
 use apq_runtime::ALIGNMENT;
-use apq_runtime::build::{ModelSpec, Region, scratch_bytes};
+use apq_runtime::build::{ModelSpec, Region, scratch_bytes, scratch_bytes_min};
 
 use super::LowerError;
 use crate::plan::{Buffer, Effort, checker, plan};
@@ -20,7 +20,6 @@ pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerErr
         node.inputs.iter().for_each(|input| last[root(*input)] = last[root(*input)].max(index + 1));
     }
     last[root(spec.output.tensor)] = end;
-    let scratch: Vec<usize> = (0..spec.nodes.len()).map(|node| scratch_bytes(spec, node)).collect();
     let mut buffers = Vec::new();
     let mut tensors = Vec::new();
     for (tensor, first) in first.iter().enumerate() {
@@ -29,20 +28,25 @@ pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerErr
             buffers.push(Buffer { bytes: tensor_bytes(spec, tensor), align: ALIGNMENT, first, last: last[tensor] });
         }
     }
-    let mut scratches = Vec::new();
-    for (node, bytes) in scratch.iter().enumerate().filter(|(_, bytes)| **bytes > 0) {
-        scratches.push(node);
-        buffers.push(Buffer { bytes: *bytes, align: ALIGNMENT, first: node + 1, last: node + 1 });
-    }
-    let planned = plan(&buffers, effort).map_err(|error| LowerError::Plan(error.to_string()))?;
-    checker::check(&buffers, &planned.offsets, planned.arena_bytes).map_err(|fault| LowerError::Plan(fault.to_string()))?;
-    for (tensor, offset) in tensors.iter().zip(&planned.offsets) {
+    // Kernels run in little working memory and faster in more: what they need decides the size of the arena, what is free besides they get.
+    let least: Vec<usize> = (0..spec.nodes.len()).map(|node| scratch_bytes_min(spec, node)).collect();
+    let step_buffer = |node: usize, bytes: usize| Buffer { bytes, align: ALIGNMENT, first: node + 1, last: node + 1 };
+    let needed: Vec<Buffer> = least.iter().enumerate().filter(|(_, bytes)| **bytes > 0).map(|(node, bytes)| step_buffer(node, *bytes)).collect();
+    let all: Vec<Buffer> = buffers.iter().chain(&needed).copied().collect();
+    let planned = plan(&all, effort).map_err(|error| LowerError::Plan(error.to_string()))?;
+    let mut offsets = planned.offsets[..tensors.len()].to_vec();
+    for (tensor, offset) in tensors.iter().zip(&offsets) {
         spec.tensors[*tensor].offset = *offset;
     }
-    for (node, offset) in scratches.iter().zip(&planned.offsets[tensors.len()..]) {
-        let small = |v: usize| u32::try_from(v).map_err(|_| LowerError::TooLarge(spec.nodes[*node].name.clone(), "working memory".into()));
-        spec.nodes[*node].scratch = Region { offset: small(*offset)?, length: small(scratch[*node])? };
+    for node in (0..spec.nodes.len()).filter(|node| least[*node] > 0) {
+        let (offset, free) = largest_gap(&buffers, &planned.offsets, node + 1, planned.arena_bytes);
+        let bytes = scratch_bytes(spec, node).min(free).max(least[node]);
+        let small = |v: usize| u32::try_from(v).map_err(|_| LowerError::TooLarge(spec.nodes[node].name.clone(), "working memory".into()));
+        spec.nodes[node].scratch = Region { offset: small(offset)?, length: small(bytes)? };
+        buffers.push(step_buffer(node, bytes));
+        offsets.push(offset);
     }
+    checker::check(&buffers, &offsets, planned.arena_bytes).map_err(|fault| LowerError::Plan(fault.to_string()))?;
     for tensor in 0..spec.tensors.len() {
         if let Some(root) = spec.tensors[tensor].alias {
             spec.tensors[tensor].offset = spec.tensors[root].offset;
@@ -50,6 +54,23 @@ pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerErr
     }
     spec.arena_bytes = planned.arena_bytes;
     Ok(())
+}
+
+/// Start and length of the largest stretch of the arena that no tensor uses at `step`.
+fn largest_gap(tensors: &[Buffer], offsets: &[usize], step: usize, arena_bytes: usize) -> (usize, usize) {
+    let alive = |buffer: &Buffer| (buffer.first..=buffer.last).contains(&step);
+    let mut used: Vec<(usize, usize)> = tensors.iter().zip(offsets).filter(|(b, _)| alive(b)).map(|(b, offset)| (*offset, offset + b.bytes)).collect();
+    used.sort_unstable();
+    used.push((arena_bytes, arena_bytes));
+    let (mut best, mut end) = ((0, 0), 0);
+    for (from, to) in used {
+        let start = usize::next_multiple_of(end, ALIGNMENT);
+        if from.saturating_sub(start) > best.1 {
+            best = (start, from - start);
+        }
+        end = end.max(to);
+    }
+    best
 }
 
 /// Bytes of a tensor's packed codes.

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::groups::Grouping;
 use super::ranges::{ActivationQuantizer, RangeRule, quantize_row, weight_scale};
 use crate::float::{Layer, Simulation};
-use crate::graph::{Graph, NodeId, Op};
+use crate::graph::{Graph, Node, NodeId, Op};
 
 /// Weights of one layer at one width.
 #[derive(Debug, Clone, PartialEq)]
@@ -69,11 +69,15 @@ impl Bank {
             widths
         };
         let softmax: Vec<bool> = (0..graph.tensors.len()).map(|t| graph.nodes.iter().any(|n| n.output.0 == t && matches!(n.op, Op::Softmax))).collect();
+        let constants: Vec<(usize, f32)> = graph.nodes.iter().filter_map(|node| pad_constant(node).map(|value| (grouping.quantizer[node.output.0].0, value))).collect();
         let activations: Vec<BTreeMap<u8, ActivationQuantizer>> = (0..graph.tensors.len())
             .into_par_iter()
             .map(|tensor| {
                 let source = grouping.quantizer[tensor].0;
-                let choose = |bits| if softmax[source] { softmax_quantizer(bits) } else { activation(source, bits) };
+                let choose = |bits| {
+                    let chosen = if softmax[source] { softmax_quantizer(bits) } else { activation(source, bits) };
+                    constants.iter().filter(|(tensor, _)| *tensor == source).fold(chosen, |chosen, (_, value)| covering(chosen, *value))
+                };
                 widths(grouping.of_tensor[tensor], |c| c.activation_bits).into_iter().map(|bits| (bits, choose(bits))).collect()
             })
             .collect();
@@ -130,6 +134,30 @@ impl Bank {
     pub fn node_weights(&self, node: NodeId, bits: u8) -> Option<&Arc<QuantizedWeights>> {
         self.weights[node.0].get(&bits)
     }
+}
+
+/// The value that a pad writes.
+fn pad_constant(node: &Node) -> Option<f32> {
+    match &node.op {
+        Op::Pad { value, .. } => Some(*value),
+        _ => None,
+    }
+}
+
+/// The quantizer with its range stretched until it holds `value`, which a pad writes among the codes of its input.
+fn covering(quantizer: ActivationQuantizer, value: f32) -> ActivationQuantizer {
+    let (lo, hi) = quantizer.code_range();
+    let bound = |code: i32| (f64::from(code) - f64::from(quantizer.zero_point)) * f64::from(quantizer.scale);
+    let (least, most, value) = (bound(lo), bound(hi), f64::from(value));
+    if (least..=most).contains(&value) {
+        return quantizer;
+    }
+    if quantizer.bits == 16 {
+        return ActivationQuantizer { scale: (value.abs() / f64::from(hi)) as f32, ..quantizer };
+    }
+    let (least, most) = (least.min(value), most.max(value));
+    let scale = ((most - least) / f64::from(hi - lo)) as f32;
+    ActivationQuantizer { scale, zero_point: (-least / f64::from(scale)).round() as i32, ..quantizer }
 }
 
 /// The codes that a softmax writes: 1/255 or 1/32767 a step, zero at 0.

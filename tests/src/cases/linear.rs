@@ -106,6 +106,19 @@ fn gemm() -> Vec<Case> {
         with_c("gemm-c-row", 11, &[1, 6]),
         with_c("gemm-c-scalar", 9, &[]),
         with_c("gemm-c-one", 7, &[1]),
+        case("gemm-wide", 13, &[1, 1500], |net| {
+            // At w8a16 the sum of so many products leaves 32 bits.
+            let w = net.vector(&[1500, 3], 0.5);
+            net.node("Gemm", &["input", &w], &[])
+        }),
+        case("gemm-small-weights-large-bias", 13, &[1, 9], |net| {
+            // The first bias is no 32-bit multiple of s_in * s_w.
+            let mut values = net.values(27, 0.3);
+            values[..9].iter_mut().for_each(|w| *w *= 1e-10);
+            let w = net.constant(&[3, 9], &values);
+            let c = net.constant(&[3], &[0.8, 0.1, -0.4]);
+            net.node("Gemm", &["input", &w, &c], &[("transB", 1.into())])
+        }),
         case("gemm-without-c", 13, &[1, 11], |net| {
             let w = net.weights(&[11, 6]);
             net.node("Gemm", &["input", &w], &[])

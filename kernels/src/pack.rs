@@ -8,6 +8,8 @@
 //! Bits that a row does not use are 0. Nothing here panics: what lies outside a slice reads as 0 and is not written,
 //! which only a caller that broke its promise can see (and a debug build stops).
 
+use num_traits::AsPrimitive;
+
 use crate::{ActivationBits, WeightBits};
 
 /// Bytes of a row of `len` activation codes. Does not overflow for `len` up to `usize::MAX / 2`.
@@ -204,58 +206,41 @@ pub fn pack_weights(bits: WeightBits, weights: &[i8], row: &mut [u8]) {
     }
 }
 
-/// A type that holds any weight.
-pub trait WeightLane: Copy + 'static {
-    /// From a weight.
-    fn from_weight(weight: i8) -> Self;
-}
-
-impl WeightLane for i8 {
-    #[inline]
-    fn from_weight(weight: i8) -> Self {
-        weight
-    }
-}
-
-impl WeightLane for i16 {
-    #[inline]
-    fn from_weight(weight: i8) -> Self {
-        Self::from(weight)
-    }
-}
-
 /// Unpacks a row of weights: the inverse of [`pack_weights`].
 #[inline]
-pub fn unpack_weights<L: WeightLane>(bits: WeightBits, row: &[u8], weights: &mut [L]) {
+pub fn unpack_weights<L: Copy + 'static>(bits: WeightBits, row: &[u8], weights: &mut [L])
+where
+    i8: AsPrimitive<L>,
+{
     debug_assert_eq!(row.len(), weight_row_bytes(bits, weights.len()));
     let (whole, tail) = weights.as_chunks_mut::<4>();
     match bits {
         WeightBits::W2 => {
             for (four, &byte) in whole.iter_mut().zip(row) {
                 *four = [byte << 6, byte << 4, byte << 2, byte]
-                    .map(|byte| L::from_weight(byte as i8 >> 6));
+                    .map(|byte| (byte as i8 >> 6).as_());
             }
         }
         WeightBits::W4 => {
             for (four, &[a, b]) in whole.iter_mut().zip(row.as_chunks().0) {
-                *four = [a << 4, a, b << 4, b].map(|byte| L::from_weight(byte as i8 >> 4));
+                *four = [a << 4, a, b << 4, b].map(|byte| (byte as i8 >> 4).as_());
             }
         }
         WeightBits::W6 => {
             for (four, &[a, b, c]) in whole.iter_mut().zip(row.as_chunks().0) {
                 let fields = [a << 2, a >> 4 & 0x0c | b << 4, b >> 2 & 0x3c | c << 6, c];
-                *four = fields.map(|byte| L::from_weight(byte as i8 >> 2));
+                *four = fields.map(|byte| (byte as i8 >> 2).as_());
             }
         }
         WeightBits::W8 => {
             for (four, four_bytes) in whole.iter_mut().zip(row.as_chunks::<4>().0) {
-                *four = four_bytes.map(|byte| L::from_weight(byte as i8));
+                *four = four_bytes.map(|byte| (byte as i8).as_());
             }
         }
     }
     let done = whole.len() * 4;
     for (index, to) in tail.iter_mut().enumerate() {
-        *to = L::from_weight(weight(row, bits, done + index) as i8);
+        *to = (weight(row, bits, done + index) as i8).as_();
     }
 }
 

@@ -10,5 +10,6 @@ pub mod cases;
 pub mod compiled;
 pub mod data;
 pub mod exact;
+pub mod layout;
 pub mod python;
 pub mod random;

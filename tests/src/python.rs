@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use apqc::graph::Graph;
 use serde_json::{Value, json};
+
+use crate::layout;
 
 /// One model and one input.
 pub struct Run {
@@ -64,6 +67,22 @@ pub fn onnxruntime(python: &Path, runs: &[Run]) -> Vec<Answer> {
     let answers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{}: {error}", script.display()));
     assert_eq!(answers.len(), runs.len(), "{} answered for another number of models", script.display());
     answers.iter().enumerate().map(|(index, answer)| read(answer, &file(index, "out"))).collect()
+}
+
+/// One model over samples that are stored as `graph`, its import, stores its input; outputs as it stores its output.
+pub fn onnxruntime_channel_last(python: &Path, model: &[u8], graph: &Graph, samples: &[Vec<f32>]) -> Vec<Result<Vec<f32>, String>> {
+    let shape = layout::onnx_shape(&graph.tensor(graph.input).shape, &graph.input_axes);
+    let run = |sample: &Vec<f32>| Run { model: model.to_vec(), input: layout::in_onnx_order(sample, &shape, &graph.input_axes), shape: shape.clone() };
+    let runs: Vec<Run> = samples.iter().map(run).collect();
+    let expected = layout::onnx_shape(&graph.tensor(graph.output).shape, &graph.output_axes);
+    let arrange = |answer: Answer| {
+        let (values, shape) = answer?;
+        if shape != expected {
+            return Err(format!("output of shape {shape:?}, ours has {expected:?}"));
+        }
+        Ok(layout::stored(&values, &shape, &graph.output_axes))
+    };
+    onnxruntime(python, &runs).into_iter().map(arrange).collect()
 }
 
 fn read(answer: &Value, path: &Path) -> Answer {

@@ -255,7 +255,7 @@ fn a_channel_whose_scale_was_raised_passes_its_bias() {
 fn wide_sums_take_a_wide_accumulator() {
     let (case, target) = (cases::find("gemm-wide"), Target::builtin("host").expect("a built-in target"));
     let network = Network::load(&case.model, case.name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
-    let samples = random::samples(case.name, 1500, SAMPLES);
+    let samples = random::samples(case.name, 3000, SAMPLES);
     for (candidate, expected) in [("w8a8", Accumulator::I32), ("w8a16", Accumulator::I64)] {
         let candidate = candidate.parse().expect("a candidate");
         let prepared = Prepared::new(&network, &target, &[candidate], &samples, RangeRule::MinMax).unwrap_or_else(|error| panic!("{error}"));
@@ -294,7 +294,7 @@ fn a_wrong_constant_is_noticed() {
         }
         for (index, node) in graph.nodes.iter().enumerate() {
             let mut spec = trial.lowered.spec.clone();
-            let Some(place) = trial.lowered.node_of[index].filter(|place| disturb(&mut spec.nodes[*place].operator)) else { continue };
+            let Some(true) = trial.lowered.node_of[index].map(|place| disturb(&mut spec.nodes[place].operator)) else { continue };
             let Ok(file) = write(&spec) else { continue };
             let Ok(model) = Model::new_checked(&file) else { continue };
             let codes = tensor_codes(graph, trial.lowered, &trace(&model, Arithmetic::Native, &trial.samples[0]));

@@ -2,6 +2,7 @@
 
 use apq_tests::cases::{self, Case};
 use apq_tests::exact::softmax;
+use apq_tests::layout::{in_onnx_order, stored};
 use apq_tests::python::{self, Run};
 use apq_tests::random;
 use apqc::float::{Executor, Simulation};
@@ -14,34 +15,6 @@ const SAMPLES: usize = 2;
 
 /// Largest difference to onnxruntime, relative to the largest output, or absolute where that is below 1.
 const TOLERANCE: f32 = 1e-4;
-
-/// Values in ONNX order, stored so that ONNX axis `i` is stored axis `axes[i]`, as our graph stores them.
-fn stored(values: &[f32], shape: &[usize], axes: &[usize]) -> Vec<f32> {
-    let mut sizes = vec![0; shape.len()];
-    axes.iter().zip(shape).for_each(|(axis, size)| sizes[*axis] = *size);
-    let mut result = vec![0.0; values.len()];
-    for (index, value) in values.iter().enumerate() {
-        result[place(index, shape, axes, &sizes)] = *value;
-    }
-    result
-}
-
-/// The reverse of [`stored`]; `shape` in ONNX order.
-fn in_onnx_order(values: &[f32], shape: &[usize], axes: &[usize]) -> Vec<f32> {
-    let mut sizes = vec![0; shape.len()];
-    axes.iter().zip(shape).for_each(|(axis, size)| sizes[*axis] = *size);
-    (0..values.len()).map(|index| values[place(index, shape, axes, &sizes)]).collect()
-}
-
-/// Where the element with ONNX index `index` is stored.
-fn place(mut index: usize, shape: &[usize], axes: &[usize], sizes: &[usize]) -> usize {
-    let mut at = vec![0; shape.len()];
-    for axis in (0..shape.len()).rev() {
-        at[axes[axis]] = index % shape[axis];
-        index /= shape[axis];
-    }
-    at.iter().zip(sizes).fold(0, |place, (at, size)| place * size + at)
-}
 
 /// Output of a graph in ONNX order, with the softmax that the passes left out.
 fn output(graph: &Graph, values: Vec<f32>) -> (Vec<f32>, Vec<usize>) {

@@ -29,8 +29,8 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
         ["setup"] => setup(),
-        ["test"] => test::run(test::Extent::Full),
-        ["test", "--quick"] => test::run(test::Extent::Quick),
+        ["test"] => return test::run(test::Extent::Full),
+        ["test", "--quick"] => return test::run(test::Extent::Quick),
         ["no-std"] => no_std::run(),
         ["bench", sections @ ..] => bench(sections),
         ["help" | "-h" | "--help"] => {

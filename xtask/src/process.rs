@@ -28,11 +28,11 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// The command as a user would type it, its added environment included.
+/// The command as a user would type it, with the environment it adds, except `PATH`.
 pub(crate) fn shown(command: &Command) -> String {
     let mut words: Vec<String> = Vec::new();
     for (name, value) in command.get_envs() {
-        if let Some(value) = value {
+        if let Some(value) = value.filter(|_| name != "PATH") {
             words.push(format!("{}={}", name.display(), quoted(&value.to_string_lossy())));
         }
     }

@@ -1,6 +1,7 @@
 //! Everything that has to hold before a change is taken.
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::Instant;
 
 use crate::{Failure, no_std, process, python, tools};
@@ -14,8 +15,9 @@ pub(crate) enum Extent {
     Quick,
 }
 
-/// Runs every check, the tests last. A check that fails does not keep the later ones from running, so that one run tells all.
-pub(crate) fn run(extent: Extent) -> Result<(), Failure> {
+/// Runs every check, the tests last. A check that fails does not keep the later ones from running, so that one run tells all. The sums over
+/// the tests are the last line, whatever happened.
+pub(crate) fn run(extent: Extent) -> ExitCode {
     let mut failures = Vec::new();
     let mut step = |title: &str, check: &mut dyn FnMut() -> Result<(), Failure>| {
         println!("\n== {title}");
@@ -49,7 +51,7 @@ pub(crate) fn run(extent: Extent) -> Result<(), Failure> {
         println!("FAILED {failure}");
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
-    if failures.is_empty() { Ok(()) } else { Err(format!("{} of the checks failed", failures.len())) }
+    if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn cargo(arguments: &[&str]) -> Result<(), Failure> {

@@ -60,7 +60,7 @@ impl Scene {
         let mut waves = [[0.0; 3]; 6];
         for wave in &mut waves {
             let direction = rng.uniform(0.0, TAU);
-            let length = frequency * rng.uniform(0.6, 1.1);
+            let length = frequency * rng.uniform(0.25, 0.5);
             *wave = [length * libm::cos(direction), length * libm::sin(direction), rng.uniform(0.0, 1.0)];
         }
         Self {
@@ -97,15 +97,15 @@ impl Scene {
 }
 
 /// Largest standard deviation of the pixel noise, in grey levels of 255.
-const NOISE_MAX: f64 = 40.0;
+const NOISE_MAX: f64 = 16.0;
 
-/// Two colours that differ enough in brightness; which one is the pattern's is left to chance.
+/// Two colours that differ enough in brightness, the brighter one first: dots are bright on dark, meshes of a net dark between bright threads.
 fn colours(rng: &mut Random) -> [[f64; 3]; 2] {
     loop {
         let mut draw = || [rng.uniform(20.0, 235.0), rng.uniform(20.0, 235.0), rng.uniform(20.0, 235.0)];
         let pair = [draw(), draw()];
         let brightness = |c: [f64; 3]| (c[0] + c[1] + c[2]) / 3.0;
-        if (brightness(pair[0]) - brightness(pair[1])).abs() >= 40.0 {
+        if brightness(pair[0]) - brightness(pair[1]) >= 40.0 {
             return pair;
         }
     }

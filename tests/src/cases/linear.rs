@@ -106,9 +106,9 @@ fn gemm() -> Vec<Case> {
         with_c("gemm-c-row", 11, &[1, 6]),
         with_c("gemm-c-scalar", 9, &[]),
         with_c("gemm-c-one", 7, &[1]),
-        case("gemm-wide", 13, &[1, 1500], |net| {
+        case("gemm-wide", 13, &[1, 3000], |net| {
             // At w8a16 the sum of so many products leaves 32 bits.
-            let w = net.vector(&[1500, 3], 0.5);
+            let w = net.vector(&[3000, 3], 0.5);
             net.node("Gemm", &["input", &w], &[])
         }),
         case("gemm-small-weights-large-bias", 13, &[1, 9], |net| {

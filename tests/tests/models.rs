@@ -1,0 +1,327 @@
+//! Real models on real data, where they are: import against onnxruntime, integers against the simulation and against published figures.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+use apq_lut::Candidate;
+use apq_runtime::{Arithmetic, Model};
+use apq_search::{Budget, Estimator, NetworkCost, Quantity, Sensitivity};
+use apq_targets::{BitFusion, Target};
+use apq_tests::compiled::{OUTPUT_BITS, Prepared};
+use apq_tests::data::{self, AUTOENCODER, DSCNN, IMPORTABLE, KWT1, MOBILENET, RESNET8, RESNET20, RealModel};
+use apq_tests::python;
+use apq_tests::{arena, data::drawn};
+use apqc::compile::{Compiled, Data, Options, compile, raw_type};
+use apqc::cost::NetworkCosts;
+use apqc::data::{Dataset, Preprocess};
+use apqc::evaluate::{quality, run_integer, sqnr_db, top1};
+use apqc::float::{Executor, Simulation};
+use apqc::import::ImportError;
+use apqc::lower::{Lowered, RawInput, lower};
+use apqc::network::{Network, NetworkError};
+use apqc::plan::Effort;
+use apqc::quant::QuantizedNetwork;
+use apqc::quant::ranges::RangeRule;
+use rayon::prelude::*;
+
+fn candidate(text: &str) -> Candidate {
+    text.parse().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn target(name: &str) -> Target {
+    Target::builtin(name).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A model at W8A8 with squared-error ranges.
+struct Uniform {
+    network: &'static Network,
+    preprocess: Preprocess,
+    quantized: QuantizedNetwork<'static>,
+    lowered: Lowered,
+}
+
+impl Uniform {
+    fn new(model: &RealModel, folder: &Path, samples: usize) -> Uniform {
+        let network: &'static Network = Box::leak(Box::new(model.load(folder)));
+        let preprocess = model.preprocess(folder, network);
+        let calibration = model.samples(folder, network, "calib", samples);
+        let values: Vec<Vec<f32>> = (0..calibration.len()).map(|index| calibration.to_f32(index, &preprocess)).collect();
+        let prepared = Prepared::new(network, &target("host"), &[candidate("w8a8")], &values, RangeRule::Mse).unwrap_or_else(|error| panic!("{error}"));
+        let prepared: &'static Prepared<'static> = Box::leak(Box::new(prepared));
+        let quantized = prepared.widest();
+        let input = RawInput { raw: raw_type(&calibration), preprocess: preprocess.clone() };
+        let lowered = lower(&quantized, &input, Effort::default()).unwrap_or_else(|error| panic!("{}: {error}", model.name));
+        Uniform { network, preprocess, quantized, lowered }
+    }
+
+    fn model(&self) -> Model<'_> {
+        Model::new_checked(&self.lowered.file).unwrap_or_else(|error| panic!("{}: {error}", self.network.graph.name))
+    }
+
+    fn integers(&self, data: &Dataset, arithmetic: Arithmetic) -> Vec<Vec<f32>> {
+        run_integer(&self.model(), arithmetic, data, || {}).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn floats(&self, data: &Dataset, simulation: &Simulation) -> Vec<Vec<f32>> {
+        let executor = Executor::new(&self.network.graph);
+        (0..data.len()).into_par_iter().map(|index| executor.run(simulation, &data.to_f32(index, &self.preprocess))).collect()
+    }
+}
+
+/// The models at W8A8, made once for all tests of this file. `None` where the data are absent.
+fn uniform(model: &RealModel) -> Option<(&'static Uniform, std::path::PathBuf)> {
+    static UNIFORM: [OnceLock<Uniform>; IMPORTABLE.len()] = [const { OnceLock::new() }; IMPORTABLE.len()];
+    let folder = data::folder()?;
+    let place = IMPORTABLE.iter().position(|other| other.name == model.name)?;
+    // Large images need few of them: each has many pixels.
+    let samples = if model.name == MOBILENET.name { 16 } else { 256 };
+    Some((UNIFORM[place].get_or_init(|| Uniform::new(model, &folder, samples)), folder))
+}
+
+#[test]
+fn imports_compute_what_onnxruntime_computes() {
+    let (Some(folder), Some(python)) = (data::folder(), python::available()) else { return };
+    for model in IMPORTABLE {
+        let network = model.load(&folder);
+        assert_eq!(network.macs, model.macs, "{}", model.name);
+        let preprocess = model.preprocess(&folder, &network);
+        let samples = model.samples(&folder, &network, "test", 4);
+        let graph = &network.graph;
+        let inputs: Vec<Vec<f32>> = (0..samples.len()).map(|index| samples.to_f32(index, &preprocess)).collect();
+        let bytes = model.bytes(&folder);
+        let answers = python::onnxruntime_channel_last(&python, &bytes, graph, &inputs);
+        let reference = network.reference().unwrap_or_else(|error| panic!("{error}"));
+        let executor = Executor::new(graph);
+        for (input, answer) in inputs.iter().zip(answers) {
+            let expected = answer.unwrap_or_else(|error| panic!("{}: {error}", model.name));
+            let largest = expected.iter().fold(1.0f32, |largest, v| largest.max(v.abs()));
+            let ours = executor.run(&Simulation::float(graph), input);
+            let tract = reference.run(input).unwrap_or_else(|error| panic!("{error}"));
+            for (who, values) in [("ours", with_softmax(graph, ours)), ("tract", with_softmax(graph, tract))] {
+                assert_eq!(values.len(), expected.len(), "{} {who}", model.name);
+                let worst = values.iter().zip(&expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+                assert!(worst <= 1e-3 * largest, "{} {who}: {worst} of {largest}", model.name);
+            }
+        }
+    }
+}
+
+/// The output of the whole ONNX model, where our graph leaves out its softmax.
+fn with_softmax(graph: &apqc::graph::Graph, values: Vec<f32>) -> Vec<f32> {
+    if !graph.softmax_dropped {
+        return values;
+    }
+    let logits: Vec<f64> = values.iter().map(|v| f64::from(*v)).collect();
+    apq_tests::exact::softmax(graph.tensor(graph.output).channels(), &logits).into_iter().map(|v| v as f32).collect()
+}
+
+#[test]
+fn the_transformer_is_refused_by_name() {
+    let Some(folder) = data::folder() else { return };
+    let path = KWT1.path(&folder);
+    let error = Network::load(&KWT1.bytes(&folder), KWT1.name, path.parent(), |_, _, _| {}).err().expect("it is not supported");
+    let NetworkError::Import(ImportError::Unsupported(unsupported)) = &error else { panic!("{error}") };
+    assert_eq!(unsupported.node, "frame0", "{error}");
+    assert!(!unsupported.nearest.is_empty() && error.to_string().contains("frame0"), "{error}");
+}
+
+#[test]
+fn bops_are_those_of_the_imported_network() {
+    for model in [RESNET8, DSCNN, RESNET20, AUTOENCODER] {
+        let Some((uniform, _)) = uniform(&model) else { return };
+        let network = uniform.network;
+        assert_eq!(network.macs, model.macs, "{}", model.name);
+        let costs = NetworkCosts::new(&network.graph, uniform.quantized.grouping, uniform.quantized.bank, OUTPUT_BITS, None, 0, false);
+        let totals = costs.unwrap_or_else(|error| panic!("{error}")).totals(&uniform.quantized.assignment);
+        assert_eq!(totals.bops, 64 * model.macs, "{}", model.name);
+        assert_eq!(totals.latency_ns, None);
+    }
+}
+
+#[test]
+fn mobilenet_costs_on_bitfusion_what_the_paper_says() {
+    let Some(folder) = data::folder() else { return };
+    let network = MOBILENET.load(&folder);
+    let zeros = vec![vec![0.5; network.sample_shape().iter().product()]];
+    let prepared = Prepared::new(&network, &target("bitfusion"), &[candidate("w8a8"), candidate("w6a8")], &zeros, RangeRule::MinMax).unwrap_or_else(|error| panic!("{error}"));
+    let costs = NetworkCosts::new(&network.graph, &prepared.grouping, &prepared.bank, OUTPUT_BITS, Some(&BitFusion), 0, false).unwrap_or_else(|error| panic!("{error}"));
+    let at = |text: &str| costs.totals(&vec![candidate(text); prepared.grouping.groups.len()]);
+    let ms = |text: &str| at(text).latency_ns.map(|ns| format!("{:.3}", ns as f64 / 1e6));
+    assert_eq!(ms("w8a8").as_deref(), Some("9.099"));
+    assert_eq!(ms("w6a8").as_deref(), Some("9.028"));
+    let totals = at("w8a8");
+    assert_eq!(totals.energy_pj.map(|pj| format!("{:.3}", pj as f64 / 1e9)).as_deref(), Some("12.456"));
+    assert_eq!(totals.cycles.map(|cycles| format!("{:.3}", cycles as f64 / 500_000.0)).as_deref(), Some("9.099"));
+    assert_eq!(totals.bops, 64 * MOBILENET.macs);
+    // Ten sums and the pool.
+    assert_eq!(costs.not_modelled().len(), 11);
+}
+
+/// Accuracy of the integers on the whole test set, and how they follow the simulation.
+fn w8a8(model: &RealModel, accuracy_min: Option<f64>, samples: usize, compared: usize) {
+    let Some((uniform, folder)) = uniform(model) else { return };
+    let test = model.samples(&folder, uniform.network, "test", samples);
+    let integers = uniform.integers(&test, Arithmetic::Native);
+    if let Some(accuracy_min) = accuracy_min {
+        let accuracy = quality(&integers, test.labels(), None).accuracy_top1.expect("the data are labelled");
+        println!("{}: {:.2} % top-1 on {} samples", model.name, 100.0 * accuracy, test.len());
+        assert!(accuracy >= accuracy_min, "{}: {accuracy}", model.name);
+    }
+    let few = test.take(compared);
+    let simulated = uniform.floats(&few, &uniform.quantized.simulation());
+    let float = uniform.floats(&few, &Simulation::float(&uniform.network.graph));
+    let agree = integers.iter().zip(&simulated).filter(|(a, b)| top1(a) == top1(b)).count();
+    let sqnr = |reference: &[Vec<f32>], outputs: &[Vec<f32>]| sqnr_db(reference, outputs).expect("samples");
+    let (to_simulation, to_float) = (sqnr(&simulated, &integers[..few.len()]), sqnr(&float, &integers[..few.len()]));
+    println!("{}: {to_simulation:.1} dB to the simulation, {to_float:.1} dB to float, {agree} of {} top-1 as simulated", model.name, few.len());
+    assert!(agree * 100 >= few.len() * 99, "{}: {agree} of {}", model.name, few.len());
+    assert!(to_simulation >= 35.0, "{}: {to_simulation} dB", model.name);
+    assert!(to_float >= 15.0, "{}: {to_float} dB", model.name);
+}
+
+#[test]
+fn resnet8_w8a8() {
+    w8a8(&RESNET8, Some(0.876), usize::MAX, 200);
+}
+
+#[test]
+fn dscnn_w8a8() {
+    w8a8(&DSCNN, Some(0.913), usize::MAX, 200);
+}
+
+#[test]
+fn resnet20_w8a8() {
+    w8a8(&RESNET20, Some(0.910), usize::MAX, 100);
+}
+
+#[test]
+fn mobilenet_w8a8() {
+    w8a8(&MOBILENET, None, 32, 32);
+}
+
+#[test]
+fn autoencoder_w8a8() {
+    w8a8(&AUTOENCODER, None, 32, 32);
+}
+
+#[test]
+fn bit_bricks_compute_whole_models() {
+    for (model, samples) in [(RESNET8, 2), (DSCNN, 2), (MOBILENET, 1)] {
+        let Some((uniform, folder)) = uniform(&model) else { return };
+        let test = model.samples(&folder, uniform.network, "test", samples);
+        assert_eq!(uniform.integers(&test, Arithmetic::BitFused), uniform.integers(&test, Arithmetic::Native), "{}", model.name);
+    }
+}
+
+#[test]
+fn files_are_hardly_larger_than_their_weights() {
+    for model in IMPORTABLE {
+        let Some((uniform, _)) = uniform(&model) else { return };
+        let weighted: Vec<_> = uniform.network.graph.nodes.iter().filter_map(|node| node.op.weights()).collect();
+        let weights: usize = weighted.iter().map(|weights| weights.values.len()).sum();
+        let outputs: usize = weighted.iter().map(|weights| weights.outputs()).sum();
+        let limit = (weights + 9 * outputs) as f64 * 1.03 + 4096.0;
+        let size = uniform.lowered.file.len();
+        println!("{}: {size} bytes, {weights} of them weights, limit {limit:.0}", model.name);
+        assert!(size >= weights && size as f64 <= limit, "{}: {size} bytes, at most {limit}", model.name);
+    }
+}
+
+#[test]
+fn memory_plans_hold() {
+    for model in IMPORTABLE {
+        let Some((uniform, _)) = uniform(&model) else { return };
+        arena::check(&uniform.model()).unwrap_or_else(|problem| panic!("{}: {problem}", model.name));
+        assert_eq!(uniform.model().arena_bytes(), uniform.lowered.spec.arena_bytes);
+    }
+}
+
+fn options(candidates: &[&str], budgets: Vec<Budget>) -> Options {
+    Options {
+        candidates: candidates.iter().map(|text| candidate(text)).collect(),
+        budgets,
+        weight_ranges: RangeRule::Mse,
+        activation_ranges: RangeRule::Mse,
+        estimator: Estimator::Pooled,
+        output_bits: OUTPUT_BITS,
+        bias_correction: true,
+    }
+}
+
+/// The whole pipeline at W4A8, W8A8 and W8A16 with half the BOPs of the widest.
+fn mixed(model: &RealModel, folder: &Path, samples: usize, threads: usize) -> (Network, Compiled, u64) {
+    let network = model.load(folder);
+    let preprocess = model.preprocess(folder, &network);
+    let calibration = model.samples(folder, &network, "calib", samples);
+    let limit = network.macs * 64;
+    let options = options(&["w4a8", "w8a8", "w8a16"], vec![Budget { quantity: Quantity::Bops, limit }]);
+    let data = Data { calibration: &calibration, test: None, preprocess: &preprocess };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap_or_else(|error| panic!("{error}"));
+    let compiled = pool.install(|| compile(&network, &target("host"), None, &data, &options, (&(), ""), &()));
+    (network, compiled.unwrap_or_else(|error| panic!("{error}")), limit)
+}
+
+/// w * a * MAC over the nodes of a file: nothing but the file is asked.
+fn bops_of_file(model: &Model<'_>) -> u64 {
+    let mut bops = 0;
+    for node in model.nodes() {
+        let Some(weighted) = node.weighted() else { continue };
+        let input = model.tensor(node.inputs[0]).expect("a checked model");
+        let output = model.tensor(node.output).expect("a checked model");
+        let row = match model.kernel(&node).expect("a checked model") {
+            apq_runtime::Kernel::Conv(conv) => conv.window.kernel[0] * conv.window.kernel[1] * conv.input.channels / conv.groups,
+            apq_runtime::Kernel::FullyConnected(layer) => layer.inputs,
+            other => panic!("{other:?} has weights"),
+        };
+        bops += u64::from(weighted.bits.bits() * input.bits.bits()) * (output.shape.elements() * row) as u64;
+    }
+    bops
+}
+
+#[test]
+fn half_the_bops_are_met_in_integers() {
+    let Some(folder) = data::folder() else { return };
+    let (network, compiled, limit) = mixed(&RESNET8, &folder, 64, 2);
+    let model = Model::new_checked(&compiled.lowered.file).unwrap_or_else(|error| panic!("{error}"));
+    assert!(compiled.feasible && compiled.totals.bops <= limit, "{:?}", compiled.totals);
+    assert_eq!(bops_of_file(&model), compiled.totals.bops);
+    assert_eq!(compiled.totals.flash_bytes, compiled.lowered.file.len() as u64);
+    assert_eq!(compiled.totals.ram_bytes, model.arena_bytes() as u64);
+    arena::check(&model).unwrap_or_else(|problem| panic!("{problem}"));
+    // Mixed, and no worse than everything at W8A8, which costs the same.
+    assert!(compiled.assignment.iter().any(|candidate| candidate.product() != 64), "{:?}", compiled.assignment);
+    assert!(compiled.calibration_sqnr_db >= 20.0, "{} dB", compiled.calibration_sqnr_db);
+    let test = RESNET8.samples(&folder, &network, "test", usize::MAX);
+    let outputs = run_integer(&model, Arithmetic::Native, &test, || {}).unwrap_or_else(|error| panic!("{error}"));
+    let accuracy = quality(&outputs, test.labels(), None).accuracy_top1.expect("the data are labelled");
+    println!("mixed ResNet8: {:.2} % top-1, {:.1} dB", 100.0 * accuracy, compiled.calibration_sqnr_db);
+    assert!(accuracy >= 0.865, "{accuracy}");
+}
+
+#[test]
+fn the_same_inputs_give_the_same_bytes() {
+    let Some(folder) = data::folder() else { return };
+    let run = |threads: usize| -> (Vec<u8>, Vec<Sensitivity>, u64) {
+        let (_, compiled, _) = mixed(&DSCNN, &folder, 24, threads);
+        (compiled.lowered.file.to_vec(), compiled.list, compiled.calibration_sqnr_db.to_bits())
+    };
+    let first = run(1);
+    assert_eq!(run(2), first, "one thread and two");
+    assert_eq!(run(2), run(2), "twice on two threads");
+    assert!(first.1.iter().all(|entry| entry.sqnr_db.is_finite()));
+}
+
+/// A network whose every group is one that keeps codes has nothing to assign.
+#[test]
+fn a_network_without_groups_compiles() {
+    for name in ["max-pool-alone", "transpose-last", "reshape-last"] {
+        let case = apq_tests::cases::find(name);
+        let network = Network::load(&case.model, name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
+        let samples = drawn(name, network.sample_shape(), 4);
+        let preprocess = Preprocess::identity(samples.channels());
+        let data = Data { calibration: &samples, test: Some(&samples), preprocess: &preprocess };
+        let compiled = compile(&network, &target("host"), None, &data, &options(&["w8a8", "w4a8"], Vec::new()), (&(), ""), &());
+        let compiled = compiled.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(compiled.feasible && compiled.calibration_sqnr_db > 30.0, "{name}: {} dB", compiled.calibration_sqnr_db);
+    }
+}

@@ -153,7 +153,7 @@ fn every_node_computes_what_the_simulation_computes() {
     for_every_network(RangeRule::MinMax, |trial| {
         let (network, graph) = (trial.network, trial.network.graph);
         let model = Model::new_checked(&trial.lowered.file).unwrap_or_else(|error| panic!("{}: {error}", trial.label));
-        let simulation = with_biases_on_their_grids(network);
+        let simulation = network.simulation();
         let run = trace(&model, Arithmetic::Native, &trial.samples[0]);
         let codes = tensor_codes(graph, trial.lowered, &run);
         let mut wrong = Vec::new();
@@ -192,23 +192,6 @@ fn every_node_computes_what_the_simulation_computes() {
         println!("{operator} a{bits}: {:.3} % of {} codes differ by one", 100.0 * share, count.elements);
         assert!(bits == 16 || share <= DEVIATING_SHARE_MAX, "{operator} at {bits} bits: {} of {} codes", count.by_one, count.elements);
     }
-}
-
-/// The simulation with each bias rounded to s_in * s_w, as integers hold it.
-fn with_biases_on_their_grids(network: &QuantizedNetwork<'_>) -> Simulation {
-    let mut simulation = network.simulation();
-    for (index, node) in network.graph.nodes.iter().enumerate() {
-        let (Some(layer), Some(weights), Some(input)) = (&simulation.layers[index], network.weights(NodeId(index)), network.quantizer(node.inputs[0])) else { continue };
-        let row_len = weights.codes.len() / weights.scales.len();
-        let bias = layer.bias().iter().enumerate().map(|(channel, bias)| {
-            let grid = f64::from(input.scale) * f64::from(weights.scales[channel]);
-            let empty = weights.codes[channel * row_len..][..row_len].iter().all(|code| *code == 0);
-            if empty { *bias } else { ((f64::from(*bias) / grid).round() * grid) as f32 }
-        });
-        let layer = layer.with_bias(bias.collect());
-        simulation.layers[index] = Some(std::sync::Arc::new(layer));
-    }
-    simulation
 }
 
 /// What the simulation makes of one node when its inputs are exactly those that the integer runtime gave it.

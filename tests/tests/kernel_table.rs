@@ -36,7 +36,8 @@ impl Net {
 
     /// A tensor with a quantizer of its own.
     fn tensor(&mut self, shape: &[usize], bits: ActivationBits) -> usize {
-        let zero_point = if bits.signed() { 0 } else { self.random.random_range(bits.lo()..=bits.hi()) };
+        // Near the middle, so that results lie on both sides of it.
+        let zero_point = if bits.signed() { 0 } else { self.random.random_range(bits.hi() / 3..=bits.hi() - bits.hi() / 3) };
         let scale = self.random.random_range(0.01..0.1f32);
         self.place(TensorSpec { name: String::new(), shape: shape.to_vec(), bits, scale, zero_point, offset: 0, alias: None })
     }

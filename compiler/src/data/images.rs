@@ -105,3 +105,7 @@ impl Input {
         Some(if self.rgb { part.into_rgb8().into_raw() } else { part.into_luma8().into_raw() })
     }
 }
+
+#[cfg(test)]
+#[path = "images_tests.rs"]
+mod tests;

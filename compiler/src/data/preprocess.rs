@@ -28,7 +28,7 @@ pub enum PreprocessError {
         channels: usize,
     },
     /// NaN, infinity, a standard deviation of zero, or one below.
-    #[error("preprocessing: {name} of channel {channel} is {value}")]
+    #[error("preprocessing: {name} of channel {channel} is {value:?}")]
     Value {
         /// `mean` or `std`.
         name: &'static str,
@@ -153,9 +153,9 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named() {
         let message = |text: &str| Preprocess::from_json(text, 3).unwrap_err().to_string();
-        assert_eq!(message(r#"{"std": [1, 0, 1]}"#), "preprocessing: std of channel 1 is 0");
+        assert_eq!(message(r#"{"std": [1, 0, 1]}"#), "preprocessing: std of channel 1 is 0.0");
         assert_eq!(message(r#"{"std": 1e-42}"#), "preprocessing: std of channel 0 is 1e-42");
-        assert_eq!(message(r#"{"std": -2}"#), "preprocessing: std of channel 0 is -2");
+        assert_eq!(message(r#"{"std": -2}"#), "preprocessing: std of channel 0 is -2.0");
         assert_eq!(message(r#"{"mean": [1, 2]}"#), "preprocessing: mean has 2 entries for 3 channels");
         assert_eq!(message(r#"{"mean": []}"#), "preprocessing: mean has 0 entries for 3 channels");
         // JSON has no NaN, but 1e99 overflows f32.

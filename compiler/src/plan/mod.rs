@@ -6,7 +6,7 @@
 //! looks for something smaller by branch and bound within a limit of nodes. There is no clock and
 //! no randomness: equal input gives equal plans.
 //!
-//! Views of the same bytes (reshape, operators in place) are the caller's business: they are one
+//! Views of the same bytes (reshape) are the caller's business: they are one
 //! buffer here, alive from the first writer to the last reader. [`checker`] verifies a plan and
 //! shares no code with the planner.
 

@@ -69,15 +69,28 @@ impl<'a> QuantizedNetwork<'a> {
         }
     }
 
-    /// The same network in floats, its quantizers simulated.
+    /// The same network in floats, its quantizers simulated. Biases are the multiples of s_in * s_w that integers hold: at some tenths of an output
+    /// code between those, the float bias would flip roundings that later layers amplify.
     pub fn simulation(&self) -> Simulation {
         let mut simulation = self.bank.assigned(self.graph, self.grouping, &self.assignment, self.output_bits);
-        for (layer, bias) in simulation.layers.iter_mut().zip(&self.biases) {
-            if let (Some(layer), Some(bias)) = (layer, bias) {
-                *layer = Arc::new(layer.with_bias(bias.clone()));
+        for (index, layer) in simulation.layers.iter_mut().enumerate() {
+            if let (Some(layer), Some(bias)) = (layer, self.bias_on_grid(NodeId(index))) {
+                *layer = Arc::new(layer.with_bias(bias));
             }
         }
         simulation
+    }
+
+    fn bias_on_grid(&self, node: NodeId) -> Option<Vec<f32>> {
+        let (weights, input) = (self.weights(node)?, self.quantizer(self.graph.nodes[node.0].inputs[0])?);
+        let row_len = weights.codes.len() / weights.scales.len().max(1);
+        let rounded = |(channel, bias): (usize, &f32)| {
+            let grid = f64::from(input.scale) * f64::from(weights.scales[channel]);
+            // Lowering gives a row of zeros a finer grid of its own.
+            let empty = weights.codes[channel * row_len..][..row_len].iter().all(|code| *code == 0);
+            if empty { *bias } else { ((f64::from(*bias) / grid).round() * grid) as f32 }
+        };
+        Some(self.bias(node).iter().enumerate().map(rounded).collect())
     }
 
     /// Takes over the biases of a corrected simulation.

@@ -108,14 +108,7 @@ impl GraphBuilder {
     }
 
     /// One node of operator `op` of the standard domain; `name` is the node's own name, which messages and reports show.
-    pub fn node(
-        &mut self,
-        op: &str,
-        name: &str,
-        inputs: &[&str],
-        outputs: &[&str],
-        attributes: &[(&str, Attribute)],
-    ) -> &mut Self {
+    pub fn node(&mut self, op: &str, name: &str, inputs: &[&str], outputs: &[&str], attributes: &[(&str, Attribute)]) -> &mut Self {
         self.node_of("", op, name, inputs, outputs, attributes)
     }
 
@@ -197,4 +190,41 @@ pub fn summary(bytes: &[u8]) -> Result<Summary, prost::DecodeError> {
         outputs: graph.output.into_iter().filter_map(|value| value.name).collect(),
         ops: graph.node.into_iter().filter_map(|node| node.op_type).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_reads_back_as_it_was_built() {
+        let mut graph = GraphBuilder::new(17);
+        graph.input("x", &[Dim::Symbol("N"), 2.into()]);
+        graph.initializer("w", &[3, 2], &[1.0; 6]).initializer_i64("scalar", &[], &[7]);
+        graph.node("Gemm", "g", &["x", "w"], &["h"], &[("transB", 1.into())]);
+        graph.node_of("elsewhere", "Custom", "c", &["h"], &["y"], &[]).output_of_any_shape("y");
+        let expected = Summary {
+            opset: 17,
+            inputs: vec!["x".into()],
+            outputs: vec!["y".into()],
+            ops: vec!["Gemm".into(), "Custom".into()],
+            parameters: 7,
+        };
+        assert_eq!(summary(&graph.to_bytes()), Ok(expected));
+        assert!(summary(b"not a protobuf").is_err());
+    }
+
+    #[test]
+    fn an_attribute_of_zero_is_on_the_wire() {
+        let node = |attributes: &[(&str, Attribute)]| {
+            let mut graph = GraphBuilder::new(13);
+            graph.node("Op", "n", &[], &[], attributes);
+            proto::ModelProto::decode(&graph.to_bytes()[..]).unwrap().graph.unwrap().node.remove(0)
+        };
+        let read = node(&[("axis", 0.into()), ("alpha", 0.0.into()), ("mode", "".into())]);
+        let [axis, alpha, mode] = &read.attribute[..] else { panic!("{read:?}") };
+        assert_eq!((axis.i, axis.kind), (Some(0), Some(proto::KIND_INT)));
+        assert_eq!((alpha.f, alpha.kind), (Some(0.0), Some(proto::KIND_FLOAT)));
+        assert_eq!((mode.s.as_deref(), mode.kind), (Some(&b""[..]), Some(proto::KIND_STRING)));
+    }
 }

@@ -56,7 +56,7 @@ impl Scene {
             _ => rng.uniform(0.0, PI),
         };
         let middle = SIZE as f64 / 2.0;
-        let frequency = 1.0 / rng.uniform(3.6, 7.0);
+        let frequency = 1.0 / rng.uniform(4.2, 6.8);
         let mut waves = [[0.0; 3]; 6];
         for wave in &mut waves {
             let direction = rng.uniform(0.0, TAU);
@@ -69,7 +69,7 @@ impl Scene {
             frequency,
             phase: [rng.uniform(0.0, 1.0), rng.uniform(0.0, 1.0)],
             centre: [middle + rng.uniform(-4.0, 4.0), middle + rng.uniform(-4.0, 4.0)],
-            arms: 4.0 + rng.index(5) as f64,
+            arms: 5.0 + rng.index(4) as f64,
             waves,
             sharpness: rng.uniform(1.0, 4.0),
             light: [rng.uniform(-0.35, 0.35), rng.uniform(-0.35, 0.35)],
@@ -97,15 +97,16 @@ impl Scene {
 }
 
 /// Largest standard deviation of the pixel noise, in grey levels of 255.
-const NOISE_MAX: f64 = 16.0;
+const NOISE_MAX: f64 = 20.0;
 
-/// Two colours that differ enough in brightness, the brighter one first: dots are bright on dark, meshes of a net dark between bright threads.
+/// Two colours that differ enough in brightness, the brighter one first: dots are bright on dark, the meshes of a net are dark between bright
+/// threads.
 fn colours(rng: &mut Random) -> [[f64; 3]; 2] {
     loop {
         let mut draw = || [rng.uniform(20.0, 235.0), rng.uniform(20.0, 235.0), rng.uniform(20.0, 235.0)];
         let pair = [draw(), draw()];
         let brightness = |c: [f64; 3]| (c[0] + c[1] + c[2]) / 3.0;
-        if brightness(pair[0]) - brightness(pair[1]) >= 40.0 {
+        if brightness(pair[0]) - brightness(pair[1]) >= 50.0 {
             return pair;
         }
     }

@@ -18,13 +18,7 @@ struct Block {
 
 impl Block {
     /// Measures the normalization on the convolution of `input`, and returns the block with its output.
-    fn fit(
-        name: &'static str,
-        conv: Conv,
-        (gamma, beta): (f64, f64),
-        activation: Activation,
-        input: &Maps,
-    ) -> (Self, Maps) {
+    fn fit(name: &'static str, conv: Conv, (gamma, beta): (f64, f64), activation: Activation, input: &Maps) -> (Self, Maps) {
         let conv = Conv { weights: round_to_f32(&conv.weights), ..conv };
         let mut out = conv.apply(input);
         let norm = Norm::measure(&out, gamma, beta);
@@ -166,9 +160,8 @@ fn write_block(graph: &mut GraphBuilder, block: &Block, input: &str) {
     let channels = conv.weights.len() / (conv.outputs * taps);
     // [O, H, W, I] to ONNX's [O, I, H, W].
     let filters = conv.weights.chunks_exact(taps * channels);
-    let weights: Vec<f64> = filters
-        .flat_map(|filter| (0..channels).flat_map(move |i| filter.iter().skip(i).step_by(channels).copied()))
-        .collect();
+    let weights: Vec<f64> =
+        filters.flat_map(|filter| (0..channels).flat_map(move |i| filter.iter().skip(i).step_by(channels).copied())).collect();
     let weight = format!("{name}/weight");
     let (kernel, pad) = (conv.kernel as i64, conv.kernel as i64 / 2);
     let attributes = [

@@ -36,12 +36,7 @@ const fn extend(digit: u32, signed: bool) -> i32 {
 
 /// One product on a Fusion Unit: `W` digits by `A` digits, the product of digits i and j shifted left by 2(i + j).
 #[inline]
-const fn fuse<const W: usize, const A: usize>(
-    w: i32,
-    w_signed: bool,
-    a: i32,
-    a_signed: bool,
-) -> i32 {
+const fn fuse<const W: usize, const A: usize>(w: i32, w_signed: bool, a: i32, a_signed: bool) -> i32 {
     let mut sum = 0;
     let mut i = 0;
     while i < W {
@@ -49,12 +44,7 @@ const fn fuse<const W: usize, const A: usize>(
         let mut j = 0;
         while j < A {
             let a_digit = a as u32 >> (2 * j);
-            sum += bit_brick(
-                w_digit,
-                w_signed && i + 1 == W,
-                a_digit,
-                a_signed && j + 1 == A,
-            ) << (2 * (i + j));
+            sum += bit_brick(w_digit, w_signed && i + 1 == W, a_digit, a_signed && j + 1 == A) << (2 * (i + j));
             j += 1;
         }
         i += 1;
@@ -64,13 +54,7 @@ const fn fuse<const W: usize, const A: usize>(
 
 /// A weight (signed) times an activation, which is signed where the flag says so. Both must fit their widths.
 #[inline]
-pub const fn product(
-    w: i32,
-    w_bits: WeightBits,
-    a: i32,
-    a_bits: ActivationBits,
-    a_signed: bool,
-) -> i32 {
+pub const fn product(w: i32, w_bits: WeightBits, a: i32, a_bits: ActivationBits, a_signed: bool) -> i32 {
     match w_bits {
         WeightBits::W2 => by_weight::<1>(w, a, a_bits, a_signed),
         WeightBits::W4 => by_weight::<2>(w, a, a_bits, a_signed),
@@ -131,26 +115,46 @@ impl FusionUnit {
 
     /// Passes that a product needs: 2 with 16-bit activations, else 1.
     pub const fn passes(&self) -> usize {
-        if matches!(self.a_bits, ActivationBits::A16) {
-            2
-        } else {
-            1
-        }
+        if matches!(self.a_bits, ActivationBits::A16) { 2 } else { 1 }
     }
 
-    /// What the unit adds to the partial sum of its column: the sum of up to [`FusionUnit::products`] products of
-    /// weight and activation codes. Further pairs are not taken.
-    pub fn partial_sum(&self, weights: &[i32], activations: &[i32]) -> i32 {
+    /// What one pass (0 .. [`FusionUnit::passes`]) adds to the partial sum of the unit's column: the sum of up to
+    /// [`FusionUnit::products`] products of weight and activation codes, or of the activations' halves at 16 bits: the low
+    /// half in pass 0, the high half, 8 bits further left, in pass 1. Further pairs are not taken.
+    pub fn pass(&self, pass: usize, weights: &[i32], activations: &[i32]) -> i32 {
         let pairs = weights.iter().zip(activations).take(self.products());
-        pairs
-            .map(|(&w, &a)| product(w, self.w_bits, a, self.a_bits, self.a_bits.signed()))
-            .sum()
+        pairs.map(|(&w, &a)| self.product_in_pass(pass, w, a)).sum()
+    }
+
+    /// Sum of all products of weight and activation codes, pass by pass, and the number of passes that it takes.
+    pub fn dot(&self, weights: &[i32], activations: &[i32]) -> (i64, usize) {
+        let (mut sum, mut passes) = (0, 0);
+        for (weights, activations) in weights.chunks(self.products()).zip(activations.chunks(self.products())) {
+            for pass in 0..self.passes() {
+                sum += i64::from(self.pass(pass, weights, activations));
+                passes += 1;
+            }
+        }
+        (sum, passes)
+    }
+
+    const fn product_in_pass(&self, pass: usize, w: i32, a: i32) -> i32 {
+        match (self.a_bits, pass) {
+            (ActivationBits::A16, 0) => product(w, self.w_bits, a & 0xff, ActivationBits::A8, false),
+            (ActivationBits::A16, _) => product(w, self.w_bits, a >> 8, ActivationBits::A8, true) << 8,
+            _ => product(w, self.w_bits, a, self.a_bits, self.a_bits.signed()),
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::vec;
+
     use super::*;
+    use crate::reference::{Native, fully_connected};
+    use crate::testing::Random;
+    use crate::{Accumulator, Activations, FullyConnected, OutputStage, pack, requant};
 
     #[test]
     fn a_bit_brick_multiplies_all_its_operands() {
@@ -170,44 +174,48 @@ mod tests {
     #[test]
     fn every_operand_pair_at_every_width_and_sign() {
         for w_bits in WeightBits::ALL {
-            for a_bits in [
-                ActivationBits::A2,
-                ActivationBits::A4,
-                ActivationBits::A6,
-                ActivationBits::A8,
-            ] {
+            for a_bits in [ActivationBits::A2, ActivationBits::A4, ActivationBits::A6, ActivationBits::A8] {
                 let half = 1 << (a_bits.bits() - 1);
                 for w in w_bits.lo()..=w_bits.hi() {
                     for a in 0..2 * half {
-                        assert_eq!(
-                            product(w, w_bits, a, a_bits, false),
-                            w * a,
-                            "{w_bits:?} {a_bits:?} {w} {a}"
-                        );
+                        assert_eq!(product(w, w_bits, a, a_bits, false), w * a, "{w_bits:?} {a_bits:?} {w} {a}");
                     }
                     for a in -half..half {
-                        assert_eq!(
-                            product(w, w_bits, a, a_bits, true),
-                            w * a,
-                            "{w_bits:?} {a_bits:?} {w} {a}"
-                        );
+                        assert_eq!(product(w, w_bits, a, a_bits, true), w * a, "{w_bits:?} {a_bits:?} {w} {a}");
                     }
                 }
             }
         }
     }
 
-    #[test]
-    fn every_unsigned_weight_digit_order() {
-        // The runtime's weights are signed; the unit takes unsigned operands on either side.
-        for w in 0..256 {
-            for a in 0..256 {
-                assert_eq!(fuse::<4, 4>(w, false, a, false), w * a);
-                assert_eq!(fuse::<4, 4>(w, false, a - 128, true), w * (a - 128));
-                assert_eq!(fuse::<2, 4>(w & 15, false, a, false), (w & 15) * a);
-                assert_eq!(fuse::<1, 4>(w & 3, false, a, false), (w & 3) * a);
+    /// Values of `digits` 2-bit digits.
+    fn operands(digits: u32, signed: bool) -> core::ops::Range<i32> {
+        let count = 1 << (2 * digits);
+        if signed { -count / 2..count / 2 } else { 0..count }
+    }
+
+    /// All operands of `W` and `A` digits, for each of the four pairs of signs.
+    fn check_fused<const W: usize, const A: usize>() {
+        for (w_signed, a_signed) in [(false, false), (false, true), (true, false), (true, true)] {
+            for w in operands(W as u32, w_signed) {
+                for a in operands(A as u32, a_signed) {
+                    assert_eq!(fuse::<W, A>(w, w_signed, a, a_signed), w * a, "{W} {A} digits: {w} {a}");
+                }
             }
         }
+    }
+
+    #[test]
+    fn every_operand_pair_of_two_four_and_eight_bits_with_all_signs() {
+        check_fused::<1, 1>();
+        check_fused::<1, 2>();
+        check_fused::<1, 4>();
+        check_fused::<2, 1>();
+        check_fused::<2, 2>();
+        check_fused::<2, 4>();
+        check_fused::<4, 1>();
+        check_fused::<4, 2>();
+        check_fused::<4, 4>();
     }
 
     #[test]
@@ -215,19 +223,12 @@ mod tests {
         for w_bits in WeightBits::ALL {
             for w in w_bits.lo()..=w_bits.hi() {
                 for a in -32768..=32767 {
-                    assert_eq!(
-                        product(w, w_bits, a, ActivationBits::A16, true),
-                        w * a,
-                        "{w} {a}"
-                    );
+                    assert_eq!(product(w, w_bits, a, ActivationBits::A16, true), w * a, "{w} {a}");
                 }
             }
         }
         for a in 0..=65535 {
-            assert_eq!(
-                product(-128, WeightBits::W8, a, ActivationBits::A16, false),
-                -128 * a
-            );
+            assert_eq!(product(-128, WeightBits::W8, a, ActivationBits::A16, false), -128 * a);
         }
     }
 
@@ -254,7 +255,52 @@ mod tests {
             assert_eq!(unit.passes(), if a_bits == A16 { 2 } else { 1 });
             let (weights, activations) = ([w_bits.lo(); 20], [a_bits.hi(); 20]);
             let expected = products as i32 * w_bits.lo() * a_bits.hi();
-            assert_eq!(unit.partial_sum(&weights, &activations), expected);
+            let sum: i32 = (0..unit.passes()).map(|pass| unit.pass(pass, &weights, &activations)).sum();
+            assert_eq!(sum, expected);
+        }
+    }
+
+    /// A row of weights on one unit, pass by pass, gives the output code of the reference layer, in as many passes as the
+    /// width of the operands says.
+    #[test]
+    fn a_row_in_passes_equals_the_reference() {
+        const INPUTS: usize = 27;
+        let mut random = Random::new(9);
+        for w_bits in WeightBits::ALL {
+            for a_bits in ActivationBits::ALL {
+                let weights: [i32; INPUTS] = core::array::from_fn(|_| random.between(w_bits.lo(), w_bits.hi()));
+                let codes: [i32; INPUTS] = core::array::from_fn(|_| random.between(a_bits.lo(), a_bits.hi()));
+                let mut packed_weights = vec![0; pack::weight_row_bytes(w_bits, INPUTS)];
+                pack::pack_weights(w_bits, &weights.map(|w| w as i8), &mut packed_weights);
+                let mut packed_codes = vec![0; pack::row_bytes(a_bits, INPUTS)];
+                pack::pack_row(a_bits, &codes.map(|a| a as i16), &mut packed_codes);
+                let shift = (w_bits.bits() + a_bits.bits()) as u8;
+                let layer = FullyConnected {
+                    rows: 1,
+                    inputs: INPUTS,
+                    outputs: 1,
+                    weight_bits: w_bits,
+                    weights: &packed_weights,
+                    accumulator: Accumulator::I64,
+                    stage: OutputStage {
+                        bias: &[1000],
+                        multiplier: &[1 << 13],
+                        shift: &[shift],
+                        zero_point: 0,
+                        lo: -32768,
+                        hi: 32767,
+                        bits: ActivationBits::A16,
+                    },
+                };
+                let input = Activations { codes: &packed_codes, bits: a_bits, zero_point: 0 };
+                let mut output = [0; 2];
+                fully_connected::<Native>(&layer, input, &mut output);
+                let unit = FusionUnit::new(w_bits, a_bits);
+                let (sum, passes) = unit.dot(&weights, &codes);
+                assert_eq!(passes, INPUTS.div_ceil(unit.products()) * unit.passes());
+                let scaled = requant::requantize(1000 + sum, 1 << 13, shift);
+                assert_eq!(i32::from(i16::from_le_bytes(output)), layer.stage.codes().code(scaled), "{w_bits:?} {a_bits:?}");
+            }
         }
     }
 }

@@ -30,23 +30,15 @@ pub const fn weight_row_bytes(bits: WeightBits, len: usize) -> usize {
 /// Row `index` of a buffer whose rows have `bytes` bytes.
 #[inline]
 pub fn row(buffer: &[u8], bytes: usize, index: usize) -> &[u8] {
-    let found = buffer
-        .get(index * bytes..)
-        .and_then(|rest| rest.get(..bytes));
-    debug_assert!(
-        found.is_some(),
-        "row {index} of {bytes} bytes in a buffer of {}",
-        buffer.len()
-    );
+    let found = buffer.get(index * bytes..).and_then(|rest| rest.get(..bytes));
+    debug_assert!(found.is_some(), "row {index} of {bytes} bytes in a buffer of {}", buffer.len());
     found.unwrap_or_default()
 }
 
 /// As [`row`], to be written.
 #[inline]
 pub fn row_mut(buffer: &mut [u8], bytes: usize, index: usize) -> &mut [u8] {
-    let found = buffer
-        .get_mut(index * bytes..)
-        .and_then(|rest| rest.get_mut(..bytes));
+    let found = buffer.get_mut(index * bytes..).and_then(|rest| rest.get_mut(..bytes));
     debug_assert!(found.is_some(), "row {index} of {bytes} bytes");
     found.unwrap_or_default()
 }
@@ -60,9 +52,7 @@ pub fn code(row: &[u8], bits: ActivationBits, index: usize) -> i32 {
         ActivationBits::A2 => i32::from(byte(index / 4) >> (index % 4 * 2) & 3),
         ActivationBits::A4 => i32::from(byte(index / 2) >> (index % 2 * 4) & 15),
         ActivationBits::A6 | ActivationBits::A8 => i32::from(byte(index)),
-        ActivationBits::A16 => {
-            i32::from(i16::from_le_bytes([byte(2 * index), byte(2 * index + 1)]))
-        }
+        ActivationBits::A16 => i32::from(i16::from_le_bytes([byte(2 * index), byte(2 * index + 1)])),
     }
 }
 
@@ -76,10 +66,7 @@ pub fn set_code(row: &mut [u8], bits: ActivationBits, index: usize, code: i32) {
         ActivationBits::A4 => set_field(row, index / 2, index % 2 * 4, 15, code),
         ActivationBits::A6 | ActivationBits::A8 => set_field(row, index, 0, 255, code),
         ActivationBits::A16 => {
-            if let Some(pair) = row
-                .get_mut(2 * index..)
-                .and_then(|rest| rest.first_chunk_mut())
-            {
+            if let Some(pair) = row.get_mut(2 * index..).and_then(|rest| rest.first_chunk_mut()) {
                 *pair = (code as i16).to_le_bytes();
             }
         }
@@ -144,9 +131,7 @@ pub fn pack_row(bits: ActivationBits, codes: &[i16], row: &mut [u8]) {
 fn pack_fields<const WIDTH: u32, const EACH: usize>(codes: &[i16], row: &mut [u8]) {
     for (byte, codes) in row.iter_mut().zip(codes.chunks(EACH)) {
         let fields = codes.iter().zip((0..8).step_by(WIDTH as usize));
-        *byte = fields.fold(0, |byte, (&code, shift)| {
-            byte | (code as u8 & ((1 << WIDTH) - 1)) << shift
-        });
+        *byte = fields.fold(0, |byte, (&code, shift)| byte | (code as u8 & ((1 << WIDTH) - 1)) << shift);
     }
 }
 
@@ -197,9 +182,7 @@ pub fn pack_weights(bits: WeightBits, weights: &[i8], row: &mut [u8]) {
     // Four weights of any width fill whole bytes.
     for (bytes, four) in row.chunks_mut(width as usize / 2).zip(weights.chunks(4)) {
         let fields = four.iter().zip((0..32).step_by(width as usize));
-        let word = fields.fold(0u32, |word, (&weight, shift)| {
-            word | (i32::from(weight) as u32 & ((1 << width) - 1)) << shift
-        });
+        let word = fields.fold(0u32, |word, (&weight, shift)| word | (i32::from(weight) as u32 & ((1 << width) - 1)) << shift);
         for (to, from) in bytes.iter_mut().zip(word.to_le_bytes()) {
             *to = from;
         }
@@ -217,8 +200,7 @@ where
     match bits {
         WeightBits::W2 => {
             for (four, &byte) in whole.iter_mut().zip(row) {
-                *four = [byte << 6, byte << 4, byte << 2, byte]
-                    .map(|byte| (byte as i8 >> 6).as_());
+                *four = [byte << 6, byte << 4, byte << 2, byte].map(|byte| (byte as i8 >> 6).as_());
             }
         }
         WeightBits::W4 => {
@@ -264,25 +246,16 @@ mod tests {
         let mut random = Random::new(1);
         for bits in ActivationBits::ALL {
             for len in 0..40 {
-                let codes: Vec<i16> = (0..len)
-                    .map(|_| random.between(bits.lo(), bits.hi()) as i16)
-                    .collect();
+                let codes: Vec<i16> = (0..len).map(|_| random.between(bits.lo(), bits.hi()) as i16).collect();
                 let mut row = vec![0xff; row_bytes(bits, len)];
                 pack_row(bits, &codes, &mut row);
                 let mut back = vec![-1; len];
                 unpack_row(bits, &row, &mut back);
                 assert_eq!(codes, back, "{bits:?} {len}");
-                let stored = if bits == ActivationBits::A6 {
-                    8
-                } else {
-                    bits.bits()
-                };
+                let stored = if bits == ActivationBits::A6 { 8 } else { bits.bits() };
                 for (index, &value) in codes.iter().enumerate() {
                     assert_eq!(code(&row, bits, index), i32::from(value));
-                    assert_eq!(
-                        bits_of(&row, stored, index),
-                        value as u32 & ((1 << stored) - 1)
-                    );
+                    assert_eq!(bits_of(&row, stored, index), value as u32 & ((1 << stored) - 1));
                 }
                 let mut set = vec![0; row.len()];
                 for (index, &value) in codes.iter().enumerate().rev() {
@@ -305,33 +278,21 @@ mod tests {
         let mut random = Random::new(2);
         for bits in WeightBits::ALL {
             for len in 0..40 {
-                let weights: Vec<i8> = (0..len)
-                    .map(|_| random.between(bits.lo(), bits.hi()) as i8)
-                    .collect();
+                let weights: Vec<i8> = (0..len).map(|_| random.between(bits.lo(), bits.hi()) as i8).collect();
                 let mut row = vec![0xff; weight_row_bytes(bits, len)];
                 pack_weights(bits, &weights, &mut row);
                 let (mut narrow, mut wide) = (vec![1i8; len], vec![1i16; len]);
                 unpack_weights(bits, &row, &mut narrow);
                 unpack_weights(bits, &row, &mut wide);
                 assert_eq!(weights, narrow, "{bits:?} {len}");
-                assert!(
-                    wide.iter()
-                        .zip(&weights)
-                        .all(|(&wide, &weight)| wide == i16::from(weight))
-                );
+                assert!(wide.iter().zip(&weights).all(|(&wide, &weight)| wide == i16::from(weight)));
                 for (index, &value) in weights.iter().enumerate() {
                     assert_eq!(weight(&row, bits, index), i32::from(value));
                     let mask = (1 << bits.bits()) - 1;
-                    assert_eq!(
-                        bits_of(&row, bits.bits(), index),
-                        i32::from(value) as u32 & mask
-                    );
+                    assert_eq!(bits_of(&row, bits.bits(), index), i32::from(value) as u32 & mask);
                 }
                 let used = len * bits.bits() as usize;
-                assert!(
-                    (used..row.len() * 8).all(|bit| row[bit / 8] >> (bit % 8) & 1 == 0),
-                    "unused bits are 0"
-                );
+                assert!((used..row.len() * 8).all(|bit| row[bit / 8] >> (bit % 8) & 1 == 0), "unused bits are 0");
             }
         }
     }

@@ -16,8 +16,7 @@ mod pool;
 
 pub use add::{add, mul};
 pub use conv::{
-    conv, conv_scratch_bytes, conv_scratch_bytes_min, fully_connected,
-    fully_connected_scratch_bytes, fully_connected_scratch_bytes_min,
+    conv, conv_scratch_bytes, conv_scratch_bytes_min, fully_connected, fully_connected_scratch_bytes, fully_connected_scratch_bytes_min,
 };
 pub use elementwise::{requantize, softmax, table};
 pub use movement::{concat_part, pad, slice, transpose};

@@ -9,9 +9,7 @@
 pub const fn requantize(acc: i64, m: i32, r: u8) -> i64 {
     // The wrapping operations are for parameters and accumulators that broke their promise; they cost nothing.
     let half = 1i64.wrapping_shl((r as u32).wrapping_sub(1));
-    acc.wrapping_mul(m as i64)
-        .wrapping_add(half)
-        .wrapping_shr(r as u32)
+    acc.wrapping_mul(m as i64).wrapping_add(half).wrapping_shr(r as u32)
 }
 
 /// Smallest shift for which [`requantize_high`] holds.
@@ -30,11 +28,7 @@ pub const fn requantize_high(acc: i32, m: i32, r: u8) -> i32 {
 /// [`requantize`] of a 32-bit accumulator, by the fast form where that holds.
 #[inline]
 pub const fn requantize_i32(acc: i32, m: i32, r: u8) -> i64 {
-    if r >= HIGH_SHIFT_MIN {
-        requantize_high(acc, m, r) as i64
-    } else {
-        requantize(acc as i64, m, r)
-    }
+    if r >= HIGH_SHIFT_MIN { requantize_high(acc, m, r) as i64 } else { requantize(acc as i64, m, r) }
 }
 
 #[cfg(test)]
@@ -52,17 +46,9 @@ mod tests {
         let expected = exact(acc, m, r);
         assert_eq!(i128::from(requantize(acc, m, r)), expected, "{acc} {m} {r}");
         if let Ok(acc) = i32::try_from(acc) {
-            assert_eq!(
-                i128::from(requantize_i32(acc, m, r)),
-                expected,
-                "{acc} {m} {r}"
-            );
+            assert_eq!(i128::from(requantize_i32(acc, m, r)), expected, "{acc} {m} {r}");
             if r >= HIGH_SHIFT_MIN {
-                assert_eq!(
-                    i128::from(requantize_high(acc, m, r)),
-                    expected,
-                    "{acc} {m} {r}"
-                );
+                assert_eq!(i128::from(requantize_high(acc, m, r)), expected, "{acc} {m} {r}");
                 assert!(expected.abs() < (1 << 31) - (1 << 16), "a zero point fits");
             }
         }
@@ -80,42 +66,12 @@ mod tests {
 
     #[test]
     fn equal_to_the_definition_at_every_shift_and_boundary() {
-        let multipliers = [
-            0,
-            1,
-            2,
-            3,
-            (1 << 22) - 1,
-            1 << 22,
-            (1 << 23) - 1,
-            1 << 30,
-            (1 << 30) + 1,
-            i32::MAX - 1,
-            i32::MAX,
-        ];
+        let multipliers = [0, 1, 2, 3, (1 << 22) - 1, 1 << 22, (1 << 23) - 1, 1 << 30, (1 << 30) + 1, i32::MAX - 1, i32::MAX];
         let (mut random, mut others) = (Random::new(3), Random::new(4));
         for r in 1..=62u8 {
-            for m in multipliers
-                .into_iter()
-                .chain((0..8).map(|_| others.between(0, i32::MAX)))
-            {
-                let edges = [
-                    i32::MIN,
-                    i32::MIN + 1,
-                    -(1 << 30),
-                    -2,
-                    -1,
-                    0,
-                    1,
-                    2,
-                    1 << 30,
-                    i32::MAX - 1,
-                    i32::MAX,
-                ];
-                for acc in edges
-                    .into_iter()
-                    .chain((0..8).map(|_| random.between(i32::MIN, i32::MAX)))
-                {
+            for m in multipliers.into_iter().chain((0..8).map(|_| others.between(0, i32::MAX))) {
+                let edges = [i32::MIN, i32::MIN + 1, -(1 << 30), -2, -1, 0, 1, 2, 1 << 30, i32::MAX - 1, i32::MAX];
+                for acc in edges.into_iter().chain((0..8).map(|_| random.between(i32::MIN, i32::MAX))) {
                     check(i64::from(acc), m, r);
                 }
                 // Accumulators at which the rounding turns.
@@ -129,12 +85,7 @@ mod tests {
                 }
                 if m < 1 << 23 {
                     let bound = (1i64 << 39) - 1;
-                    for acc in [
-                        -bound,
-                        bound,
-                        bound - 1,
-                        i64::from(random.between(i32::MIN, i32::MAX)) << 7,
-                    ] {
+                    for acc in [-bound, bound, bound - 1, i64::from(random.between(i32::MIN, i32::MAX)) << 7] {
                         check(acc, m, r);
                     }
                 }

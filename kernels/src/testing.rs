@@ -51,17 +51,9 @@ impl Random {
 
     /// A multiplier and a shift that bring values of that magnitude to about the range of the output; sometimes far
     /// from it.
-    pub(crate) fn rescale(
-        &mut self,
-        multiplier_max: i32,
-        magnitude: f64,
-        bits: ActivationBits,
-    ) -> (i32, u8) {
+    pub(crate) fn rescale(&mut self, multiplier_max: i32, magnitude: f64, bits: ActivationBits) -> (i32, u8) {
         if self.between(0, 15) == 0 {
-            return (
-                self.choose(&[0, 1, multiplier_max]),
-                self.choose(&[1, 31, 32, 62]),
-            );
+            return (self.choose(&[0, 1, multiplier_max]), self.choose(&[1, 31, 32, 62]));
         }
         let multiplier = self.between(multiplier_max / 2 + 1, multiplier_max);
         let ratio = f64::from(multiplier) * magnitude.max(1.0) / f64::from(1 << bits.bits());
@@ -74,20 +66,10 @@ impl Random {
         let zero_point = self.zero_point(bits);
         let full = OutputCodes::full(bits, zero_point);
         match self.between(0, 3) {
-            0 => OutputCodes {
-                lo: zero_point,
-                ..full
-            },
+            0 => OutputCodes { lo: zero_point, ..full },
             1 => {
-                let (a, b) = (
-                    self.between(bits.lo(), bits.hi()),
-                    self.between(bits.lo(), bits.hi()),
-                );
-                OutputCodes {
-                    lo: a.min(b),
-                    hi: a.max(b),
-                    ..full
-                }
+                let (a, b) = (self.between(bits.lo(), bits.hi()), self.between(bits.lo(), bits.hi()));
+                OutputCodes { lo: a.min(b), hi: a.max(b), ..full }
             }
             _ => full,
         }
@@ -109,11 +91,7 @@ impl Random {
         for row in codes.chunks_exact_mut(bytes) {
             pack::pack_row(bits, &self.values(bits.lo(), bits.hi(), channels), row);
         }
-        Tensor {
-            codes,
-            bits,
-            zero_point: self.zero_point(bits),
-        }
+        Tensor { codes, bits, zero_point: self.zero_point(bits) }
     }
 }
 
@@ -127,22 +105,13 @@ pub(crate) struct Tensor {
 
 impl Tensor {
     pub(crate) fn view(&self) -> Activations<'_> {
-        Activations {
-            codes: &self.codes,
-            bits: self.bits,
-            zero_point: self.zero_point,
-        }
+        Activations { codes: &self.codes, bits: self.bits, zero_point: self.zero_point }
     }
 }
 
 /// Runs two kernels on outputs that hold rubbish and compares what they leave.
 #[track_caller]
-pub(crate) fn same(
-    bytes: usize,
-    what: &dyn std::fmt::Debug,
-    a: impl Fn(&mut [u8]),
-    b: impl Fn(&mut [u8]),
-) {
+pub(crate) fn same(bytes: usize, what: &dyn std::fmt::Debug, a: impl Fn(&mut [u8]), b: impl Fn(&mut [u8])) {
     let (mut one, mut other) = (vec![0xa5; bytes], vec![0x5a; bytes]);
     a(&mut one);
     b(&mut other);

@@ -5,8 +5,7 @@ use crate::LayerKey;
 /// Bit operations of a layer: `weight_bits * activation_bits * multiply-accumulates`, 0 for an
 /// operator without weights. `None` past 64 bits.
 ///
-/// Source: Pandey et al., "A Practical Mixed Precision Algorithm for Post-Training Quantization",
-/// 2023, equation 5.
+/// Source: "A Practical Mixed Precision Algorithm for Post-Training Quantization", equation 5.
 #[must_use]
 pub fn bops(key: &LayerKey) -> Option<u64> {
     let each = u64::from(key.weight_bits) * u64::from(key.activation_bits);
@@ -16,8 +15,7 @@ pub fn bops(key: &LayerKey) -> Option<u64> {
 /// Sum of [`bops`] over layers. `None` past 64 bits.
 #[must_use]
 pub fn bops_total<'a>(keys: impl IntoIterator<Item = &'a LayerKey>) -> Option<u64> {
-    keys.into_iter()
-        .try_fold(0_u64, |sum, key| sum.checked_add(bops(key)?))
+    keys.into_iter().try_fold(0_u64, |sum, key| sum.checked_add(bops(key)?))
 }
 
 #[cfg(test)]

@@ -29,10 +29,7 @@ impl Candidate {
     /// The pair, or `None` where a width is not one of [`WIDTHS`].
     #[must_use]
     pub fn new(weight_bits: u8, activation_bits: u8) -> Option<Self> {
-        (WIDTHS.contains(&weight_bits) && WIDTHS.contains(&activation_bits)).then_some(Self {
-            weight_bits,
-            activation_bits,
-        })
+        (WIDTHS.contains(&weight_bits) && WIDTHS.contains(&activation_bits)).then_some(Self { weight_bits, activation_bits })
     }
 
     /// `weight_bits * activation_bits`: BOPs of one multiply-accumulate, and the order from
@@ -98,10 +95,7 @@ mod tests {
 
     #[test]
     fn everything_else_is_refused() {
-        for bad in [
-            "", "w", "w8", "a8", "w8a", "wa8", "w3a8", "w8a32", "w08a8", "w+8a8", "w8a8 ", "8a8",
-            "w8a8a8", "w256a8", "w-8a8",
-        ] {
+        for bad in ["", "w", "w8", "a8", "w8a", "wa8", "w3a8", "w8a32", "w08a8", "w+8a8", "w8a8 ", "8a8", "w8a8a8", "w256a8", "w-8a8"] {
             let error = bad.parse::<Candidate>().unwrap_err();
             assert!(error.to_string().contains(bad), "{bad}");
         }

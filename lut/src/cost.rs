@@ -1,5 +1,6 @@
 //! Costs, and who answers for them.
 
+use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -44,21 +45,14 @@ pub enum CostValueError {
 
 impl Cost {
     /// No cost at all: the neutral element of [`Cost::plus`].
-    pub const ZERO: Cost = Cost {
-        cycles: Some(0),
-        latency_ns: Some(0.0),
-        energy_nj: Some(0.0),
-    };
+    pub const ZERO: Cost = Cost { cycles: Some(0), latency_ns: Some(0.0), energy_nj: Some(0.0) };
 
     /// The sum. A field that one side does not have is missing in the sum.
     #[must_use]
     pub fn plus(self, other: Cost) -> Cost {
         let real = |a: Option<f64>, b: Option<f64>| Some(a? + b?);
         Cost {
-            cycles: self
-                .cycles
-                .zip(other.cycles)
-                .map(|(a, b)| a.saturating_add(b)),
+            cycles: self.cycles.zip(other.cycles).map(|(a, b)| a.saturating_add(b)),
             latency_ns: real(self.latency_ns, other.latency_ns),
             energy_nj: real(self.energy_nj, other.energy_nj),
         }
@@ -71,18 +65,9 @@ impl Cost {
     pub fn check(&self) -> Result<(), CostValueError> {
         let legal = |value: f64| value.is_finite() && value >= 0.0;
         match *self {
-            Cost {
-                cycles: Some(cycles),
-                ..
-            } if cycles > CYCLES_MAX => Err(CostValueError::Cycles(cycles)),
-            Cost {
-                latency_ns: Some(latency),
-                ..
-            } if !legal(latency) => Err(CostValueError::Latency(latency)),
-            Cost {
-                energy_nj: Some(energy),
-                ..
-            } if !legal(energy) => Err(CostValueError::Energy(energy)),
+            Cost { cycles: Some(cycles), .. } if cycles > CYCLES_MAX => Err(CostValueError::Cycles(cycles)),
+            Cost { latency_ns: Some(latency), .. } if !legal(latency) => Err(CostValueError::Latency(latency)),
+            Cost { energy_nj: Some(energy), .. } if !legal(energy) => Err(CostValueError::Energy(energy)),
             _ => Ok(()),
         }
     }
@@ -108,7 +93,7 @@ pub enum CostError {
         /// [`CostModel::name`].
         model: String,
         /// What the model does not cover.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// The key describes no layer.
     #[error("{key} is not a layer: {reason}")]
@@ -125,9 +110,7 @@ impl CostError {
     #[must_use]
     pub fn key(&self) -> &LayerKey {
         match self {
-            CostError::Missing { key, .. }
-            | CostError::NotModelled { key, .. }
-            | CostError::Invalid { key, .. } => key,
+            CostError::Missing { key, .. } | CostError::NotModelled { key, .. } | CostError::Invalid { key, .. } => key,
         }
     }
 }
@@ -177,14 +160,8 @@ pub struct Total {
 ///
 /// # Errors
 /// A layer is missing or invalid.
-pub fn total<'a>(
-    model: &(impl CostModel + ?Sized),
-    keys: impl IntoIterator<Item = &'a LayerKey>,
-) -> Result<Total, CostError> {
-    let mut sum = Total {
-        cost: Cost::ZERO,
-        not_modelled: Vec::new(),
-    };
+pub fn total<'a>(model: &(impl CostModel + ?Sized), keys: impl IntoIterator<Item = &'a LayerKey>) -> Result<Total, CostError> {
+    let mut sum = Total { cost: Cost::ZERO, not_modelled: Vec::new() };
     for key in keys {
         match model.cost(key) {
             Ok(cost) => sum.cost = sum.cost.plus(cost),
@@ -201,16 +178,9 @@ mod tests {
 
     #[test]
     fn a_field_that_one_side_lacks_is_missing_in_the_sum() {
-        let cycles_only = Cost {
-            cycles: Some(7),
-            ..Cost::default()
-        };
+        let cycles_only = Cost { cycles: Some(7), ..Cost::default() };
         assert_eq!(Cost::ZERO.plus(cycles_only), cycles_only);
-        let all = Cost {
-            cycles: Some(1),
-            latency_ns: Some(2.0),
-            energy_nj: Some(3.0),
-        };
+        let all = Cost { cycles: Some(1), latency_ns: Some(2.0), energy_nj: Some(3.0) };
         assert_eq!(all.plus(Cost::ZERO), all);
         assert_eq!(all.plus(cycles_only).cycles, Some(8));
         assert_eq!(all.plus(cycles_only).latency_ns, None);
@@ -218,26 +188,13 @@ mod tests {
 
     #[test]
     fn impossible_costs_are_refused() {
-        let check = |cycles, latency_ns, energy_nj| {
-            Cost {
-                cycles,
-                latency_ns,
-                energy_nj,
-            }
-            .check()
-        };
+        let check = |cycles, latency_ns, energy_nj| Cost { cycles, latency_ns, energy_nj }.check();
         assert_eq!(check(Some(1), Some(0.0), Some(1e9)), Ok(()));
         assert_eq!(check(None, None, None), Ok(()));
         assert!(check(Some(CYCLES_MAX + 1), None, None).is_err());
         for bad in [-1.0, -1e-300, f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-            assert!(matches!(
-                check(None, Some(bad), None),
-                Err(CostValueError::Latency(_))
-            ));
-            assert!(matches!(
-                check(None, None, Some(bad)),
-                Err(CostValueError::Energy(_))
-            ));
+            assert!(matches!(check(None, Some(bad), None), Err(CostValueError::Latency(_))));
+            assert!(matches!(check(None, None, Some(bad)), Err(CostValueError::Energy(_))));
         }
     }
 }

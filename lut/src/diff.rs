@@ -39,11 +39,7 @@ pub fn diff(a: &Table, b: &(impl CostModel + ?Sized)) -> Result<Diff, CostError>
         if ours.cycles.is_some() && ours.cycles != theirs.cycles {
             result.cycles_mismatched += 1;
         }
-        widen(
-            &mut result.latency_rel_max,
-            ours.latency_ns,
-            theirs.latency_ns,
-        );
+        widen(&mut result.latency_rel_max, ours.latency_ns, theirs.latency_ns);
         widen(&mut result.energy_rel_max, ours.energy_nj, theirs.energy_nj);
     }
     Ok(result)
@@ -75,42 +71,18 @@ mod tests {
     }
 
     fn cost(cycles: u64, latency_ns: f64, energy_nj: f64) -> Cost {
-        Cost {
-            cycles: Some(cycles),
-            latency_ns: Some(latency_ns),
-            energy_nj: Some(energy_nj),
-        }
+        Cost { cycles: Some(cycles), latency_ns: Some(latency_ns), energy_nj: Some(energy_nj) }
     }
 
     #[test]
     fn counts_and_largest_differences() {
-        let a = table(&[
-            (1, cost(10, 20.0, 4.0)),
-            (2, cost(11, 22.0, 0.0)),
-            (3, cost(12, 24.0, 5.0)),
-        ]);
-        let b = table(&[
-            (1, cost(10, 25.0, 4.0)),
-            (2, cost(12, 22.0, 3.0)),
-            (4, cost(1, 1.0, 1.0)),
-        ]);
+        let a = table(&[(1, cost(10, 20.0, 4.0)), (2, cost(11, 22.0, 0.0)), (3, cost(12, 24.0, 5.0))]);
+        let b = table(&[(1, cost(10, 25.0, 4.0)), (2, cost(12, 22.0, 3.0)), (4, cost(1, 1.0, 1.0))]);
         let result = diff(&a, &b).unwrap();
-        assert_eq!(
-            result,
-            Diff {
-                compared: 2,
-                missing: 1,
-                cycles_mismatched: 1,
-                latency_rel_max: Some(0.25),
-                energy_rel_max: Some(1.0),
-            }
-        );
+        assert_eq!(result, Diff { compared: 2, missing: 1, cycles_mismatched: 1, latency_rel_max: Some(0.25), energy_rel_max: Some(1.0) });
         let same = diff(&a, &a).unwrap();
         assert_eq!((same.compared, same.missing), (3, 0));
-        assert_eq!(
-            (same.cycles_mismatched, same.latency_rel_max),
-            (0, Some(0.0))
-        );
+        assert_eq!((same.cycles_mismatched, same.latency_rel_max), (0, Some(0.0)));
     }
 
     #[test]
@@ -119,10 +91,7 @@ mod tests {
         let bare = table(&[(1, Cost::default())]);
         let result = diff(&full, &bare).unwrap();
         assert_eq!((result.compared, result.cycles_mismatched), (1, 1));
-        assert_eq!(
-            (result.latency_rel_max, result.energy_rel_max),
-            (None, None)
-        );
+        assert_eq!((result.latency_rel_max, result.energy_rel_max), (None, None));
         assert_eq!(diff(&bare, &full).unwrap().cycles_mismatched, 0);
     }
 }

@@ -1,11 +1,15 @@
 //! Our own file format of a lookup table.
 //!
 //! JSON, one entry on each line, entries in the order of their keys, numbers in their shortest
-//! form that reads back to the same bits: equal tables give equal bytes.
+//! form that reads back to the same bits: equal tables give equal bytes. Behind the entries stand
+//! the layers that the source does not cover, and why, in the same order.
 //!
 //! ```text
-//! {"format":"apq-lut","version":1,"name":"cortex-m4","entries":[
+//! {"format":"apq-lut","version":2,"name":"cortex-m4","entries":[
 //! {"key":{"operator":"conv",...},"cost":{"cycles":31096,...},"provenance":{"kind":"analytic",...}},
+//! ...
+//! ],"not_modelled":[
+//! {"key":{"operator":"add",...},"reason":"..."},
 //! ...
 //! ]}
 //! ```
@@ -24,7 +28,7 @@ use crate::{Cost, Entry, LayerKey, Provenance, Table, TableError};
 pub const FORMAT_NAME: &str = "apq-lut";
 
 /// Value of the field `version`.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Why a text is not a lookup table.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -61,6 +65,7 @@ struct File<'a> {
     _version: u32,
     name: String,
     entries: Vec<Line>,
+    not_modelled: Vec<Outside>,
 }
 
 #[derive(Deserialize)]
@@ -69,6 +74,19 @@ struct Line {
     key: LayerKey,
     cost: Cost,
     provenance: Provenance,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Outside {
+    key: LayerKey,
+    reason: String,
+}
+
+#[derive(Serialize)]
+struct OutsideRef<'a> {
+    key: &'a LayerKey,
+    reason: &'a str,
 }
 
 #[derive(Serialize)]
@@ -95,11 +113,11 @@ impl Table {
         let file: File<'_> = serde_json::from_str(text).map_err(json)?;
         let mut table = Self::new(file.name);
         for line in file.entries {
-            let entry = Entry {
-                cost: line.cost,
-                provenance: line.provenance,
-            };
+            let entry = Entry { cost: line.cost, provenance: line.provenance };
             table.insert(line.key, entry)?;
+        }
+        for outside in file.not_modelled {
+            table.insert_not_modelled(outside.key, outside.reason)?;
         }
         Ok(table)
     }
@@ -119,13 +137,16 @@ impl Table {
         text += ",\"entries\":[";
         let mut separator = "\n";
         for (key, Entry { cost, provenance }) in self.iter() {
-            let line = LineRef {
-                key,
-                cost,
-                provenance,
-            };
+            let line = LineRef { key, cost, provenance };
             text += separator;
             text += &serde_json::to_string(&line).map_err(json)?;
+            separator = ",\n";
+        }
+        text += "\n],\"not_modelled\":[";
+        separator = "\n";
+        for (key, reason) in self.not_modelled() {
+            text += separator;
+            text += &serde_json::to_string(&OutsideRef { key, reason }).map_err(json)?;
             separator = ",\n";
         }
         text += "\n]}\n";
@@ -151,11 +172,7 @@ mod tests {
                 mean_cycles: 1.0 / 3.0,
                 spread_cycles: 2.0,
             },
-            Provenance::Emulated {
-                emulator: "qemu".into(),
-                core: "cortex-m4".into(),
-                instructions: u64::MAX,
-            },
+            Provenance::Emulated { emulator: "qemu".into(), core: "cortex-m4".into(), instructions: u64::MAX },
         ];
         for (outputs, provenance) in (1..).zip(provenances) {
             let cost = Cost {
@@ -167,14 +184,13 @@ mod tests {
             table.insert(key, Entry { cost, provenance }).unwrap();
         }
         let other: Operator = "GridSample".parse().unwrap();
-        let entry = Entry {
-            cost: Cost::default(),
-            provenance: Provenance::Imported {
-                source: "é".into()
-            },
-        };
+        let entry = Entry { cost: Cost::default(), provenance: Provenance::Imported { source: "é".into() } };
         let key = LayerKey::plain(other, [3, 4], 5, bits);
         table.insert(key, entry).unwrap();
+        for channels in [4, 3] {
+            let key = LayerKey::plain(Operator::Add, [2, 2], channels, bits);
+            table.insert_not_modelled(key, "not \"covered\"").unwrap();
+        }
         table
     }
 
@@ -185,7 +201,7 @@ mod tests {
         let again = Table::from_json(&text).unwrap();
         assert_eq!(again, table);
         assert_eq!(again.to_json().unwrap(), text);
-        assert_eq!(text.lines().count(), table.len() + 2);
+        assert_eq!(text.lines().count(), table.len() + table.not_modelled().count() + 3);
         let empty = Table::new("empty");
         assert_eq!(Table::from_json(&empty.to_json().unwrap()), Ok(empty));
     }
@@ -197,6 +213,9 @@ mod tests {
         for (key, entry) in table.iter().collect::<Vec<_>>().into_iter().rev() {
             reversed.insert(key.clone(), entry.clone()).unwrap();
         }
+        for (key, reason) in table.not_modelled().collect::<Vec<_>>().into_iter().rev() {
+            reversed.insert_not_modelled(key.clone(), reason).unwrap();
+        }
         assert_eq!(reversed.to_json(), table.to_json());
     }
 
@@ -206,43 +225,16 @@ mod tests {
         let error = |text: &str| Table::from_json(text).unwrap_err();
         assert!(matches!(error(""), FormatError::Json(_)));
         assert!(matches!(error("{}"), FormatError::Json(_)));
-        assert!(matches!(
-            error(&text[..text.len() / 2]),
-            FormatError::Json(_)
-        ));
-        assert_eq!(
-            error(&text.replace("apq-lut", "other")),
-            FormatError::Format("other".into())
-        );
-        assert_eq!(
-            error(&text.replace("\"version\":1", "\"version\":2,\"new\":0")),
-            FormatError::Version(2)
-        );
-        assert!(matches!(
-            error(&text.replace("\"rows\"", "\"lines\"")),
-            FormatError::Json(_)
-        ));
-        assert!(matches!(
-            error(&text.replace("\"cycles\":1,", "\"cycles\":-1,")),
-            FormatError::Json(_)
-        ));
-        assert!(matches!(
-            error(&text.replace("\"energy_nj\":5e-324", "\"energy_nj\":-1.0")),
-            FormatError::Entry(TableError::Cost { .. })
-        ));
-        assert!(matches!(
-            error(&text.replace("\"groups\":1", "\"groups\":0")),
-            FormatError::Entry(TableError::Key { .. })
-        ));
-        assert!(matches!(
-            error(&text.replace("\"operator\":\"GridSample\"", "\"operator\":\"a b\"")),
-            FormatError::Json(_)
-        ));
+        assert!(matches!(error(&text[..text.len() / 2]), FormatError::Json(_)));
+        assert_eq!(error(&text.replace("apq-lut", "other")), FormatError::Format("other".into()));
+        assert_eq!(error(&text.replace("\"version\":2", "\"version\":1,\"old\":0")), FormatError::Version(1));
+        assert!(matches!(error(&text.replace("\"rows\"", "\"lines\"")), FormatError::Json(_)));
+        assert!(matches!(error(&text.replace("\"cycles\":1,", "\"cycles\":-1,")), FormatError::Json(_)));
+        assert!(matches!(error(&text.replace("\"energy_nj\":5e-324", "\"energy_nj\":-1.0")), FormatError::Entry(TableError::Cost { .. })));
+        assert!(matches!(error(&text.replace("\"groups\":1", "\"groups\":0")), FormatError::Entry(TableError::Key { .. })));
+        assert!(matches!(error(&text.replace("\"operator\":\"GridSample\"", "\"operator\":\"a b\"")), FormatError::Json(_)));
         let second = text.lines().nth(2).unwrap();
         let twice = text.replacen(second, &alloc::format!("{second}\n{second}"), 1);
-        assert!(matches!(
-            error(&twice),
-            FormatError::Entry(TableError::Duplicate(_))
-        ));
+        assert!(matches!(error(&twice), FormatError::Entry(TableError::Duplicate(_))));
     }
 }

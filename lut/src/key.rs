@@ -130,11 +130,7 @@ impl LayerKey {
     /// operators and as a start for others.
     #[must_use]
     pub fn plain(operator: Operator, input: [u32; 2], channels: u32, bits: Candidate) -> Self {
-        let weight_bits = if operator.has_weights() {
-            bits.weight_bits
-        } else {
-            8
-        };
+        let weight_bits = if operator.has_weights() { bits.weight_bits } else { 8 };
         Self {
             operator,
             input,
@@ -159,18 +155,12 @@ impl LayerKey {
     /// A zero stride, kernel or dilation, or a kernel larger than the padded input.
     pub fn window_output(&self) -> Result<[u32; 2], KeyError> {
         let side = |axis: usize| -> Result<u32, KeyError> {
-            let [kernel, stride, dilation] =
-                [self.kernel, self.stride, self.dilation].map(|pair| u64::from(pair[axis]));
+            let [kernel, stride, dilation] = [self.kernel, self.stride, self.dilation].map(|pair| u64::from(pair[axis]));
             if kernel == 0 || stride == 0 || dilation == 0 {
                 return Err(KeyError::Zero("kernel, stride or dilation"));
             }
-            let padded = u64::from(self.input[axis])
-                + u64::from(self.padding[axis])
-                + u64::from(self.padding[axis + 2]);
-            let extent = (kernel - 1)
-                .checked_mul(dilation)
-                .and_then(|reach| reach.checked_add(1))
-                .ok_or(KeyError::TooLarge)?;
+            let padded = u64::from(self.input[axis]) + u64::from(self.padding[axis]) + u64::from(self.padding[axis + 2]);
+            let extent = (kernel - 1).checked_mul(dilation).and_then(|reach| reach.checked_add(1)).ok_or(KeyError::TooLarge)?;
             let room = padded.checked_sub(extent).ok_or(KeyError::KernelTooLarge)?;
             u32::try_from(room / stride + 1).map_err(|_| KeyError::TooLarge)
         };
@@ -199,9 +189,7 @@ impl LayerKey {
         if let Some((name, _)) = nonzero.iter().find(|(_, value)| *value == 0) {
             return Err(KeyError::Zero(name));
         }
-        if !self.input_channels.is_multiple_of(self.groups)
-            || !self.output_channels.is_multiple_of(self.groups)
-        {
+        if !self.input_channels.is_multiple_of(self.groups) || !self.output_channels.is_multiple_of(self.groups) {
             return Err(KeyError::Groups);
         }
         if self.operator == Operator::Depthwise && self.groups != self.input_channels {
@@ -236,9 +224,7 @@ impl LayerKey {
             self.input_channels.checked_div(self.groups)?,
         ]
         .iter()
-        .try_fold(1_u64, |product, &factor| {
-            product.checked_mul(u64::from(factor))
-        })
+        .try_fold(1_u64, |product, &factor| product.checked_mul(u64::from(factor)))
     }
 }
 
@@ -295,27 +281,17 @@ mod tests {
         assert_eq!(grouped.macs(), Some(64 * 6 * 4));
         let depthwise = LayerKey::depthwise([7, 7], 32, [3, 3], [1, 1], [1; 4], w8a8()).unwrap();
         assert_eq!(depthwise.macs(), Some(49 * 32 * 9));
-        assert_eq!(
-            LayerKey::fully_connected(5, 20, 30, w8a8()).macs(),
-            Some(3000)
-        );
+        assert_eq!(LayerKey::fully_connected(5, 20, 30, w8a8()).macs(), Some(3000));
         let add = LayerKey::plain(Operator::Add, [8, 8], 16, w8a8());
         assert_eq!(add.macs(), Some(0));
     }
 
     #[test]
     fn what_is_no_layer_is_refused() {
-        let conv =
-            |input, kernel, stride| LayerKey::conv(input, 8, 8, kernel, stride, [0; 4], w8a8());
+        let conv = |input, kernel, stride| LayerKey::conv(input, 8, 8, kernel, stride, [0; 4], w8a8());
         assert_eq!(conv([2, 2], [3, 3], [1, 1]), Err(KeyError::KernelTooLarge));
-        assert!(matches!(
-            conv([8, 8], [3, 3], [0, 1]),
-            Err(KeyError::Zero(_))
-        ));
-        assert!(matches!(
-            conv([8, 8], [0, 3], [1, 1]),
-            Err(KeyError::Zero(_))
-        ));
+        assert!(matches!(conv([8, 8], [3, 3], [0, 1]), Err(KeyError::Zero(_))));
+        assert!(matches!(conv([8, 8], [0, 3], [1, 1]), Err(KeyError::Zero(_))));
         let good = conv([8, 8], [3, 3], [1, 1]).unwrap();
         let broken = |change: &dyn Fn(&mut LayerKey)| {
             let mut key = good.clone();
@@ -325,18 +301,9 @@ mod tests {
         assert_eq!(broken(&|key| key.groups = 3), Err(KeyError::Groups));
         assert_eq!(broken(&|key| key.rows = 0), Err(KeyError::Zero("rows")));
         assert_eq!(broken(&|key| key.rows = 2), Err(KeyError::Rows));
-        assert_eq!(
-            broken(&|key| key.operator = Operator::Depthwise),
-            Err(KeyError::Depthwise)
-        );
-        assert_eq!(
-            broken(&|key| key.operator = Operator::MatMul),
-            Err(KeyError::Window)
-        );
-        assert_eq!(
-            broken(&|key| (key.output, key.input_channels) = ([u32::MAX; 2], u32::MAX)),
-            Err(KeyError::TooLarge)
-        );
+        assert_eq!(broken(&|key| key.operator = Operator::Depthwise), Err(KeyError::Depthwise));
+        assert_eq!(broken(&|key| key.operator = Operator::MatMul), Err(KeyError::Window));
+        assert_eq!(broken(&|key| (key.output, key.input_channels) = ([u32::MAX; 2], u32::MAX)), Err(KeyError::TooLarge));
         let dilated = broken(&|key| key.dilation = [u32::MAX; 2]);
         assert_eq!(dilated, Ok(()), "the output size is the caller's word");
         let mut wide = good.clone();
@@ -347,19 +314,13 @@ mod tests {
     #[test]
     fn one_line_names_the_layer() {
         let mut key = LayerKey::conv([14, 14], 96, 456, [1, 1], [1, 1], [0; 4], w8a8()).unwrap();
-        assert_eq!(
-            key.to_string(),
-            "conv 14x14x96 -> 14x14x456 kernel 1x1 stride 1x1 w8a8"
-        );
+        assert_eq!(key.to_string(), "conv 14x14x96 -> 14x14x456 kernel 1x1 stride 1x1 w8a8");
         (key.groups, key.dilation, key.reads_network_input) = (2, [2, 1], true);
         assert_eq!(
             key.to_string(),
             "conv 14x14x96 -> 14x14x456 kernel 1x1 stride 1x1 dilation 2x1 groups 2 \
              from the network's input w8a8"
         );
-        assert_eq!(
-            LayerKey::fully_connected(1, 1280, 1000, w8a8()).to_string(),
-            "fully_connected 1x1280 -> 1x1000 w8a8"
-        );
+        assert_eq!(LayerKey::fully_connected(1, 1280, 1000, w8a8()).to_string(), "fully_connected 1x1280 -> 1x1000 w8a8");
     }
 }

@@ -18,11 +18,7 @@ pub struct Memo<M> {
 impl<M: CostModel> Memo<M> {
     /// An empty memory over `model`.
     pub fn new(model: M) -> Self {
-        Self {
-            model,
-            answers: RefCell::new(BTreeMap::new()),
-            misses: Cell::new(0),
-        }
+        Self { model, answers: RefCell::new(BTreeMap::new()), misses: Cell::new(0) }
     }
 
     /// How often the inner model was asked.
@@ -49,9 +45,7 @@ impl<M: CostModel> CostModel for Memo<M> {
         // Nothing is borrowed while the model runs, so that a model may ask this memo in turn.
         let answer = self.model.cost(key);
         self.misses.set(self.misses.get() + 1);
-        self.answers
-            .borrow_mut()
-            .insert(key.clone(), answer.clone());
+        self.answers.borrow_mut().insert(key.clone(), answer.clone());
         answer
     }
 }

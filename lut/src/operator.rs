@@ -55,9 +55,7 @@ pub struct OtherOperator(Box<str>);
 
 /// A text that cannot be an operator name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{0}` is not an operator name: 1 to {NAME_BYTES_MAX} ASCII letters, digits, `_`, `-` or `.`"
-)]
+#[error("`{0}` is not an operator name: 1 to {NAME_BYTES_MAX} ASCII letters, digits, `_`, `-` or `.`")]
 pub struct OperatorError(pub String);
 
 impl Operator {
@@ -106,10 +104,7 @@ impl Operator {
     /// BOPs count.
     #[must_use]
     pub fn has_weights(&self) -> bool {
-        matches!(
-            self,
-            Operator::Conv | Operator::Depthwise | Operator::FullyConnected | Operator::MatMul
-        )
+        matches!(self, Operator::Conv | Operator::Depthwise | Operator::FullyConnected | Operator::MatMul)
     }
 }
 

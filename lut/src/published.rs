@@ -71,23 +71,12 @@ pub enum ImportError {
 /// # Errors
 /// The first entry that is not legal.
 pub fn import_published(text: &str) -> Result<Table, ImportError> {
-    let Pairs(pairs) =
-        serde_json::from_str(text).map_err(|error| ImportError::Json(error.to_string()))?;
+    let Pairs(pairs) = serde_json::from_str(text).map_err(|error| ImportError::Json(error.to_string()))?;
     let mut table = Table::new("bitfusion");
     for (name, value) in pairs {
         let key = layer_key(&name)?;
-        let entry = Entry {
-            cost: cost(&name, value)?,
-            provenance: Provenance::Imported {
-                source: "APQ, BitFusion, batch 1".to_string(),
-            },
-        };
-        table
-            .insert(key, entry)
-            .map_err(|reason| ImportError::Entry {
-                key: name,
-                reason: Box::new(reason),
-            })?;
+        let entry = Entry { cost: cost(&name, value)?, provenance: Provenance::Imported { source: "APQ, BitFusion, batch 1".to_string() } };
+        table.insert(key, entry).map_err(|reason| ImportError::Entry { key: name, reason: Box::new(reason) })?;
     }
     Ok(table)
 }
@@ -99,16 +88,9 @@ fn cost(name: &str, value: Value) -> Result<Cost, ImportError> {
     let whole = (cycles + 0.5) as u64;
     let error = (cycles - whole as f64).abs();
     if value.latency >= 0.0 && error > CYCLES_TOLERANCE.max(4.0 * f64::EPSILON * cycles) {
-        return Err(ImportError::Cycles {
-            key: name.to_string(),
-            latency_ms: value.latency,
-        });
+        return Err(ImportError::Cycles { key: name.to_string(), latency_ms: value.latency });
     }
-    Ok(Cost {
-        cycles: Some(whole),
-        latency_ns: Some(value.latency * NS_PER_MS),
-        energy_nj: Some(value.energy * NJ_PER_MJ),
-    })
+    Ok(Cost { cycles: Some(whole), latency_ns: Some(value.latency * NS_PER_MS), energy_nj: Some(value.energy * NJ_PER_MJ) })
 }
 
 fn layer_key(name: &str) -> Result<LayerKey, ImportError> {
@@ -117,16 +99,10 @@ fn layer_key(name: &str) -> Result<LayerKey, ImportError> {
         "tail" => tail(),
         _ => square(&parse(name)?),
     };
-    built.map_err(|reason| ImportError::Layer {
-        key: name.to_string(),
-        reason,
-    })
+    built.map_err(|reason| ImportError::Layer { key: name.to_string(), reason })
 }
 
-const W8A8: Candidate = Candidate {
-    weight_bits: 8,
-    activation_bits: 8,
-};
+const W8A8: Candidate = Candidate { weight_bits: 8, activation_bits: 8 };
 
 /// The first convolution, on the image.
 fn head() -> Result<LayerKey, KeyError> {
@@ -147,24 +123,8 @@ struct Parsed {
 }
 
 fn square(parsed: &Parsed) -> Result<LayerKey, KeyError> {
-    let [
-        input_channels,
-        output_channels,
-        size,
-        kernel,
-        stride,
-        pad,
-        groups,
-    ] = parsed.numbers;
-    let mut key = LayerKey::conv(
-        [size; 2],
-        input_channels,
-        output_channels,
-        [kernel; 2],
-        [stride; 2],
-        [pad; 4],
-        parsed.bits,
-    )?;
+    let [input_channels, output_channels, size, kernel, stride, pad, groups] = parsed.numbers;
+    let mut key = LayerKey::conv([size; 2], input_channels, output_channels, [kernel; 2], [stride; 2], [pad; 4], parsed.bits)?;
     key.groups = groups;
     if groups > 1 && groups == input_channels {
         key.operator = Operator::Depthwise;
@@ -174,28 +134,19 @@ fn square(parsed: &Parsed) -> Result<LayerKey, KeyError> {
 }
 
 fn parse(name: &str) -> Result<Parsed, ImportError> {
-    let fail = |reason| ImportError::Key {
-        key: name.to_string(),
-        reason,
-    };
-    let (shape, bits) = name
-        .strip_prefix('(')
-        .and_then(|rest| rest.split_once(")-"))
-        .ok_or_else(|| fail("a key is `head`, `tail` or (7 numbers)-WwAa"))?;
+    let fail = |reason| ImportError::Key { key: name.to_string(), reason };
+    let (shape, bits) =
+        name.strip_prefix('(').and_then(|rest| rest.split_once(")-")).ok_or_else(|| fail("a key is `head`, `tail` or (7 numbers)-WwAa"))?;
     let mut numbers = [0; 7];
     let mut parts = shape.split(',');
     for number in &mut numbers {
-        *number = parts
-            .next()
-            .and_then(|part| part.trim().parse().ok())
-            .ok_or_else(|| fail("the shape needs 7 whole numbers below 2^32"))?;
+        *number =
+            parts.next().and_then(|part| part.trim().parse().ok()).ok_or_else(|| fail("the shape needs 7 whole numbers below 2^32"))?;
     }
     if parts.next().is_some() {
         return Err(fail("the shape has more than 7 numbers"));
     }
-    let bits = bits
-        .parse()
-        .map_err(|_| fail("the bit widths need the form W4A8"))?;
+    let bits = bits.parse().map_err(|_| fail("the bit widths need the form W4A8"))?;
     Ok(Parsed { numbers, bits })
 }
 
@@ -223,9 +174,7 @@ impl<'de> Deserialize<'de> for Pairs {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
-                    let value = map
-                        .next_value()
-                        .map_err(|error| A::Error::custom(format_args!("`{key}`: {error}")))?;
+                    let value = map.next_value().map_err(|error| A::Error::custom(format_args!("`{key}`: {error}")))?;
                     pairs.push((key, value));
                 }
                 Ok(Pairs(pairs))
@@ -242,9 +191,7 @@ mod tests {
     use alloc::format;
 
     fn one(key: &str, latency: &str, energy: &str) -> Result<Table, ImportError> {
-        import_published(&format!(
-            "{{\"{key}\": {{\"latency\": {latency}, \"energy\": {energy}}}}}"
-        ))
+        import_published(&format!("{{\"{key}\": {{\"latency\": {latency}, \"energy\": {energy}}}}}"))
     }
 
     const GOOD: &str = "(96, 456, 14, 1, 1, 0, 1)-W4A4";
@@ -253,10 +200,7 @@ mod tests {
     fn keys_become_layers() {
         let table = one(GOOD, "0.062192", "0.10688").unwrap();
         let (key, entry) = table.iter().next().unwrap();
-        assert_eq!(
-            key.to_string(),
-            "conv 14x14x96 -> 14x14x456 kernel 1x1 stride 1x1 w4a4"
-        );
+        assert_eq!(key.to_string(), "conv 14x14x96 -> 14x14x456 kernel 1x1 stride 1x1 w4a4");
         assert_eq!(entry.cost.cycles, Some(31096));
         assert_eq!(entry.cost.energy_nj, Some(106_880.0));
         let depthwise = one("(400, 400, 14, 5, 2, 2, 400)-W8A6", "1", "1").unwrap();
@@ -331,22 +275,14 @@ mod tests {
 
     #[test]
     fn other_json_is_refused() {
-        for bad in [
-            "",
-            "[]",
-            "{",
-            "{\"head\": 1}",
-            "{\"head\": {\"latency\": 1}}",
-            "{\"head\": {\"latency\": 1, \"energy\": 1, \"area\": 1}}",
-        ] {
+        for bad in
+            ["", "[]", "{", "{\"head\": 1}", "{\"head\": {\"latency\": 1}}", "{\"head\": {\"latency\": 1, \"energy\": 1, \"area\": 1}}"]
+        {
             let error = import_published(bad).unwrap_err();
             assert!(matches!(error, ImportError::Json(_)), "{error}");
         }
         let value = "{\"latency\": 1, \"energy\": 1}";
         let twice = format!("{{\"head\": {value}, \"head\": {value}}}");
-        assert!(matches!(
-            import_published(&twice),
-            Err(ImportError::Entry { .. })
-        ));
+        assert!(matches!(import_published(&twice), Err(ImportError::Entry { .. })));
     }
 }

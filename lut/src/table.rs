@@ -1,4 +1,4 @@
-//! Lookup tables: a cost for each key, and where it came from.
+//! Lookup tables: a cost for each key, and where it came from; or why there is none.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
@@ -63,13 +63,15 @@ pub struct Entry {
 pub struct Table {
     name: String,
     entries: BTreeMap<LayerKey, Entry>,
+    /// Layers that the table's source does not cover, and why. Never also in `entries`.
+    not_modelled: BTreeMap<LayerKey, String>,
 }
 
 /// An entry that a table does not take. Every variant names the layer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TableError {
-    /// The key is there already.
+    /// The key is there already, with a cost or without.
     #[error("{0} is in the table twice")]
     Duplicate(Box<LayerKey>),
     /// The key describes no layer.
@@ -99,34 +101,26 @@ pub enum TableError {
 impl Table {
     /// An empty table. `name`: what it describes, usually a target.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
-            name: name.into(),
-            entries: BTreeMap::new(),
-        }
+        Self { name: name.into(), entries: BTreeMap::new(), not_modelled: BTreeMap::new() }
     }
 
-    /// The answers of `model` for `keys`, as analytic entries. Keys that the model does not cover
-    /// are left out; repeated keys are asked once.
+    /// The answers of `model` for `keys`, as analytic entries: for these keys the table answers as the model does, also
+    /// that a layer is not modelled. Repeated keys are asked once.
     ///
     /// # Errors
     /// A key is invalid or missing in `model`, or the model gives an impossible cost.
-    pub fn from_model<'a>(
-        model: &(impl CostModel + ?Sized),
-        keys: impl IntoIterator<Item = &'a LayerKey>,
-    ) -> Result<Self, EvaluateError> {
+    pub fn from_model<'a>(model: &(impl CostModel + ?Sized), keys: impl IntoIterator<Item = &'a LayerKey>) -> Result<Self, EvaluateError> {
         let mut table = Self::new(model.name());
         for key in keys {
-            if table.entries.contains_key(key) {
+            if table.contains(key) {
                 continue;
             }
             match model.cost(key) {
                 Ok(cost) => {
-                    let provenance = Provenance::Analytic {
-                        model: model.name().to_string(),
-                    };
+                    let provenance = Provenance::Analytic { model: model.name().to_string() };
                     table.insert(key.clone(), Entry { cost, provenance })?;
                 }
-                Err(CostError::NotModelled { .. }) => {}
+                Err(CostError::NotModelled { reason, .. }) => table.insert_not_modelled(key.clone(), reason)?,
                 Err(error) => return Err(error.into()),
             }
         }
@@ -139,7 +133,7 @@ impl Table {
         &self.name
     }
 
-    /// Number of entries.
+    /// Number of entries; layers that are not modelled have none.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -167,37 +161,52 @@ impl Table {
         self.entries.keys()
     }
 
+    /// Layers that the source of the table does not cover, in the order of their keys, and why.
+    pub fn not_modelled(&self) -> impl Iterator<Item = (&LayerKey, &str)> {
+        self.not_modelled.iter().map(|(key, reason)| (key, reason.as_str()))
+    }
+
+    /// Whether the table has an answer for a layer, be it that it is not modelled.
+    fn contains(&self, key: &LayerKey) -> bool {
+        self.entries.contains_key(key) || self.not_modelled.contains_key(key)
+    }
+
+    /// Whether the table can take this key.
+    fn check_key(&self, key: &LayerKey) -> Result<(), TableError> {
+        let boxed = || Box::new(key.clone());
+        key.check().map_err(|reason| TableError::Key { key: boxed(), reason })?;
+        if self.contains(key) {
+            return Err(TableError::Duplicate(boxed()));
+        }
+        if self.entries.len() + self.not_modelled.len() >= ENTRIES_MAX { Err(TableError::Full(boxed())) } else { Ok(()) }
+    }
+
+    /// Adds a layer that the source of the table does not cover: [`CostModel::cost`] answers [`CostError::NotModelled`].
+    ///
+    /// # Errors
+    /// The key is there already or no layer, or the table is full.
+    pub fn insert_not_modelled(&mut self, key: LayerKey, reason: impl Into<String>) -> Result<(), TableError> {
+        self.check_key(&key)?;
+        self.not_modelled.insert(key, reason.into());
+        Ok(())
+    }
+
     /// Adds an entry.
     ///
     /// # Errors
     /// The key is there already or no layer, the cost or measurement is impossible, or the table
     /// is full.
     pub fn insert(&mut self, key: LayerKey, entry: Entry) -> Result<(), TableError> {
-        if let Err(reason) = key.check() {
-            let key = Box::new(key);
-            return Err(TableError::Key { key, reason });
-        }
+        self.check_key(&key)?;
         if let Err(reason) = entry.cost.check() {
             let key = Box::new(key);
             return Err(TableError::Cost { key, reason });
         }
-        if let Provenance::Measured {
-            samples,
-            mean_cycles,
-            spread_cycles,
-            ..
-        } = entry.provenance
-        {
+        if let Provenance::Measured { samples, mean_cycles, spread_cycles, .. } = entry.provenance {
             let legal = |value: f64| value.is_finite() && value >= 0.0;
             if samples == 0 || !legal(mean_cycles) || !legal(spread_cycles) {
                 return Err(TableError::Measurement(Box::new(key)));
             }
-        }
-        if self.entries.contains_key(&key) {
-            return Err(TableError::Duplicate(Box::new(key)));
-        }
-        if self.entries.len() == ENTRIES_MAX {
-            return Err(TableError::Full(Box::new(key)));
         }
         self.entries.insert(key, entry);
         Ok(())
@@ -222,12 +231,13 @@ impl CostModel for Table {
     }
 
     fn cost(&self, key: &LayerKey) -> Result<Cost, CostError> {
-        match self.entries.get(key) {
-            Some(entry) => Ok(entry.cost),
-            None => Err(CostError::Missing {
-                key: Box::new(key.clone()),
-                model: self.name.clone(),
-            }),
+        if let Some(entry) = self.entries.get(key) {
+            return Ok(entry.cost);
+        }
+        let (boxed, model) = (Box::new(key.clone()), self.name.clone());
+        match self.not_modelled.get(key) {
+            Some(reason) => Err(CostError::NotModelled { key: boxed, model, reason: reason.clone().into() }),
+            None => Err(CostError::Missing { key: boxed, model }),
         }
     }
 }
@@ -235,15 +245,12 @@ impl CostModel for Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
+
     use crate::{Candidate, Operator, total};
 
     fn entry(cost: Cost) -> Entry {
-        Entry {
-            cost,
-            provenance: Provenance::Imported {
-                source: "test".into(),
-            },
-        }
+        Entry { cost, provenance: Provenance::Imported { source: "test".into() } }
     }
 
     fn key(outputs: u32) -> LayerKey {
@@ -258,36 +265,19 @@ mod tests {
         assert_eq!(duplicate, TableError::Duplicate(Box::new(key(1))));
         assert!(duplicate.to_string().contains("1x8 -> 1x1"), "{duplicate}");
         for bad in [-1.0, f64::NAN, f64::INFINITY] {
-            let latency = Cost {
-                latency_ns: Some(bad),
-                ..Cost::ZERO
-            };
-            let energy = Cost {
-                energy_nj: Some(bad),
-                ..Cost::ZERO
-            };
+            let latency = Cost { latency_ns: Some(bad), ..Cost::ZERO };
+            let energy = Cost { energy_nj: Some(bad), ..Cost::ZERO };
             for cost in [latency, energy] {
                 let error = table.insert(key(2), entry(cost)).unwrap_err();
                 assert!(matches!(error, TableError::Cost { .. }));
                 assert!(error.to_string().contains("1x8 -> 1x2"), "{error}");
             }
         }
-        assert!(matches!(
-            table.insert(key(0), entry(Cost::ZERO)),
-            Err(TableError::Key { .. })
-        ));
+        assert!(matches!(table.insert(key(0), entry(Cost::ZERO)), Err(TableError::Key { .. })));
         let mut measured = entry(Cost::ZERO);
-        measured.provenance = Provenance::Measured {
-            board: "b".into(),
-            runner: "r".into(),
-            samples: 0,
-            mean_cycles: 1.0,
-            spread_cycles: 0.0,
-        };
-        assert!(matches!(
-            table.insert(key(3), measured),
-            Err(TableError::Measurement(_))
-        ));
+        measured.provenance =
+            Provenance::Measured { board: "b".into(), runner: "r".into(), samples: 0, mean_cycles: 1.0, spread_cycles: 0.0 };
+        assert!(matches!(table.insert(key(3), measured), Err(TableError::Measurement(_))));
         assert_eq!(table.len(), 1);
     }
 
@@ -301,37 +291,40 @@ mod tests {
 
         fn cost(&self, key: &LayerKey) -> Result<Cost, CostError> {
             if key.operator == Operator::Conv {
-                return Ok(Cost {
-                    cycles: key.macs(),
-                    ..Cost::default()
-                });
+                return Ok(Cost { cycles: key.macs(), ..Cost::default() });
             }
-            Err(CostError::NotModelled {
-                key: Box::new(key.clone()),
-                model: "conv-only".into(),
-                reason: "operator",
-            })
+            Err(CostError::NotModelled { key: Box::new(key.clone()), model: "conv-only".into(), reason: "operator".into() })
         }
     }
 
     #[test]
-    fn a_model_fills_a_table_and_what_it_does_not_cover_is_listed() {
+    fn a_table_answers_as_the_model_that_filled_it() {
         let bits = Candidate::new(8, 8).unwrap();
         let conv = LayerKey::conv([2, 2], 3, 4, [1, 1], [1, 1], [0; 4], bits).unwrap();
         let add = LayerKey::plain(Operator::Add, [2, 2], 4, bits);
         let keys = [conv.clone(), add.clone(), conv.clone()];
         let table = Table::from_model(&ConvOnly, &keys).unwrap();
         assert_eq!((table.len(), table.name()), (1, "conv-only"));
-        assert!(matches!(
-            table.get(&conv).unwrap().provenance,
-            Provenance::Analytic { .. }
-        ));
+        assert!(matches!(table.get(&conv).unwrap().provenance, Provenance::Analytic { .. }));
         let sum = total(&ConvOnly, &keys).unwrap();
         assert_eq!(sum.cost.cycles, Some(96));
         assert_eq!(sum.cost.energy_nj, None);
         assert_eq!(sum.not_modelled, core::slice::from_ref(&add));
-        let missing = total(&table, &keys).unwrap_err();
-        assert_eq!(missing.key(), &add);
-        assert!(missing.to_string().contains("add 2x2x4"), "{missing}");
+        assert_eq!(total(&table, &keys).unwrap(), sum);
+        assert_eq!(total(&Table::from_json(&table.to_json().unwrap()).unwrap(), &keys).unwrap(), sum);
+        for key in &keys {
+            assert_eq!(table.cost(key), ConvOnly.cost(key));
+        }
+        assert_eq!(table.not_modelled().collect::<Vec<_>>(), [(&add, "operator")]);
+        assert_eq!(Table::from_model(&table, &keys).unwrap().not_modelled().count(), 1);
+        let other = LayerKey::plain(Operator::Mul, [2, 2], 4, bits);
+        let missing = total(&table, &[other.clone()]).unwrap_err();
+        assert_eq!(missing, CostError::Missing { key: Box::new(other), model: "conv-only".into() });
+        assert!(missing.to_string().contains("mul 2x2x4"), "{missing}");
+        // A layer is modelled or not.
+        let mut table = table;
+        assert_eq!(table.insert(add.clone(), entry(Cost::ZERO)), Err(TableError::Duplicate(Box::new(add))));
+        assert_eq!(table.insert_not_modelled(conv.clone(), "why"), Err(TableError::Duplicate(Box::new(conv))));
+        assert!(matches!(table.insert_not_modelled(key(0), "why"), Err(TableError::Key { .. })));
     }
 }

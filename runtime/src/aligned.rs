@@ -17,10 +17,7 @@ pub struct AlignedBytes {
 impl AlignedBytes {
     /// `length` bytes, all zero.
     pub fn zeroed(length: usize) -> Self {
-        Self {
-            words: vec![0; length.div_ceil(size_of::<u128>())],
-            length,
-        }
+        Self { words: vec![0; length.div_ceil(size_of::<u128>())], length }
     }
 }
 
@@ -36,17 +33,13 @@ impl Deref for AlignedBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.words)
-            .get(..self.length)
-            .unwrap_or(&[])
+        bytemuck::cast_slice(&self.words).get(..self.length).unwrap_or(&[])
     }
 }
 
 impl DerefMut for AlignedBytes {
     fn deref_mut(&mut self) -> &mut [u8] {
-        bytemuck::cast_slice_mut(&mut self.words)
-            .get_mut(..self.length)
-            .unwrap_or(&mut [])
+        bytemuck::cast_slice_mut(&mut self.words).get_mut(..self.length).unwrap_or(&mut [])
     }
 }
 

@@ -1,8 +1,9 @@
 //! Writing `.apq` files: owned descriptions of a model and the bytes they become.
 //!
 //! The compiler, tests and tools fill a [`ModelSpec`]; [`write()`] lays it out. Places in the arena are the caller's (the
-//! memory plan), places in the file are the writer's. The writer checks only what it needs in order to write; whether
-//! the model is right is for [`Model::new_checked`](crate::Model::new_checked) to say.
+//! memory plan), places in the file are the writer's. The writer checks only what the file could not show: that every number
+//! fits its field and every list has the length that the shapes ask for, because the format stores no lengths. Whether the
+//! model is right is for [`Model::new_checked`](crate::Model::new_checked) to say.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,6 +16,7 @@ pub use crate::input::RawType;
 pub use crate::node::{Add, Pad, Region, Rescale, Slice, Window};
 
 mod error;
+mod lengths;
 mod raw;
 mod scratch;
 mod writer;

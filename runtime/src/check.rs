@@ -3,11 +3,13 @@
 //! In order:
 //!
 //! 1. the offset table names records that follow each other and fill the section, and each decodes to its end;
-//! 2. every tensor has a legal shape and quantizer and an aligned place inside the arena, and a view shows a tensor of the
-//!    same bytes;
+//! 2. every tensor has a legal shape and quantizer and an aligned place inside the arena, and then every view shows a tensor
+//!    of the same bytes;
 //! 3. input and output exist, and the input's tables hold codes;
-//! 4. every node suits its tensors ([`node`]);
+//! 4. every node suits its tensors ([`node`]), and no two nodes share raw data;
 //! 5. no node destroys what is still to be read ([`dataflow`]).
+
+use apq_kernels::ActivationBits;
 
 use crate::error::{LoadError, NodeProblem, PortProblem, TensorProblem};
 use crate::header::ALIGNMENT;
@@ -23,19 +25,18 @@ mod node;
 pub(crate) fn model(model: &Model<'_>) -> Result<(), LoadError> {
     records(model)?;
     for index in 0..model.record().tensors {
-        tensor(model, index).map_err(|problem| LoadError::Tensor {
-            tensor: index,
-            problem,
-        })?;
+        tensor(model, index).map_err(|problem| LoadError::Tensor { tensor: index, problem })?;
+    }
+    // After all shapes: a view may show a tensor that comes later.
+    for index in 0..model.record().tensors {
+        view(model, index).map_err(|problem| LoadError::Tensor { tensor: index, problem })?;
     }
     input(model).map_err(|problem| LoadError::Input { problem })?;
     output(model).map_err(|problem| LoadError::Output { problem })?;
     let mut operators = 0u32;
+    let mut raw_left = model.raw().len();
     for index in 0..model.record().nodes {
-        let operator = node::check(model, index).map_err(|problem| LoadError::Node {
-            node: index,
-            problem,
-        })?;
+        let operator = node::check(model, index, &mut raw_left).map_err(|problem| LoadError::Node { node: index, problem })?;
         operators |= 1 << operator;
     }
     if operators != model.operator_set() {
@@ -55,17 +56,11 @@ fn records(model: &Model<'_>) -> Result<(), LoadError> {
         begin = model.record_offset(place + 1).ok_or(LoadError::Graph)?;
         if place < tensors {
             let problem = TensorProblem::Record;
-            let error = LoadError::Tensor {
-                tensor: place as u16,
-                problem,
-            };
+            let error = LoadError::Tensor { tensor: place as u16, problem };
             model.decode_whole::<Tensor<'_>>(place).ok_or(error)?;
         } else if place < groups {
             let problem = NodeProblem::Record;
-            let error = LoadError::Node {
-                node: (place - tensors) as u16,
-                problem,
-            };
+            let error = LoadError::Node { node: (place - tensors) as u16, problem };
             model.decode_whole::<Node<'_>>(place).ok_or(error)?;
         } else {
             model.decode_whole::<&str>(place).ok_or(LoadError::Graph)?;
@@ -90,31 +85,25 @@ fn tensor(model: &Model<'_>, index: u16) -> Result<(), TensorProblem> {
         return Err(TensorProblem::ZeroPoint);
     }
     let offset = tensor.offset as usize;
-    let inside = offset
-        .checked_add(tensor.bytes())
-        .is_some_and(|end| end <= model.arena_bytes());
+    let inside = offset.checked_add(tensor.bytes()).is_some_and(|end| end <= model.arena_bytes());
     if !offset.is_multiple_of(ALIGNMENT) || !inside {
         return Err(TensorProblem::Placement);
     }
-    match tensor.alias {
-        Some(shown) => {
-            let shown = model.tensor(shown).ok_or(TensorProblem::Alias)?;
-            if shows(&tensor, &shown) {
-                Ok(())
-            } else {
-                Err(TensorProblem::Alias)
-            }
-        }
-        None => Ok(()),
-    }
+    Ok(())
+}
+
+fn view(model: &Model<'_>, index: u16) -> Result<(), TensorProblem> {
+    let tensor = model.tensor(index).ok_or(TensorProblem::Record)?;
+    let Some(shown) = tensor.alias else {
+        return Ok(());
+    };
+    let shown = model.tensor(shown).ok_or(TensorProblem::Alias)?;
+    if shows(&tensor, &shown) { Ok(()) } else { Err(TensorProblem::Alias) }
 }
 
 /// Whether a view has the same bytes with the same meaning as the tensor that it shows.
 fn shows(view: &Tensor<'_>, shown: &Tensor<'_>) -> bool {
-    shown.alias.is_none()
-        && view.offset == shown.offset
-        && same_quantizer(view, shown)
-        && packs_alike(view, shown)
+    shown.alias.is_none() && view.offset == shown.offset && same_quantizer(view, shown) && packs_alike(view, shown)
 }
 
 /// Whether equal codes stand for equal real values.
@@ -124,13 +113,10 @@ fn same_quantizer(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
 
 /// Whether the same codes in the same order are the same bytes.
 fn packs_alike(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
-    let fills_bytes = |tensor: &Tensor<'_>| {
-        let stored_bits = if tensor.bits.bits() < 6 {
-            tensor.bits.bits() as usize
-        } else {
-            8
-        };
-        (tensor.shape.channels() * stored_bits).is_multiple_of(8)
+    let fills_bytes = |tensor: &Tensor<'_>| match tensor.bits {
+        ActivationBits::A2 => tensor.shape.channels().is_multiple_of(4),
+        ActivationBits::A4 => tensor.shape.channels().is_multiple_of(2),
+        ActivationBits::A6 | ActivationBits::A8 | ActivationBits::A16 => true,
     };
     let alike = a.shape.channels() == b.shape.channels() || (fills_bytes(a) && fills_bytes(b));
     alike && a.shape.elements() == b.shape.elements()
@@ -147,19 +133,13 @@ fn input(model: &Model<'_>) -> Result<(), PortProblem> {
         return Err(PortProblem::Preprocessing);
     }
     let (mean, std, _) = raw::input(model.raw(), record, tensor.bits).ok_or(PortProblem::Raw)?;
-    if !mean.iter().all(|mean| mean.is_finite())
-        || !std.iter().all(|&std| std.is_finite() && std != 0.0)
-    {
+    if !mean.iter().all(|mean| mean.is_finite()) || !std.iter().all(|&std| std.is_finite() && std != 0.0) {
         return Err(PortProblem::Preprocessing);
     }
     let input = model.input().ok_or(PortProblem::Raw)?;
     if input.raw_type.has_table() {
         for list in 0..lists {
-            let legal = |byte| {
-                input
-                    .look_up(byte, list)
-                    .is_some_and(|code| tensor.bits.contains(code))
-            };
+            let legal = |byte| input.look_up(byte, list).is_some_and(|code| tensor.bits.contains(code));
             if !(0..=u8::MAX).all(legal) {
                 return Err(PortProblem::Table);
             }

@@ -7,16 +7,11 @@ pub(crate) mod weight_bits {
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
-    pub(crate) fn serialize<S: Serializer>(
-        bits: &WeightBits,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bits: &WeightBits, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(bits.bits() as u8)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<WeightBits, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WeightBits, D::Error> {
         WeightBits::try_from(u8::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
@@ -27,16 +22,11 @@ pub(crate) mod activation_bits {
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
-    pub(crate) fn serialize<S: Serializer>(
-        bits: &ActivationBits,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bits: &ActivationBits, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(bits.bits() as u8)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<ActivationBits, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ActivationBits, D::Error> {
         ActivationBits::try_from(u8::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
@@ -47,19 +37,14 @@ pub(crate) mod accumulator {
     use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
-    pub(crate) fn serialize<S: Serializer>(
-        width: &Accumulator,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(width: &Accumulator, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(match width {
             Accumulator::I32 => 32,
             Accumulator::I64 => 64,
         })
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Accumulator, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Accumulator, D::Error> {
         match u8::deserialize(deserializer)? {
             32 => Ok(Accumulator::I32),
             64 => Ok(Accumulator::I64),

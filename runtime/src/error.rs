@@ -25,7 +25,7 @@ pub enum LoadError {
     Magic,
     /// The file is not as long as its header says: cut, or with something behind it.
     Length {
-        /// Length in the header, in bytes; 0 where the header itself is cut.
+        /// Length in the header, in bytes; 0 where the file ends before it.
         stored: u32,
         /// Length of the file, in bytes.
         actual: u32,
@@ -51,7 +51,8 @@ pub enum LoadError {
     Misaligned,
     /// The sections do not fill the file, or reserved bytes are not zero.
     Header,
-    /// The head of the graph section cannot be decoded, or its offset table does not fit its records.
+    /// The head of the graph section cannot be decoded, its offset table does not fit its records, or its list of operators
+    /// names one that no node has.
     Graph,
     /// A tensor is wrong.
     Tensor {
@@ -83,9 +84,7 @@ impl LoadError {
     /// What the error says about its cause.
     pub fn class(&self) -> ErrorClass {
         match self {
-            Self::Version { .. } | Self::Operator { .. } | Self::Arrangement { .. } => {
-                ErrorClass::Unsupported
-            }
+            Self::Version { .. } | Self::Operator { .. } | Self::Arrangement { .. } => ErrorClass::Unsupported,
             Self::Misaligned => ErrorClass::Misuse,
             _ => ErrorClass::BadFile,
         }
@@ -96,41 +95,25 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Magic => f.write_str("this is not an .apq file: its first bytes are others"),
-            Self::Length { stored: 0, actual } => {
+            Self::Length { stored: 0, actual } if (*actual as usize) < crate::HEADER_BYTES => {
                 write!(f, "the file is cut: {actual} bytes are no header")
             }
             Self::Length { stored, actual } => {
-                write!(f, "the file has {actual} bytes but should have {stored}")
+                write!(f, "the file has {actual} bytes, but its header says {stored}")
             }
-            Self::Checksum => {
-                f.write_str("the file is damaged: its checksum does not fit its bytes")
-            }
+            Self::Checksum => f.write_str("the file is damaged: its checksum does not fit its bytes"),
             Self::Version { version } => {
-                write!(
-                    f,
-                    "the file has format version {version}; this build reads version {}",
-                    crate::FORMAT_VERSION
-                )
+                write!(f, "the file has format version {version}; this build reads version {}", crate::FORMAT_VERSION)
             }
-            Self::Operator { name } => write!(
-                f,
-                "the model needs the operator `{name}`, which this build lacks"
-            ),
+            Self::Operator { name } => write!(f, "the model needs the operator `{name}`, which this build lacks"),
             Self::Arrangement { name } => {
-                write!(
-                    f,
-                    "the model needs kernels for weights arranged `{name}`, which this build lacks"
-                )
+                write!(f, "the model needs kernels for weights arranged `{name}`, which this build lacks")
             }
             Self::Misaligned => {
-                write!(
-                    f,
-                    "the file must lie at an address that is a multiple of {}",
-                    crate::ALIGNMENT
-                )
+                write!(f, "the file must lie at an address that is a multiple of {}", crate::ALIGNMENT)
             }
             Self::Header => f.write_str("the file's sections do not fill it"),
-            Self::Graph => f.write_str("the head of the graph section cannot be decoded"),
+            Self::Graph => f.write_str("the head of the graph section cannot be decoded or does not fit the records"),
             Self::Tensor { tensor, problem } => write!(f, "tensor {tensor}: {problem}"),
             Self::Node { node, problem } => write!(f, "node {node}: {problem}"),
             Self::Input { problem } => write!(f, "input of the network: {problem}"),
@@ -178,7 +161,7 @@ impl fmt::Display for TensorProblem {
 pub enum NodeProblem {
     /// The record cannot be decoded, or is not as long as the offset table says.
     Record,
-    /// The operator is not in the file's list of operators, or the list names one that no node has.
+    /// The operator is not in the file's list of operators.
     OperatorList,
     /// A tensor, a quantizer group or an arrangement that does not exist.
     Reference,
@@ -192,6 +175,8 @@ pub enum NodeProblem {
     Clamp,
     /// The weights or another raw block are not aligned or reach past the raw section's end.
     Raw,
+    /// The raw blocks of this node and of those before it are longer than the raw section: some nodes share them.
+    RawShared,
     /// The kernel refuses the parameters.
     Parameters(Invalid),
     /// The sums of this output channel may leave the accumulator.
@@ -219,21 +204,17 @@ impl fmt::Display for NodeProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
             Self::Record => "the record cannot be decoded",
-            Self::OperatorList => "the file's list of operators does not fit its nodes",
+            Self::OperatorList => "the operator is not in the file's list of operators",
             Self::Reference => "a tensor, group or arrangement does not exist",
             Self::InputCount => "the operator takes another number of inputs",
             Self::Shape => "the shapes do not suit the operator",
             Self::Quantizer => "two tensors that must share one quantizer do not",
-            Self::Clamp => {
-                "the fused clamp is empty, outside the codes, or on an operator that does not clamp"
-            }
+            Self::Clamp => "the fused clamp is empty, outside the codes, or on an operator that does not clamp",
             Self::Raw => "raw data are not aligned or outside the raw section",
+            Self::RawShared => "the raw data of the nodes up to here exceed the raw section",
             Self::Parameters(invalid) => invalid.text(),
             Self::Accumulator { channel } => {
-                return write!(
-                    f,
-                    "the sums of output channel {channel} may overflow the accumulator"
-                );
+                return write!(f, "the sums of output channel {channel} may overflow the accumulator");
             }
             Self::Scratch => "the scratch memory is not aligned or outside the arena",
             Self::Overlap => "output or scratch memory overlap what the node reads",
@@ -241,10 +222,7 @@ impl fmt::Display for NodeProblem {
                 return write!(f, "tensor {tensor} is a view or is written twice");
             }
             Self::Unwritten { tensor } => {
-                return write!(
-                    f,
-                    "tensor {tensor} is read but not written, or its bytes are overwritten before"
-                );
+                return write!(f, "tensor {tensor} is read but not written, or its bytes are overwritten before");
             }
         };
         f.write_str(text)
@@ -310,11 +288,7 @@ impl fmt::Display for ArenaError {
                 write!(f, "the arena has {given} bytes; the model needs {needed}")
             }
             Self::Misaligned => {
-                write!(
-                    f,
-                    "the arena must lie at an address that is a multiple of {}",
-                    crate::ALIGNMENT
-                )
+                write!(f, "the arena must lie at an address that is a multiple of {}", crate::ALIGNMENT)
             }
         }
     }
@@ -333,11 +307,7 @@ pub struct LengthError {
 
 impl fmt::Display for LengthError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the buffer has {} elements; the tensor has {}",
-            self.given, self.needed
-        )
+        write!(f, "the buffer has {} elements; the tensor has {}", self.given, self.needed)
     }
 }
 
@@ -356,19 +326,12 @@ impl Name {
 
     /// The first bytes of `name`.
     pub fn new(name: &str) -> Self {
-        let mut kept = Self {
-            length: 0,
-            bytes: [0; Self::LENGTH_MAX],
-        };
+        let mut kept = Self { length: 0, bytes: [0; Self::LENGTH_MAX] };
         let mut end = name.len().min(Self::LENGTH_MAX);
         while !name.is_char_boundary(end) {
             end -= 1;
         }
-        for (to, &from) in kept
-            .bytes
-            .iter_mut()
-            .zip(name.as_bytes().get(..end).unwrap_or(&[]))
-        {
+        for (to, &from) in kept.bytes.iter_mut().zip(name.as_bytes().get(..end).unwrap_or(&[])) {
             *to = from;
         }
         kept.length = end as u8;

@@ -37,12 +37,7 @@ pub(crate) fn node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithme
     let _ = try_node(model, node, arena, arithmetic);
 }
 
-fn try_node(
-    model: &Model<'_>,
-    node: &Node<'_>,
-    arena: &mut [u8],
-    arithmetic: Arithmetic,
-) -> Option<()> {
+fn try_node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Arithmetic) -> Option<()> {
     let output = model.tensor(node.output)?;
     if let Operator::Concat(record) = &node.operator {
         return concat(model, node, record, &output, arena, arithmetic);
@@ -54,48 +49,27 @@ fn try_node(
     };
     let kernel = bind(model, node, &first, second.as_ref(), &output).ok()?;
     // An input that is read twice is one range: ranges must not overlap.
-    let second_range = second
-        .as_ref()
-        .map(Tensor::range)
-        .filter(|range| *range != first.range());
+    let second_range = second.as_ref().map(Tensor::range).filter(|range| *range != first.range());
     let scratch_begin = node.scratch.offset as usize;
     let scratch_range = match node.scratch.length as usize {
         0 => NOWHERE,
         length => scratch_begin..scratch_begin.checked_add(length)?,
     };
     let shared = second_range.is_none();
-    let ranges = [
-        first.range(),
-        second_range.unwrap_or(NOWHERE),
-        output.range(),
-        scratch_range,
-    ];
+    let ranges = [first.range(), second_range.unwrap_or(NOWHERE), output.range(), scratch_range];
     let [first_bytes, second_bytes, output_bytes, scratch] = arena.get_disjoint_mut(ranges).ok()?;
     let a = activations(first_bytes, &first);
-    let b = second
-        .as_ref()
-        .map(|second| activations(if shared { a.codes } else { second_bytes }, second));
+    let b = second.as_ref().map(|second| activations(if shared { a.codes } else { second_bytes }, second));
     if let Kernel::Reshape = kernel {
         reshape(&first, a.codes, &output, output_bytes);
         return Some(());
     }
-    call(
-        &kernel,
-        a,
-        b.unwrap_or(a),
-        output_bytes,
-        scratch,
-        arithmetic,
-    );
+    call(&kernel, a, b.unwrap_or(a), output_bytes, scratch, arithmetic);
     Some(())
 }
 
 fn activations<'a>(codes: &'a [u8], tensor: &Tensor<'_>) -> Activations<'a> {
-    Activations {
-        codes,
-        bits: tensor.bits,
-        zero_point: tensor.zero_point,
-    }
+    Activations { codes, bits: tensor.bits, zero_point: tensor.zero_point }
 }
 
 fn concat(
@@ -111,16 +85,12 @@ fn concat(
     for (place, &index) in node.inputs.iter().enumerate() {
         let input = model.tensor(index)?;
         let (part, next) = concat_part(record, place, offset, codes, &input, output).ok()?;
-        let [input_bytes, output_bytes] = arena
-            .get_disjoint_mut([input.range(), output.range()])
-            .ok()?;
+        let [input_bytes, output_bytes] = arena.get_disjoint_mut([input.range(), output.range()]).ok()?;
         let input = activations(input_bytes, &input);
         match arithmetic {
             Arithmetic::Native => portable::concat_part(&part, input, output_bytes),
             #[cfg(feature = "oracle")]
-            Arithmetic::Reference | Arithmetic::BitFused => {
-                reference::concat_part(&part, input, output_bytes)
-            }
+            Arithmetic::Reference | Arithmetic::BitFused => reference::concat_part(&part, input, output_bytes),
         }
         offset = next;
     }
@@ -133,14 +103,7 @@ fn reshape(input: &Tensor<'_>, codes: &[u8], output: &Tensor<'_>, output_bytes: 
     crate::view::fill(output, output_bytes, |_, _| codes.next().unwrap_or(0));
 }
 
-fn call(
-    kernel: &Kernel<'_>,
-    a: Activations<'_>,
-    b: Activations<'_>,
-    output: &mut [u8],
-    scratch: &mut [u8],
-    arithmetic: Arithmetic,
-) {
+fn call(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8], arithmetic: Arithmetic) {
     match arithmetic {
         Arithmetic::Native => native(kernel, a, b, output, scratch),
         #[cfg(feature = "oracle")]
@@ -150,13 +113,7 @@ fn call(
     }
 }
 
-fn native(
-    kernel: &Kernel<'_>,
-    a: Activations<'_>,
-    b: Activations<'_>,
-    output: &mut [u8],
-    scratch: &mut [u8],
-) {
+fn native(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     match kernel {
         Kernel::Conv(conv) => portable::conv(conv, a, output, scratch),
         Kernel::FullyConnected(layer) => portable::fully_connected(layer, a, output, scratch),
@@ -175,12 +132,7 @@ fn native(
 }
 
 #[cfg(feature = "oracle")]
-fn obvious<P: reference::Product>(
-    kernel: &Kernel<'_>,
-    a: Activations<'_>,
-    b: Activations<'_>,
-    output: &mut [u8],
-) {
+fn obvious<P: reference::Product>(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
     match kernel {
         Kernel::Conv(conv) => reference::conv::<P>(conv, a, output),
         Kernel::FullyConnected(layer) => reference::fully_connected::<P>(layer, a, output),

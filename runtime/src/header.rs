@@ -63,46 +63,23 @@ impl Header {
         if half(file, RESERVED_AT) != Some(0) || word(file, PADDING_AT) != Some(0) {
             return Err(LoadError::Header);
         }
-        let at = |offset| {
-            word(file, offset)
-                .map(|value| value as usize)
-                .ok_or(LoadError::Header)
-        };
-        Ok(Self {
-            graph_offset: at(GRAPH_AT)?,
-            graph_length: at(GRAPH_AT + 4)?,
-            raw_offset: at(RAW_AT)?,
-            raw_length: at(RAW_AT + 4)?,
-        })
+        let at = |offset| word(file, offset).map(|value| value as usize).ok_or(LoadError::Header);
+        Ok(Self { graph_offset: at(GRAPH_AT)?, graph_length: at(GRAPH_AT + 4)?, raw_offset: at(RAW_AT)?, raw_length: at(RAW_AT + 4)? })
     }
 
     /// The graph section and the raw section, if they fill the file in this order with nothing but zero padding between.
     pub(crate) fn sections<'a>(&self, file: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), LoadError> {
-        let graph_end = self
-            .graph_offset
-            .checked_add(self.graph_length)
-            .ok_or(LoadError::Header)?;
-        let raw_end = self
-            .raw_offset
-            .checked_add(self.raw_length)
-            .ok_or(LoadError::Header)?;
-        let padding = file
-            .get(graph_end..self.raw_offset)
-            .ok_or(LoadError::Header)?;
+        let graph_end = self.graph_offset.checked_add(self.graph_length).ok_or(LoadError::Header)?;
+        let raw_end = self.raw_offset.checked_add(self.raw_length).ok_or(LoadError::Header)?;
+        let padding = file.get(graph_end..self.raw_offset).ok_or(LoadError::Header)?;
         let in_order = self.graph_offset == HEADER_BYTES
             && self.raw_offset.is_multiple_of(ALIGNMENT)
             && raw_end == file.len()
             && padding.len() < ALIGNMENT
             && padding.iter().all(|&byte| byte == 0);
-        let graph = file
-            .get(self.graph_offset..graph_end)
-            .ok_or(LoadError::Header)?;
+        let graph = file.get(self.graph_offset..graph_end).ok_or(LoadError::Header)?;
         let raw = file.get(self.raw_offset..).ok_or(LoadError::Header)?;
-        if in_order {
-            Ok((graph, raw))
-        } else {
-            Err(LoadError::Header)
-        }
+        if in_order { Ok((graph, raw)) } else { Err(LoadError::Header) }
     }
 
     /// Writes this header over the first [`HEADER_BYTES`] of a file that is otherwise complete, with its checksum.

@@ -86,26 +86,17 @@ impl Input<'_> {
         let list = if self.mean.len() == 1 { 0 } else { channel };
         let mean = self.mean.get(list).copied().unwrap_or(0.0);
         let std = self.std.get(list).copied().unwrap_or(1.0);
-        let Tensor {
-            scale,
-            zero_point,
-            bits,
-            ..
-        } = self.tensor;
+        let Tensor { scale, zero_point, bits, .. } = self.tensor;
         quantize_input(x, mean, std, scale, zero_point, bits.lo(), bits.hi())
     }
 
     /// Code of one raw byte of `channel` by the table, if there is one.
     pub fn look_up(&self, byte: u8, channel: usize) -> Option<i32> {
         let list = if self.mean.len() == 1 { 0 } else { channel };
-        let entry = list
-            .checked_mul(RawType::TABLE_ENTRIES)?
-            .checked_add(usize::from(byte))?;
+        let entry = list.checked_mul(RawType::TABLE_ENTRIES)?.checked_add(usize::from(byte))?;
         if self.tensor.bits.signed() {
             let (entries, _) = self.table.as_chunks::<2>();
-            entries
-                .get(entry)
-                .map(|&code| i32::from(i16::from_le_bytes(code)))
+            entries.get(entry).map(|&code| i32::from(i16::from_le_bytes(code)))
         } else {
             self.table.get(entry).map(|&code| i32::from(code))
         }
@@ -129,15 +120,7 @@ pub struct Output<'a> {
 /// round = half away from zero. Not-a-number becomes the zero point.
 ///
 /// Compiler, host and device share this function, so that they get the same codes.
-pub fn quantize_input(
-    x: f32,
-    mean: f32,
-    std: f32,
-    scale: f32,
-    zero_point: i32,
-    lo: i32,
-    hi: i32,
-) -> i32 {
+pub fn quantize_input(x: f32, mean: f32, std: f32, scale: f32, zero_point: i32, lo: i32, hi: i32) -> i32 {
     let steps = libm::roundf(((x - mean) / std) / scale);
     // The cast saturates, and turns not-a-number into 0.
     let code = (steps as i32).saturating_add(zero_point);

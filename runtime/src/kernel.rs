@@ -3,9 +3,7 @@
 //! Loading and running both come through [`bind`], so that what was checked is what runs.
 
 use apq_kernels as kernels;
-use apq_kernels::{
-    Arrangement, CountPadding, Image, Invalid, Operand, OutputCodes, OutputStage, pack,
-};
+use apq_kernels::{Arrangement, CountPadding, Image, Invalid, Operand, OutputCodes, OutputStage, pack};
 
 use crate::error::NodeProblem;
 use crate::model::Model;
@@ -63,10 +61,7 @@ pub(crate) fn bind<'a>(
             let input = image(&first.shape)?;
             let window = kernels::Window::from(conv.window);
             let group_inputs = input.channels.checked_div(groups).ok_or(Invalid::Groups)?;
-            let row_len = window
-                .taps()
-                .checked_mul(group_inputs)
-                .ok_or(Invalid::TooLarge)?;
+            let row_len = window.taps().checked_mul(group_inputs).ok_or(Invalid::TooLarge)?;
             let (weights, stage) = weighted(model, &conv.weighted, channels, row_len, codes)?;
             Kernel::Conv(kernels::Conv {
                 input,
@@ -113,21 +108,15 @@ pub(crate) fn bind<'a>(
             shift: rescale.shift,
             codes,
         }),
-        Operator::AveragePool(pool) => {
-            Kernel::AveragePool(average_pool(model, pool, first, output, codes)?)
-        }
+        Operator::AveragePool(pool) => Kernel::AveragePool(average_pool(model, pool, first, output, codes)?),
         Operator::MaxPool(window) => Kernel::MaxPool(kernels::MaxPool {
             input: image(&first.shape)?,
             output: image(&output.shape)?,
             window: pooling_window(window, first)?,
         }),
-        Operator::Requantize(rescale) => Kernel::Requantize(kernels::Requantize {
-            rows,
-            channels,
-            multiplier: rescale.multiplier,
-            shift: rescale.shift,
-            codes,
-        }),
+        Operator::Requantize(rescale) => {
+            Kernel::Requantize(kernels::Requantize { rows, channels, multiplier: rescale.multiplier, shift: rescale.shift, codes })
+        }
         Operator::Pad(pad) => Kernel::Pad(kernels::Pad {
             input: image(&first.shape)?,
             output: image(&output.shape)?,
@@ -146,20 +135,11 @@ pub(crate) fn bind<'a>(
             let bytes = kernels::Table::entries_bytes(first.bits, output.bits);
             let entries = Cursor::at(model.raw(), *raw).and_then(|mut cursor| cursor.take(bytes));
             let entries = entries.ok_or(NodeProblem::Raw)?;
-            Kernel::Table(kernels::Table {
-                rows,
-                channels,
-                entries,
-                bits: output.bits,
-            })
+            Kernel::Table(kernels::Table { rows, channels, entries, bits: output.bits })
         }
-        Operator::Softmax(rescale) => Kernel::Softmax(kernels::Softmax {
-            rows,
-            channels,
-            multiplier: rescale.multiplier,
-            shift: rescale.shift,
-            bits: output.bits,
-        }),
+        Operator::Softmax(rescale) => {
+            Kernel::Softmax(kernels::Softmax { rows, channels, multiplier: rescale.multiplier, shift: rescale.shift, bits: output.bits })
+        }
         Operator::Reshape => Kernel::Reshape,
     };
     Ok(kernel)
@@ -181,17 +161,11 @@ pub(crate) fn concat_part(
     if axis >= rank || input.shape.rank() != rank || !(0..rank).all(agree) {
         return Err(NodeProblem::Shape);
     }
-    let rescale = concat
-        .rescales
-        .get(place)
-        .copied()
-        .ok_or(NodeProblem::InputCount)?;
-    let product =
-        |axes: core::ops::Range<usize>| axes.map(|axis| output.shape.size(axis)).product::<usize>();
+    let rescale = concat.rescales.get(place).copied().ok_or(NodeProblem::InputCount)?;
+    let product = |axes: core::ops::Range<usize>| axes.map(|axis| output.shape.size(axis)).product::<usize>();
     let (input_size, output_size) = (input.shape.size(axis), output.shape.size(axis));
     let next = offset.checked_add(input_size).ok_or(NodeProblem::Shape)?;
-    let rescale =
-        rescale.map(|Rescale { multiplier, shift }| kernels::Rescale { multiplier, shift });
+    let rescale = rescale.map(|Rescale { multiplier, shift }| kernels::Rescale { multiplier, shift });
     let part = if axis + 1 == rank {
         let rows = product(0..axis);
         kernels::ConcatPart {
@@ -227,21 +201,12 @@ pub(crate) fn concat_part(
 /// What a kernel may write into `output`.
 pub(crate) fn output_codes(node: &Node<'_>, output: &Tensor<'_>) -> OutputCodes {
     let [lo, hi] = node.clamp.unwrap_or([output.bits.lo(), output.bits.hi()]);
-    OutputCodes {
-        zero_point: output.zero_point,
-        lo,
-        hi,
-        bits: output.bits,
-    }
+    OutputCodes { zero_point: output.zero_point, lo, hi, bits: output.bits }
 }
 
 /// What a kernel is told of a tensor before it runs.
 pub(crate) fn operand(tensor: &Tensor<'_>) -> Operand {
-    Operand {
-        bytes: tensor.bytes(),
-        bits: tensor.bits,
-        zero_point: tensor.zero_point,
-    }
+    Operand { bytes: tensor.bytes(), bits: tensor.bits, zero_point: tensor.zero_point }
 }
 
 /// Shape of rank 1 to 4 as an image: missing axes in front are 1, and the batch must be.
@@ -250,25 +215,12 @@ pub(crate) fn image(shape: &Shape) -> Result<Image, NodeProblem> {
     if lead > 1 || (lead == 1 && shape.size(0) != 1) {
         return Err(NodeProblem::Shape);
     }
-    let from_end = |back: usize| {
-        shape
-            .rank()
-            .checked_sub(back)
-            .map_or(1, |axis| shape.size(axis))
-    };
-    Ok(Image {
-        height: from_end(3),
-        width: from_end(2),
-        channels: from_end(1),
-    })
+    let from_end = |back: usize| shape.rank().checked_sub(back).map_or(1, |axis| shape.size(axis));
+    Ok(Image { height: from_end(3), width: from_end(2), channels: from_end(1) })
 }
 
 /// Whether the second input is one row for every row of the first. The first has the output's shape.
-fn broadcasts(
-    first: &Tensor<'_>,
-    second: Option<&Tensor<'_>>,
-    output: &Tensor<'_>,
-) -> Result<bool, NodeProblem> {
+fn broadcasts(first: &Tensor<'_>, second: Option<&Tensor<'_>>, output: &Tensor<'_>) -> Result<bool, NodeProblem> {
     let second = second.ok_or(NodeProblem::InputCount)?;
     if first.shape != output.shape || second.shape.channels() != output.shape.channels() {
         return Err(NodeProblem::Shape);
@@ -276,11 +228,7 @@ fn broadcasts(
     if second.shape == output.shape {
         return Ok(false);
     }
-    if second.shape.pixels() == 1 {
-        Ok(true)
-    } else {
-        Err(NodeProblem::Shape)
-    }
+    if second.shape.pixels() == 1 { Ok(true) } else { Err(NodeProblem::Shape) }
 }
 
 /// Window of a pool. No weights bound its taps, so that this does: it has few of them, or reaches at most twice across
@@ -307,11 +255,7 @@ fn average_pool<'a>(
     let divisors = usize::from(pool.divisors);
     let read = || {
         let mut cursor = Cursor::at(model.raw(), pool.raw)?;
-        Some((
-            cursor.take(divisors)?,
-            cursor.take(divisors)?,
-            cursor.take(divisors)?,
-        ))
+        Some((cursor.take(divisors)?, cursor.take(divisors)?, cursor.take(divisors)?))
     };
     let (counts, multiplier, shift) = read().ok_or(NodeProblem::Raw)?;
     Ok(kernels::AveragePool {
@@ -320,9 +264,7 @@ fn average_pool<'a>(
         window: pooling_window(&pool.window, first)?,
         padding: match pool.counted_end {
             None => CountPadding::Exclude,
-            Some(end) => CountPadding::Include {
-                end: end.map(usize::from),
-            },
+            Some(end) => CountPadding::Include { end: end.map(usize::from) },
         },
         counts,
         multiplier,
@@ -331,11 +273,7 @@ fn average_pool<'a>(
     })
 }
 
-fn transpose(
-    axes: &[u8],
-    first: &Tensor<'_>,
-    output: &Tensor<'_>,
-) -> Result<kernels::Transpose, NodeProblem> {
+fn transpose(axes: &[u8], first: &Tensor<'_>, output: &Tensor<'_>) -> Result<kernels::Transpose, NodeProblem> {
     let rank = first.shape.rank();
     if axes.len() != rank || output.shape.rank() != rank {
         return Err(NodeProblem::Shape);
@@ -349,11 +287,7 @@ fn transpose(
     }
     let sizes = sizes.get(..rank).ok_or(NodeProblem::Shape)?;
     let order = order.get(..rank).ok_or(NodeProblem::Shape)?;
-    if !order
-        .iter()
-        .zip(output.shape.sizes())
-        .all(|(&axis, size)| axis < rank && first.shape.size(axis) == size)
-    {
+    if !order.iter().zip(output.shape.sizes()).all(|(&axis, size)| axis < rank && first.shape.size(axis) == size) {
         return Err(NodeProblem::Shape);
     }
     Ok(kernels::Transpose::new(sizes, order)?)
@@ -370,39 +304,15 @@ fn weighted<'a>(
     if row_len > usize::MAX / 8 {
         return Err(NodeProblem::Parameters(Invalid::TooLarge));
     }
-    let bytes = match model
-        .arrangement(record.arrangement)
-        .ok_or(NodeProblem::Reference)?
-    {
+    let bytes = match model.arrangement(record.arrangement).ok_or(NodeProblem::Reference)? {
         Arrangement::RowMajor => pack::weight_row_bytes(record.bits, row_len).checked_mul(outputs),
     };
     let read = || {
         let weights = Cursor::at(model.raw(), record.weights)?.take(bytes?)?;
         let mut cursor = Cursor::at(model.raw(), record.stage)?;
-        Some((
-            weights,
-            cursor.take(outputs)?,
-            cursor.take(outputs)?,
-            cursor.take(outputs)?,
-        ))
+        Some((weights, cursor.take(outputs)?, cursor.take(outputs)?, cursor.take(outputs)?))
     };
     let (weights, bias, multiplier, shift) = read().ok_or(NodeProblem::Raw)?;
-    let OutputCodes {
-        zero_point,
-        lo,
-        hi,
-        bits,
-    } = codes;
-    Ok((
-        weights,
-        OutputStage {
-            bias,
-            multiplier,
-            shift,
-            zero_point,
-            lo,
-            hi,
-            bits,
-        },
-    ))
+    let OutputCodes { zero_point, lo, hi, bits } = codes;
+    Ok((weights, OutputStage { bias, multiplier, shift, zero_point, lo, hi, bits }))
 }

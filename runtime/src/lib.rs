@@ -47,18 +47,13 @@ mod view;
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}
 
-pub use error::{
-    ArenaError, ErrorClass, LengthError, LoadError, Name, NodeProblem, PortProblem, TensorProblem,
-};
+pub use error::{ArenaError, ErrorClass, LengthError, LoadError, Name, NodeProblem, PortProblem, TensorProblem};
 pub use execute::Arithmetic;
 pub use header::{ALIGNMENT, FORMAT_VERSION, HEADER_BYTES, MAGIC};
 pub use input::{Input, Output, RawType, quantize_input};
 pub use kernel::Kernel;
 pub use model::Model;
-pub use node::{
-    Add, AveragePool, Concat, Conv, INPUTS_MAX, Node, Operator, Pad, Region, Rescale, Slice,
-    Weighted, Window,
-};
+pub use node::{Add, AveragePool, Concat, Conv, INPUTS_MAX, Node, Operator, Pad, Region, Rescale, Slice, Weighted, Window};
 pub use session::{Observer, Session};
 pub use tensor::{ELEMENTS_MAX, RANK_MAX, Shape, Tensor};
 pub use view::{Codes, TensorView};

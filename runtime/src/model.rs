@@ -50,7 +50,8 @@ impl<'a> Model<'a> {
     /// every offset, shape, width, constant and place in the arena, and that no sum can leave its accumulator.
     ///
     /// After this no accessor and no run of the model can fail, panic, or read out of bounds. The time is that of
-    /// reading the file twice, plus (tensors x nodes) record reads.
+    /// reading the file a few times, since no two nodes share weights, plus (tensors x nodes) record reads, plus for each
+    /// pool at most one look at each of its windows, which is less than what a run does.
     ///
     /// # Errors
     /// See [`LoadError`]; [`LoadError::class`] tells a bad file from one that needs more than this build has.
@@ -62,18 +63,9 @@ impl<'a> Model<'a> {
         if !file.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return Err(LoadError::Misaligned);
         }
-        let (record, rest) =
-            postcard::take_from_bytes::<GraphRecord<'_>>(rest).map_err(|_| LoadError::Graph)?;
+        let (record, rest) = postcard::take_from_bytes::<GraphRecord<'_>>(rest).map_err(|_| LoadError::Graph)?;
         let table = graph.len() - rest.len();
-        let model = Self {
-            file_bytes: file.len(),
-            graph,
-            raw,
-            table,
-            record,
-            operators,
-            arrangements,
-        };
+        let model = Self { file_bytes: file.len(), graph, raw, table, record, operators, arrangements };
         check::model(&model)?;
         Ok(model)
     }
@@ -155,9 +147,7 @@ impl<'a> Model<'a> {
     /// Names of the operators that the model uses.
     pub fn operators(&self) -> impl Iterator<Item = &'static str> + '_ {
         let names = Operator::NAMES.iter().enumerate();
-        names
-            .filter(|(index, _)| self.operators >> index & 1 == 1)
-            .map(|(_, &name)| name)
+        names.filter(|(index, _)| self.operators >> index & 1 == 1).map(|(_, &name)| name)
     }
 
     /// Arrangements of weights that the model uses.
@@ -183,14 +173,7 @@ impl<'a> Model<'a> {
         let record = &self.record.input;
         let tensor = self.tensor(record.tensor)?;
         let (mean, std, table) = raw::input(self.raw, record, tensor.bits)?;
-        Some(Input {
-            index: record.tensor,
-            tensor,
-            raw_type: record.raw_type,
-            mean,
-            std,
-            table,
-        })
+        Some(Input { index: record.tensor, tensor, raw_type: record.raw_type, mean, std, table })
     }
 
     /// What the network writes.
@@ -247,16 +230,12 @@ impl<'a> Model<'a> {
     /// Decodes the beginning of record `place`.
     pub(crate) fn decode<T: Deserialize<'a>>(&self, place: usize) -> Option<T> {
         let bytes = self.graph.get(self.record_offset(place)?..)?;
-        postcard::take_from_bytes(bytes)
-            .ok()
-            .map(|(record, _)| record)
+        postcard::take_from_bytes(bytes).ok().map(|(record, _)| record)
     }
 
     /// Decodes record `place`, which must end where the next one starts.
     pub(crate) fn decode_whole<T: Deserialize<'a>>(&self, place: usize) -> Option<T> {
-        let bytes = self
-            .graph
-            .get(self.record_offset(place)?..self.record_offset(place + 1)?)?;
+        let bytes = self.graph.get(self.record_offset(place)?..self.record_offset(place + 1)?)?;
         let (record, rest) = postcard::take_from_bytes(bytes).ok()?;
         rest.is_empty().then_some(record)
     }
@@ -272,9 +251,7 @@ fn read_operators(graph: &[u8]) -> Result<(u32, &[u8]), LoadError> {
         match Operator::NAMES.iter().position(|&known| known == name) {
             Some(index) => operators |= 1 << index,
             None => {
-                return Err(LoadError::Operator {
-                    name: Name::new(name),
-                });
+                return Err(LoadError::Operator { name: Name::new(name) });
             }
         }
     }
@@ -290,12 +267,8 @@ fn read_arrangements(bytes: &[u8]) -> Result<(Arrangements, &[u8]), LoadError> {
     for place in 0..count {
         let (name, after) = take::<&str>(rest)?;
         rest = after;
-        let known = Arrangement::from_name(name).ok_or(LoadError::Arrangement {
-            name: Name::new(name),
-        })?;
-        *arrangements
-            .get_mut(place as usize)
-            .ok_or(LoadError::Graph)? = Some(known);
+        let known = Arrangement::from_name(name).ok_or(LoadError::Arrangement { name: Name::new(name) })?;
+        *arrangements.get_mut(place as usize).ok_or(LoadError::Graph)? = Some(known);
     }
     Ok((arrangements, rest))
 }

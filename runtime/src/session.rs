@@ -1,6 +1,6 @@
 //! One model, one arena, one run after another.
 
-use apq_kernels::ActivationBits;
+use apq_kernels::{ActivationBits, pack};
 
 use crate::error::{ArenaError, LengthError};
 use crate::execute::{self, Arithmetic};
@@ -51,29 +51,16 @@ impl<'m, 'a> Session<'m, 'a> {
     ///
     /// # Errors
     /// As [`Session::new`].
-    pub fn with_arithmetic(
-        model: &Model<'m>,
-        arena: &'a mut [u8],
-        arithmetic: Arithmetic,
-    ) -> Result<Self, ArenaError> {
+    pub fn with_arithmetic(model: &Model<'m>, arena: &'a mut [u8], arithmetic: Arithmetic) -> Result<Self, ArenaError> {
         if !arena.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return Err(ArenaError::Misaligned);
         }
-        let error = ArenaError::TooSmall {
-            needed: model.arena_bytes(),
-            given: arena.len(),
-        };
+        let error = ArenaError::TooSmall { needed: model.arena_bytes(), given: arena.len() };
         let arena = arena.get_mut(..model.arena_bytes()).ok_or(error)?;
         // A checked model has both.
         let input = model.input().ok_or(error)?.tensor;
         let output = model.output().ok_or(error)?.tensor;
-        Ok(Self {
-            model: *model,
-            arena,
-            input,
-            output,
-            arithmetic,
-        })
+        Ok(Self { model: *model, arena, input, output, arithmetic })
     }
 
     /// The model.
@@ -94,7 +81,7 @@ impl<'m, 'a> Session<'m, 'a> {
     /// The packed codes of the input, to be filled in place: channel last, each pixel's channels from a byte on.
     ///
     /// The run may use these bytes for other tensors, so that every run needs its input anew. A byte that is no code
-    /// (above 63 at 6 bits) counts as the largest one.
+    /// (above 63 at 6 bits) counts as the largest one, and bits that no code uses do not matter.
     pub fn input_codes_mut(&mut self) -> &mut [u8] {
         bytes_mut(self.arena, &self.input)
     }
@@ -113,9 +100,7 @@ impl<'m, 'a> Session<'m, 'a> {
     /// # Errors
     /// `data` has not one element for each code.
     pub fn write_input_i8(&mut self, data: &[i8]) -> Result<(), LengthError> {
-        self.write_bytes(data.len(), RawType::I8, |index| {
-            data.get(index).map(|&value| value as u8)
-        })
+        self.write_bytes(data.len(), RawType::I8, |index| data.get(index).map(|&value| value as u8))
     }
 
     /// Writes the input from real numbers, channel last, before preprocessing: `(x - mean) / std` is made here.
@@ -127,59 +112,51 @@ impl<'m, 'a> Session<'m, 'a> {
         let Some(input) = self.model.input() else {
             return Ok(());
         };
-        fill(
-            &self.input,
-            bytes_mut(self.arena, &self.input),
-            |index, channel| input.quantize(data.get(index).copied().unwrap_or(0.0), channel),
-        );
+        fill(&self.input, bytes_mut(self.arena, &self.input), |index, channel| {
+            input.quantize(data.get(index).copied().unwrap_or(0.0), channel)
+        });
         Ok(())
     }
 
-    fn write_bytes(
-        &mut self,
-        given: usize,
-        raw_type: RawType,
-        byte: impl Fn(usize) -> Option<u8>,
-    ) -> Result<(), LengthError> {
+    fn write_bytes(&mut self, given: usize, raw_type: RawType, byte: impl Fn(usize) -> Option<u8>) -> Result<(), LengthError> {
         check_length(&self.input, given)?;
         let Some(input) = self.model.input() else {
             return Ok(());
         };
-        fill(
-            &self.input,
-            bytes_mut(self.arena, &self.input),
-            |index, channel| {
-                let byte = byte(index).unwrap_or(0);
-                let by_table = if input.raw_type == raw_type {
-                    input.look_up(byte, channel)
-                } else {
-                    None
-                };
-                by_table.unwrap_or_else(|| input.quantize(raw_type.value(byte), channel))
-            },
-        );
+        fill(&self.input, bytes_mut(self.arena, &self.input), |index, channel| {
+            let byte = byte(index).unwrap_or(0);
+            let by_table = if input.raw_type == raw_type { input.look_up(byte, channel) } else { None };
+            by_table.unwrap_or_else(|| input.quantize(raw_type.value(byte), channel))
+        });
         Ok(())
     }
 
     /// Runs all nodes in order. Cannot fail; the time depends on the model alone.
     pub fn run(&mut self, observer: &mut impl Observer) {
-        if self.input.bits == ActivationBits::A6 {
-            // The caller may have written anything; kernels rely on codes.
-            let largest = ActivationBits::A6.hi() as u8;
-            bytes_mut(self.arena, &self.input)
-                .iter_mut()
-                .for_each(|code| *code = (*code).min(largest));
-        }
+        self.clean_input();
         for (index, node) in self.model.nodes().enumerate() {
             observer.before(index, &node);
             execute::node(&self.model, &node, self.arena, self.arithmetic);
             if let Some(output) = self.model.tensor(node.output) {
-                observer.after(
-                    index,
-                    &node,
-                    &TensorView::new(&output, bytes(self.arena, &output)),
-                );
+                observer.after(index, &node, &TensorView::new(&output, bytes(self.arena, &output)));
             }
+        }
+    }
+
+    /// The caller may have written anything; kernels rely on codes, and copy the bits that no code uses.
+    fn clean_input(&mut self) {
+        let (bits, channels) = (self.input.bits, self.input.shape.channels());
+        let row_bytes = self.input.pixel_bytes().max(1);
+        let codes = bytes_mut(self.arena, &self.input);
+        match bits {
+            ActivationBits::A2 | ActivationBits::A4 => {
+                codes.chunks_exact_mut(row_bytes).for_each(|row| pack::clear_unused(row, bits, channels));
+            }
+            ActivationBits::A6 => {
+                let largest = ActivationBits::A6.hi() as u8;
+                codes.iter_mut().for_each(|code| *code = (*code).min(largest));
+            }
+            ActivationBits::A8 | ActivationBits::A16 => {}
         }
     }
 
@@ -225,11 +202,7 @@ impl<'m, 'a> Session<'m, 'a> {
 
 fn check_length(tensor: &Tensor<'_>, given: usize) -> Result<(), LengthError> {
     let needed = tensor.shape.elements();
-    if given == needed {
-        Ok(())
-    } else {
-        Err(LengthError { needed, given })
-    }
+    if given == needed { Ok(()) } else { Err(LengthError { needed, given }) }
 }
 
 fn bytes<'a>(arena: &'a [u8], tensor: &Tensor<'_>) -> &'a [u8] {

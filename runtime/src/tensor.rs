@@ -46,9 +46,7 @@ impl Shape {
     /// Number of pixels: the product of all sizes but the last.
     pub fn pixels(&self) -> usize {
         let sizes = self.0.split_last().map_or(&[][..], |(_, rest)| rest);
-        sizes
-            .iter()
-            .fold(1, |product, &size| product.saturating_mul(size as usize))
+        sizes.iter().fold(1, |product, &size| product.saturating_mul(size as usize))
     }
 
     /// Number of codes.

@@ -52,18 +52,8 @@ impl<'a> Codes<'a> {
     pub(crate) fn new(tensor: &Tensor<'_>, bytes: &'a [u8]) -> Self {
         let mut rows = bytes.chunks_exact(tensor.pixel_bytes().max(1));
         let row = rows.next().unwrap_or(&[]);
-        let channels = if row.is_empty() {
-            0
-        } else {
-            tensor.shape.channels()
-        };
-        Self {
-            rows,
-            row,
-            bits: tensor.bits,
-            channels,
-            channel: 0,
-        }
+        let channels = if row.is_empty() { 0 } else { tensor.shape.channels() };
+        Self { rows, row, bits: tensor.bits, channels, channel: 0 }
     }
 }
 
@@ -89,11 +79,7 @@ impl Iterator for Codes<'_> {
 impl ExactSizeIterator for Codes<'_> {}
 
 /// Writes the codes of a tensor, channel last; `code` gets the place of the code and its channel.
-pub(crate) fn fill(
-    tensor: &Tensor<'_>,
-    bytes: &mut [u8],
-    mut code: impl FnMut(usize, usize) -> i32,
-) {
+pub(crate) fn fill(tensor: &Tensor<'_>, bytes: &mut [u8], mut code: impl FnMut(usize, usize) -> i32) {
     let channels = tensor.shape.channels();
     let mut index = 0;
     for row in bytes.chunks_exact_mut(tensor.pixel_bytes().max(1)) {

@@ -33,12 +33,19 @@ fn every_truncation_is_found() {
         let error = Model::new_checked(&file[..length]).unwrap_err();
         match length {
             0 => assert_eq!(error, LoadError::Magic),
-            _ => assert!(
-                matches!(error, LoadError::Length { .. }),
-                "{length}: {error:?}"
-            ),
+            _ => assert!(matches!(error, LoadError::Length { .. }), "{length}: {error:?}"),
         }
     }
+}
+
+#[test]
+fn a_length_is_told_as_it_is_stored() {
+    let mut file = small_file();
+    let text = |file: &[u8]| Model::new_checked(file).unwrap_err().to_string();
+    assert!(text(&file[..12]).contains("cut"));
+    // The header is there: a length of 0 is what it says.
+    file[16..20].fill(0);
+    assert_eq!(text(&file), format!("the file has {} bytes, but its header says 0", file.len()));
 }
 
 #[test]
@@ -74,10 +81,7 @@ fn an_unknown_arrangement_or_operator_is_named() {
     let file = small_file();
     let rename = |from: &[u8], to: &[u8]| {
         let mut file = file.clone();
-        let at = file
-            .windows(from.len())
-            .position(|window| window == from)
-            .unwrap();
+        let at = file.windows(from.len()).position(|window| window == from).unwrap();
         assert!(at > HEADER_BYTES);
         file[at..at + to.len()].copy_from_slice(to);
         seal(&mut file);

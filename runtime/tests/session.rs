@@ -3,11 +3,10 @@
 mod common;
 
 use apq_runtime::build::*;
-use apq_runtime::{
-    ArenaError, Arithmetic, LengthError, Model, Node, Observer, Session, TensorView, quantize_input,
-};
+use apq_runtime::{ArenaError, Arithmetic, LengthError, Model, Node, Observer, Session, TensorView, quantize_input};
 use common::*;
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use rand::Rng;
 
 #[test]
@@ -25,15 +24,10 @@ fn all_arithmetics_agree_on_whole_models() {
                 let model = Model::new_checked(&file).unwrap_or_else(|error| panic!("{error}"));
                 let input = net.input_bytes();
                 let mut traces = Vec::new();
-                for arithmetic in [
-                    Arithmetic::Native,
-                    Arithmetic::Reference,
-                    Arithmetic::BitFused,
-                ] {
+                for arithmetic in [Arithmetic::Native, Arithmetic::Reference, Arithmetic::BitFused] {
                     let mut arena = AlignedBytes::zeroed(model.arena_bytes());
                     arena.fill(net.rng.random());
-                    let mut session =
-                        Session::with_arithmetic(&model, &mut arena, arithmetic).unwrap();
+                    let mut session = Session::with_arithmetic(&model, &mut arena, arithmetic).unwrap();
                     session.input_codes_mut().copy_from_slice(&input);
                     let mut trace = Trace::default();
                     session.run(&mut trace);
@@ -42,6 +36,39 @@ fn all_arithmetics_agree_on_whole_models() {
                 assert_eq!(traces[0], traces[1]);
                 assert_eq!(traces[0], traces[2]);
                 assert_eq!(traces[0].after.len(), net.spec.nodes.len());
+            }
+        }
+    }
+}
+
+/// Equal codes are equal bytes, whatever the caller left in the bits of a row that no code uses.
+#[test]
+fn unused_bits_of_the_input_do_not_travel() {
+    for bits in [ActivationBits::A2, ActivationBits::A4] {
+        for operator in 0..5 {
+            let mut net = Net::new(operator, &[1, 2, 3, 5], bits);
+            let output = if operator == 0 { 0 } else { net.tensor_like(&[1, 2, 3, 5], 0) };
+            match operator {
+                0 => {}
+                1 => drop(net.node(OperatorSpec::MaxPool(POINT), &[0], output)),
+                2 => drop(net.node(OperatorSpec::Pad(Pad { before: [0; 3], code: 1 }), &[0], output)),
+                3 => drop(net.node(OperatorSpec::Slice(Slice { begin: [0; 3], step: [1; 3] }), &[0], output)),
+                _ => drop(net.node(OperatorSpec::Concat { axis: 1, rescales: vec![None] }, &[0], output)),
+            }
+            let file = net.file();
+            let model = Model::new_checked(&file).unwrap_or_else(|error| panic!("{operator}: {error}"));
+            let input = net.input_bytes();
+            for arithmetic in [Arithmetic::Native, Arithmetic::Reference, Arithmetic::BitFused] {
+                let outputs = [0x00, if bits == ActivationBits::A2 { 0xfc } else { 0xf0 }].map(|unused| {
+                    let mut arena = AlignedBytes::zeroed(model.arena_bytes());
+                    let mut session = Session::with_arithmetic(&model, &mut arena, arithmetic).unwrap();
+                    session.input_codes_mut().copy_from_slice(&input);
+                    let row_bytes = input.len() / 6;
+                    session.input_codes_mut().chunks_exact_mut(row_bytes).for_each(|row| row[row_bytes - 1] |= unused);
+                    session.run(&mut ());
+                    session.output_bytes().to_vec()
+                });
+                assert_eq!(outputs[0], outputs[1], "{bits:?} {operator} {arithmetic:?}");
             }
         }
     }
@@ -62,8 +89,7 @@ impl Observer for Trace {
     fn after(&mut self, index: usize, node: &Node<'_>, output: &TensorView<'_>) {
         assert_eq!(output.codes().len(), output.tensor().shape.elements());
         assert_eq!(output.values().count(), output.codes().len());
-        self.after
-            .push((index, node.name.into(), output.codes().collect()));
+        self.after.push((index, node.name.into(), output.codes().collect()));
     }
 }
 
@@ -107,18 +133,12 @@ fn arenas() {
     let mut session = Session::new(&model, &mut arena).unwrap();
     session.write_input_u8(&[1; 108]).unwrap();
     session.run(&mut ());
-    assert!(
-        arena[needed..].iter().all(|&byte| byte == 0xee),
-        "bytes past the arena are left alone"
-    );
+    assert!(arena[needed..].iter().all(|&byte| byte == 0xee), "bytes past the arena are left alone");
 }
 
 #[test]
 fn a_file_that_was_read_back_is_what_was_written() {
-    for net in [
-        residual_net(3, WeightBits::W6, ActivationBits::A6),
-        every_operator_net(4, ActivationBits::A4),
-    ] {
+    for net in [residual_net(3, WeightBits::W6, ActivationBits::A6), every_operator_net(4, ActivationBits::A4)] {
         let spec = &net.spec;
         let file = net.file();
         let model = Model::new_checked(&file).unwrap();
@@ -129,10 +149,7 @@ fn a_file_that_was_read_back_is_what_was_written() {
         for (tensor, spec) in model.tensors().zip(&spec.tensors) {
             assert_eq!(tensor.name, spec.name);
             assert_eq!(tensor.shape.sizes().collect::<Vec<_>>(), spec.shape);
-            assert_eq!(
-                (tensor.bits, tensor.scale, tensor.zero_point),
-                (spec.bits, spec.scale, spec.zero_point)
-            );
+            assert_eq!((tensor.bits, tensor.scale, tensor.zero_point), (spec.bits, spec.scale, spec.zero_point));
             assert_eq!(tensor.offset as usize, spec.offset);
             assert_eq!(tensor.alias.map(usize::from), spec.alias);
             assert_eq!(tensor.bytes(), bytes(&spec.shape, spec.bits));
@@ -140,21 +157,13 @@ fn a_file_that_was_read_back_is_what_was_written() {
         assert_eq!(model.nodes().count(), spec.nodes.len());
         for (node, spec) in model.nodes().zip(&spec.nodes) {
             assert_eq!(node.name, spec.name);
-            assert_eq!(
-                node.inputs
-                    .iter()
-                    .map(|&input| usize::from(input))
-                    .collect::<Vec<_>>(),
-                spec.inputs
-            );
+            assert_eq!(node.inputs.iter().map(|&input| usize::from(input)).collect::<Vec<_>>(), spec.inputs);
             assert_eq!(usize::from(node.output), spec.output);
             assert_eq!(node.group.map(usize::from), spec.group);
             assert_eq!(node.clamp, spec.clamp);
             assert_eq!(node.scratch, spec.scratch);
             let kernel = model.kernel(&node).unwrap();
-            if let (OperatorSpec::Conv { weighted, .. }, apq_runtime::Kernel::Conv(conv)) =
-                (&spec.operator, kernel)
-            {
+            if let (OperatorSpec::Conv { weighted, .. }, apq_runtime::Kernel::Conv(conv)) = (&spec.operator, kernel) {
                 assert_eq!(conv.weights, weighted.weights);
                 assert_eq!(conv.stage.bias, weighted.bias);
                 assert_eq!(conv.stage.multiplier, weighted.multiplier);
@@ -162,29 +171,15 @@ fn a_file_that_was_read_back_is_what_was_written() {
             }
         }
         let input = model.input().unwrap();
-        assert_eq!(
-            (input.raw_type, input.mean, input.std),
-            (spec.input.raw, &*spec.input.mean, &*spec.input.std)
-        );
+        assert_eq!((input.raw_type, input.mean, input.std), (spec.input.raw, &*spec.input.mean, &*spec.input.std));
         let output = model.output().unwrap();
         assert_eq!(usize::from(output.index), spec.output.tensor);
         assert_eq!(output.classes, spec.output.classes);
         assert_eq!(output.softmax_removed, spec.output.softmax_removed);
-        assert_eq!(
-            model.arrangements().collect::<Vec<_>>(),
-            [Arrangement::RowMajor]
-        );
+        assert_eq!(model.arrangements().collect::<Vec<_>>(), [Arrangement::RowMajor]);
         let operators: Vec<_> = model.operators().collect();
-        assert!(
-            model
-                .nodes()
-                .all(|node| operators.contains(&node.operator.name()))
-        );
-        assert!(
-            model.tensor(u16::MAX).is_none()
-                && model.node(u16::MAX).is_none()
-                && model.group(1).is_none()
-        );
+        assert!(model.nodes().all(|node| operators.contains(&node.operator.name())));
+        assert!(model.tensor(u16::MAX).is_none() && model.node(u16::MAX).is_none() && model.group(1).is_none());
     }
 }
 
@@ -193,12 +188,7 @@ fn port(bits: ActivationBits, raw: RawType, lists: usize) -> Net {
     let mut net = Net::new(8, &[1, 2, 2, 3], bits);
     let mean = (0..lists).map(|list| 100.0 + 10.0 * list as f32).collect();
     let std = (0..lists).map(|list| 50.0 + 5.0 * list as f32).collect();
-    net.spec.input = InputSpec {
-        tensor: 0,
-        raw,
-        mean,
-        std,
-    };
+    net.spec.input = InputSpec { tensor: 0, raw, mean, std };
     net
 }
 
@@ -220,29 +210,15 @@ fn raw_data_of_every_type_become_the_same_codes() {
                         let code = |(place, &x): (usize, &f32)| {
                             let list = if lists == 1 { 0 } else { place % 3 };
                             let (mean, std) = (net.spec.input.mean[list], net.spec.input.std[list]);
-                            quantize_input(
-                                x,
-                                mean,
-                                std,
-                                tensor.scale,
-                                tensor.zero_point,
-                                bits.lo(),
-                                bits.hi(),
-                            )
+                            quantize_input(x, mean, std, tensor.scale, tensor.zero_point, bits.lo(), bits.hi())
                         };
                         values.iter().enumerate().map(code).collect()
                     };
                     let unsigned: Vec<f32> = data.iter().map(|&byte| f32::from(byte)).collect();
                     session.write_input_u8(&data).unwrap();
-                    assert_eq!(
-                        session.output_codes().collect::<Vec<_>>(),
-                        formula(&unsigned)
-                    );
+                    assert_eq!(session.output_codes().collect::<Vec<_>>(), formula(&unsigned));
                     session.write_input_f32(&unsigned).unwrap();
-                    assert_eq!(
-                        session.output_codes().collect::<Vec<_>>(),
-                        formula(&unsigned)
-                    );
+                    assert_eq!(session.output_codes().collect::<Vec<_>>(), formula(&unsigned));
                     let signed = data.map(|byte| byte as i8);
                     session.write_input_i8(&signed).unwrap();
                     let signed: Vec<f32> = signed.iter().map(|&byte| f32::from(byte)).collect();
@@ -254,10 +230,7 @@ fn raw_data_of_every_type_become_the_same_codes() {
                     let tensor = &net.spec.tensors[0];
                     assert_eq!(value, tensor.scale * (code - tensor.zero_point) as f32);
                 }
-                let wrong = Err(LengthError {
-                    needed: 12,
-                    given: 11,
-                });
+                let wrong = Err(LengthError { needed: 12, given: 11 });
                 assert_eq!(session.write_input_u8(&[0; 11]), wrong);
                 assert_eq!(session.write_input_i8(&[0; 11]), wrong);
                 assert_eq!(session.write_input_f32(&[0.0; 11]), wrong);
@@ -274,9 +247,7 @@ fn ties_go_to_the_first() {
     let model = Model::new_checked(&file).unwrap();
     let mut arena = AlignedBytes::zeroed(model.arena_bytes());
     let mut session = Session::new(&model, &mut arena).unwrap();
-    session
-        .input_codes_mut()
-        .copy_from_slice(&[1, 9, 3, 9, 0, 9, 2, 2, 2, 2, 2, 8]);
+    session.input_codes_mut().copy_from_slice(&[1, 9, 3, 9, 0, 9, 2, 2, 2, 2, 2, 8]);
     assert_eq!(session.argmax(), 1);
     session.input_codes_mut().fill(0);
     assert_eq!(session.argmax(), 0);
@@ -287,27 +258,19 @@ fn six_bit_input_bytes_that_are_no_codes_count_as_the_largest() {
     let mut net = Net::new(2, &[1, 2, 2, 3], ActivationBits::A6);
     let entries = table_entries(&mut net, ActivationBits::A6, ActivationBits::A8);
     let output = net.tensor(&[1, 2, 2, 3], ActivationBits::A8);
-    net.node(
-        OperatorSpec::Table {
-            entries: entries.clone(),
-        },
-        &[0],
-        output,
-    );
+    net.node(OperatorSpec::Table { entries: entries.clone() }, &[0], output);
     let file = net.file();
     let model = Model::new_checked(&file).unwrap();
     let mut arena = AlignedBytes::zeroed(model.arena_bytes());
     let mut session = Session::new(&model, &mut arena).unwrap();
     session.input_codes_mut().fill(0xff);
     session.run(&mut ());
-    assert!(
-        session
-            .output_codes()
-            .all(|code| code == i32::from(entries[63]))
-    );
+    assert!(session.output_codes().all(|code| code == i32::from(entries[63])));
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn quantized_input_is_the_nearest_code(x in -1e4f32..1e4, mean in -200f32..200.0, std in 1f32..100.0,
         scale in 0.001f32..1.0, zero_point in 0i32..256) {
@@ -328,10 +291,7 @@ proptest! {
 #[test]
 fn halves_round_away_from_zero() {
     let code = |x| quantize_input(x, 0.0, 1.0, 1.0, 10, 0, 255);
-    assert_eq!(
-        [code(0.5), code(-0.5), code(1.5), code(-1.5), code(2.5)],
-        [11, 9, 12, 8, 13]
-    );
+    assert_eq!([code(0.5), code(-0.5), code(1.5), code(-1.5), code(2.5)], [11, 9, 12, 8, 13]);
     assert_eq!(code(f32::NAN), 10);
     assert_eq!([code(f32::INFINITY), code(f32::NEG_INFINITY)], [255, 0]);
 }

@@ -27,59 +27,25 @@ fn node(node: u16, problem: NodeProblem) -> LoadError {
     LoadError::Node { node, problem }
 }
 
-fn weighted(spec: &mut ModelSpec, node: usize) -> &mut WeightedSpec {
-    match &mut spec.nodes[node].operator {
-        OperatorSpec::Conv { weighted, .. } | OperatorSpec::FullyConnected { weighted } => weighted,
-        _ => panic!("no weights"),
-    }
-}
-
 #[test]
 fn tensors() {
     use TensorProblem::*;
-    assert_eq!(
-        error(|spec| spec.tensors[1].shape = vec![]),
-        tensor(1, Shape)
-    );
-    assert_eq!(error(|spec| spec.tensors[1].shape[2] = 0), tensor(1, Shape));
-    assert_eq!(
-        error(|spec| spec.tensors[1].shape = vec![1 << 16; 4]),
-        tensor(1, Shape)
-    );
+    assert_eq!(error(|spec| spec.tensors[4].shape = vec![]), tensor(4, Shape));
+    assert_eq!(error(|spec| spec.tensors[4].shape[2] = 0), tensor(4, Shape));
+    assert_eq!(error(|spec| spec.tensors[4].shape = vec![1 << 16; 4]), tensor(4, Shape));
     for scale in [0.0, -1.0, f32::NAN, f32::INFINITY] {
-        assert_eq!(
-            error(|spec| spec.tensors[2].scale = scale),
-            tensor(2, Scale)
-        );
+        assert_eq!(error(|spec| spec.tensors[2].scale = scale), tensor(2, Scale));
     }
-    assert_eq!(
-        error(|spec| spec.tensors[2].zero_point = 256),
-        tensor(2, ZeroPoint)
-    );
-    assert_eq!(
-        error(|spec| spec.tensors[2].zero_point = -1),
-        tensor(2, ZeroPoint)
-    );
+    assert_eq!(error(|spec| spec.tensors[2].zero_point = 256), tensor(2, ZeroPoint));
+    assert_eq!(error(|spec| spec.tensors[2].zero_point = -1), tensor(2, ZeroPoint));
     let wide = |spec: &mut ModelSpec| {
         (spec.tensors[7].bits, spec.tensors[7].zero_point) = (ActivationBits::A16, 1);
     };
     assert_eq!(error(wide), tensor(7, ZeroPoint));
-    assert_eq!(
-        error(|spec| spec.tensors[3].offset += 8),
-        tensor(3, Placement)
-    );
-    assert_eq!(
-        error(|spec| spec.tensors[3].offset = spec.arena_bytes.next_multiple_of(16)),
-        tensor(3, Placement)
-    );
-    assert_eq!(
-        error(|spec| spec.tensors[3].offset = 0xffff_fff0),
-        tensor(3, Placement)
-    );
-    assert!(matches!(
-        error(|spec| spec.arena_bytes -= 1),
-        LoadError::Tensor { .. } | LoadError::Node { .. }
-    ));
+    assert_eq!(error(|spec| spec.tensors[3].offset += 8), tensor(3, Placement));
+    assert_eq!(error(|spec| spec.tensors[3].offset = spec.arena_bytes.next_multiple_of(16)), tensor(3, Placement));
+    assert_eq!(error(|spec| spec.tensors[3].offset = 0xffff_fff0), tensor(3, Placement));
+    assert!(matches!(error(|spec| spec.arena_bytes -= 1), LoadError::Tensor { .. } | LoadError::Node { .. }));
 }
 
 #[test]
@@ -91,12 +57,15 @@ fn views() {
     assert_eq!(error(|spec| spec.tensors[6].offset += 16), alias);
     assert_eq!(error(|spec| spec.tensors[6].scale *= 2.0), alias);
     assert_eq!(error(|spec| spec.tensors[6].zero_point ^= 1), alias);
-    assert_eq!(error(|spec| spec.tensors[6].shape[1] = 7), alias);
+    assert_eq!(error(|spec| spec.tensors[6].shape[0] = 2), alias);
+    // A shape is looked at before any view of it, whatever their order: sizes are multiplied only where they are legal.
+    let shown_later = |spec: &mut ModelSpec| {
+        spec.tensors.push(TensorSpec { shape: vec![1, u32::MAX as usize], ..spec.tensors[4].clone() });
+        spec.tensors[6].alias = Some(8);
+    };
+    assert_eq!(error(shown_later), tensor(8, TensorProblem::Shape));
     let view_of_view = |spec: &mut ModelSpec| {
-        let view = TensorSpec {
-            alias: Some(6),
-            ..spec.tensors[6].clone()
-        };
+        let view = TensorSpec { alias: Some(6), ..spec.tensors[6].clone() };
         spec.tensors.push(view);
     };
     assert_eq!(error(view_of_view), tensor(8, TensorProblem::Alias));
@@ -126,72 +95,33 @@ fn views_of_packed_tensors_must_pack_alike() {
 
 #[test]
 fn references() {
-    assert_eq!(
-        error(|spec| spec.nodes[3].inputs[0] = 50),
-        node(3, NodeProblem::Reference)
-    );
-    assert_eq!(
-        error(|spec| spec.nodes[3].output = 50),
-        node(3, NodeProblem::Reference)
-    );
-    assert_eq!(
-        error(|spec| spec.nodes[3].group = Some(1)),
-        node(3, NodeProblem::Reference)
-    );
-    assert_eq!(
-        error(|spec| spec.nodes[3].inputs.truncate(1)),
-        node(3, NodeProblem::InputCount)
-    );
-    assert_eq!(
-        error(|spec| spec.nodes[3].inputs.push(0)),
-        node(3, NodeProblem::InputCount)
-    );
-    assert_eq!(
-        error(|spec| spec.nodes[0].inputs.clear()),
-        node(0, NodeProblem::InputCount)
-    );
+    assert_eq!(error(|spec| spec.nodes[3].inputs[0] = 50), node(3, NodeProblem::Reference));
+    assert_eq!(error(|spec| spec.nodes[3].output = 50), node(3, NodeProblem::Reference));
+    assert_eq!(error(|spec| spec.nodes[3].group = Some(1)), node(3, NodeProblem::Reference));
+    assert_eq!(error(|spec| spec.nodes[3].inputs.truncate(1)), node(3, NodeProblem::InputCount));
+    assert_eq!(error(|spec| spec.nodes[3].inputs.push(0)), node(3, NodeProblem::InputCount));
+    assert_eq!(error(|spec| spec.nodes[0].inputs.clear()), node(0, NodeProblem::InputCount));
     let port = |problem| LoadError::Output { problem };
-    assert_eq!(
-        error(|spec| spec.output.tensor = 50),
-        port(PortProblem::Reference)
-    );
-    assert_eq!(
-        error(|spec| spec.output.classes = 4),
-        port(PortProblem::Classes)
-    );
+    assert_eq!(error(|spec| spec.output.tensor = 50), port(PortProblem::Reference));
+    assert_eq!(error(|spec| spec.output.classes = 4), port(PortProblem::Classes));
     let port = |problem| LoadError::Input { problem };
-    assert_eq!(
-        error(|spec| spec.input.std[1] = 0.0),
-        port(PortProblem::Preprocessing)
-    );
-    assert_eq!(
-        error(|spec| spec.input.mean[1] = f32::NAN),
-        port(PortProblem::Preprocessing)
-    );
+    assert_eq!(error(|spec| spec.input.std[1] = 0.0), port(PortProblem::Preprocessing));
+    assert_eq!(error(|spec| spec.input.mean[1] = f32::NAN), port(PortProblem::Preprocessing));
     let two_lists = |spec: &mut ModelSpec| {
         spec.input.mean.truncate(2);
         spec.input.std.truncate(2);
     };
     assert_eq!(error(two_lists), port(PortProblem::Preprocessing));
-    assert_eq!(
-        error(|spec| spec.input.tensor = 6),
-        port(PortProblem::Reference)
-    );
+    assert_eq!(error(|spec| spec.input.tensor = 6), port(PortProblem::Reference));
 }
 
 #[test]
 fn parameters() {
     let parameters = |index, invalid| node(index, NodeProblem::Parameters(invalid));
     for shift in [0, 63, 255] {
-        assert_eq!(
-            error(|spec| weighted(spec, 1).shift[3] = shift),
-            parameters(1, Invalid::Shift)
-        );
+        assert_eq!(error(|spec| weighted(spec, 1).shift[3] = shift), parameters(1, Invalid::Shift));
     }
-    assert_eq!(
-        error(|spec| weighted(spec, 1).multiplier[3] = -1),
-        parameters(1, Invalid::Multiplier)
-    );
+    assert_eq!(error(|spec| weighted(spec, 1).multiplier[3] = -1), parameters(1, Invalid::Multiplier));
     let wide = |spec: &mut ModelSpec| weighted(spec, 1).accumulator = Accumulator::I64;
     assert_eq!(error(wide), parameters(1, Invalid::Multiplier));
     let add = |change: fn(&mut Add)| {
@@ -201,24 +131,15 @@ fn parameters() {
         })
     };
     assert_eq!(add(|add| add.shift = 0), parameters(3, Invalid::Shift));
-    assert_eq!(
-        add(|add| add.multipliers[1] = -5),
-        parameters(3, Invalid::Multiplier)
-    );
+    assert_eq!(add(|add| add.multipliers[1] = -5), parameters(3, Invalid::Multiplier));
     let pool = |change: fn(&mut Vec<DivisorSpec>)| {
         error(|spec| match &mut spec.nodes[4].operator {
             OperatorSpec::AveragePool { divisors, .. } => change(divisors),
             _ => panic!("node 4 pools"),
         })
     };
-    assert_eq!(
-        pool(|divisors| divisors.truncate(35)),
-        parameters(4, Invalid::Count)
-    );
-    assert_eq!(
-        pool(|divisors| divisors[35].shift = 63),
-        parameters(4, Invalid::Shift)
-    );
+    assert_eq!(pool(|divisors| divisors.truncate(35)), parameters(4, Invalid::Count));
+    assert_eq!(pool(|divisors| divisors[35].shift = 63), parameters(4, Invalid::Shift));
     let groups = |spec: &mut ModelSpec| match &mut spec.nodes[1].operator {
         OperatorSpec::Conv { groups, .. } => *groups = 0,
         _ => panic!("node 1 convolves"),
@@ -229,24 +150,12 @@ fn parameters() {
         spec.nodes[0].scratch.length = scratch_bytes_min(spec, 0).saturating_sub(1) as u32;
     };
     assert_eq!(error(scratch), parameters(0, Invalid::ScratchLength));
-    assert_eq!(
-        error(|spec| spec.nodes[0].scratch.offset += 4),
-        node(0, NodeProblem::Scratch)
-    );
-    assert_eq!(
-        error(|spec| spec.nodes[0].scratch.offset = u32::MAX - 15),
-        node(0, NodeProblem::Scratch)
-    );
+    assert_eq!(error(|spec| spec.nodes[0].scratch.offset += 4), node(0, NodeProblem::Scratch));
+    assert_eq!(error(|spec| spec.nodes[0].scratch.offset = u32::MAX - 15), node(0, NodeProblem::Scratch));
     for clamp in [[5, 4], [-1, 10], [0, 256]] {
-        assert_eq!(
-            error(|spec| spec.nodes[2].clamp = Some(clamp)),
-            node(2, NodeProblem::Clamp)
-        );
+        assert_eq!(error(|spec| spec.nodes[2].clamp = Some(clamp)), node(2, NodeProblem::Clamp));
     }
-    assert_eq!(
-        error(|spec| spec.tensors[4].shape[1] = 7),
-        node(3, NodeProblem::Shape)
-    );
+    assert_eq!(error(|spec| spec.tensors[4].shape[1] = 7), node(3, NodeProblem::Shape));
 }
 
 #[test]
@@ -261,66 +170,29 @@ fn sums_that_could_overflow() {
     layer.bias.fill(i32::MAX - 8 * 128 * 255);
     assert!(Model::new_checked(&write(&spec).unwrap()).is_ok());
     weighted(&mut spec, 5).bias[2] += 1;
-    assert_eq!(
-        Model::new_checked(&write(&spec).unwrap()).unwrap_err(),
-        overflow
-    );
+    assert_eq!(Model::new_checked(&write(&spec).unwrap()).unwrap_err(), overflow);
     weighted(&mut spec, 5).bias[2] = -(i32::MAX - 8 * 128 * 255) - 1;
-    assert_eq!(
-        Model::new_checked(&write(&spec).unwrap()).unwrap_err(),
-        overflow
-    );
-}
-
-#[test]
-fn raw_blocks_outside_the_file() {
-    // The writer takes lengths from the description: missing data are found where the section ends.
-    let cut = |spec: &mut ModelSpec| {
-        let layer = weighted(spec, 5);
-        layer.weights.clear();
-        layer.bias.clear();
-        layer.multiplier.clear();
-        layer.shift.clear();
-        spec.input.raw = RawType::F32;
-    };
-    assert_eq!(error(cut), node(5, NodeProblem::Raw));
+    assert_eq!(Model::new_checked(&write(&spec).unwrap()).unwrap_err(), overflow);
 }
 
 #[test]
 fn shared_memory() {
     // A node's own tensors.
-    let place = |spec: &mut ModelSpec, to: usize, from: usize| {
-        spec.tensors[to].offset = spec.tensors[from].offset
-    };
-    assert_eq!(
-        error(|spec| place(spec, 2, 1)),
-        node(1, NodeProblem::Overlap)
-    );
-    assert_eq!(
-        error(|spec| place(spec, 4, 1)),
-        node(3, NodeProblem::Overlap)
-    );
+    let place = |spec: &mut ModelSpec, to: usize, from: usize| spec.tensors[to].offset = spec.tensors[from].offset;
+    assert_eq!(error(|spec| place(spec, 2, 1)), node(1, NodeProblem::Overlap));
+    assert_eq!(error(|spec| place(spec, 4, 1)), node(3, NodeProblem::Overlap));
     let scratch_on = |spec: &mut ModelSpec, tensor: usize| {
         spec.nodes[0].scratch.offset = spec.tensors[tensor].offset as u32;
         spec.nodes[0].scratch.length = spec.nodes[0].scratch.length.max(16);
     };
-    assert_eq!(
-        error(|spec| scratch_on(spec, 0)),
-        node(0, NodeProblem::Overlap)
-    );
-    assert_eq!(
-        error(|spec| scratch_on(spec, 1)),
-        node(0, NodeProblem::Overlap)
-    );
+    assert_eq!(error(|spec| scratch_on(spec, 0)), node(0, NodeProblem::Overlap));
+    assert_eq!(error(|spec| scratch_on(spec, 1)), node(0, NodeProblem::Overlap));
     // The stem's output is still to be added when the pointwise convolution runs.
     let unwritten = |tensor| NodeProblem::Unwritten { tensor };
     assert_eq!(error(|spec| place(spec, 3, 1)), node(3, unwritten(1)));
     let scratch_later = |spec: &mut ModelSpec| {
         let length = scratch_bytes(spec, 2).max(1) as u32;
-        spec.nodes[2].scratch = Region {
-            offset: spec.tensors[1].offset as u32,
-            length,
-        };
+        spec.nodes[2].scratch = Region { offset: spec.tensors[1].offset as u32, length };
     };
     assert_eq!(error(scratch_later), node(3, unwritten(1)));
     // The sum may take the place of what is no longer needed: the input, or the depthwise output.
@@ -339,10 +211,7 @@ fn shared_memory() {
         } else {
             spec.tensors[4].offset = spec.tensors[2].offset;
         }
-        assert_eq!(
-            Model::new_checked(&write(&spec).unwrap()).map(|_| ()),
-            Ok(())
-        );
+        assert_eq!(Model::new_checked(&write(&spec).unwrap()).map(|_| ()), Ok(()));
     }
 }
 
@@ -350,14 +219,8 @@ fn shared_memory() {
 fn order_of_the_nodes() {
     let unwritten = |tensor| NodeProblem::Unwritten { tensor };
     assert_eq!(error(|spec| spec.nodes.swap(0, 1)), node(0, unwritten(1)));
-    assert_eq!(
-        error(|spec| spec.nodes[3].inputs[1] = 4),
-        node(3, NodeProblem::Overlap)
-    );
-    assert_eq!(
-        error(|spec| spec.nodes[1].output = 3),
-        node(2, unwritten(2))
-    );
+    assert_eq!(error(|spec| spec.nodes[3].inputs[1] = 4), node(3, NodeProblem::Overlap));
+    assert_eq!(error(|spec| spec.nodes[1].output = 3), node(2, unwritten(2)));
     let twice = |spec: &mut ModelSpec| {
         spec.nodes[1].operator = spec.nodes[0].operator.clone();
         spec.nodes[1].inputs = vec![0];
@@ -365,10 +228,7 @@ fn order_of_the_nodes() {
     };
     assert_eq!(error(twice), node(1, NodeProblem::Written { tensor: 1 }));
     let onto_input = |spec: &mut ModelSpec| {
-        spec.tensors[0] = TensorSpec {
-            offset: spec.tensors[0].offset,
-            ..spec.tensors[5].clone()
-        };
+        spec.tensors[0] = TensorSpec { offset: spec.tensors[0].offset, ..spec.tensors[5].clone() };
         spec.nodes.drain(0..4);
         spec.nodes.truncate(1);
         spec.nodes[0].operator = OperatorSpec::Requantize(UNIT);
@@ -376,43 +236,19 @@ fn order_of_the_nodes() {
         spec.nodes[0].output = 0;
         spec.input.mean.truncate(1);
         spec.input.std.truncate(1);
-        spec.output = OutputSpec {
-            tensor: 0,
-            classes: 0,
-            softmax_removed: false,
-        };
+        spec.output = OutputSpec { tensor: 0, classes: 0, softmax_removed: false };
     };
-    assert!(matches!(
-        error(onto_input),
-        LoadError::Node {
-            node: 0,
-            problem: NodeProblem::Written { tensor: 0 }
-        }
-    ));
+    assert!(matches!(error(onto_input), LoadError::Node { node: 0, problem: NodeProblem::Written { tensor: 0 } }));
     let never = |spec: &mut ModelSpec| {
         spec.nodes.pop();
     };
-    assert_eq!(
-        error(never),
-        LoadError::Output {
-            problem: PortProblem::Unwritten
-        }
-    );
+    assert_eq!(error(never), LoadError::Output { problem: PortProblem::Unwritten });
     let overwritten = |spec: &mut ModelSpec| {
-        spec.output = OutputSpec {
-            tensor: 1,
-            classes: 0,
-            softmax_removed: false,
-        };
+        spec.output = OutputSpec { tensor: 1, classes: 0, softmax_removed: false };
         spec.tensors[4].offset = spec.tensors[1].offset;
         spec.nodes[3].inputs = vec![3, 3];
     };
-    assert_eq!(
-        error(overwritten),
-        LoadError::Output {
-            problem: PortProblem::Unwritten
-        }
-    );
+    assert_eq!(error(overwritten), LoadError::Output { problem: PortProblem::Unwritten });
 }
 
 #[test]
@@ -424,12 +260,7 @@ fn shared_quantizers() {
     };
     let scale_of = |name: &'static str| {
         let mut net = every_operator_net(1, ActivationBits::A8);
-        let place = net
-            .spec
-            .nodes
-            .iter()
-            .position(|node| format!("{:?}", node.operator).starts_with(name))
-            .unwrap();
+        let place = net.spec.nodes.iter().position(|node| format!("{:?}", node.operator).starts_with(name)).unwrap();
         let output = net.spec.nodes[place].output;
         net.spec.tensors[output].scale *= 1.5;
         (place as u16, Model::new_checked(&net.file()).unwrap_err())
@@ -439,13 +270,7 @@ fn shared_quantizers() {
         assert_eq!(error, node(place, NodeProblem::Quantizer), "{name}");
     }
     let softmax = error(|spec| spec.tensors.last_mut().unwrap().zero_point = 3);
-    assert!(matches!(
-        softmax,
-        LoadError::Node {
-            problem: NodeProblem::Quantizer,
-            ..
-        }
-    ));
+    assert!(matches!(softmax, LoadError::Node { problem: NodeProblem::Quantizer, .. }));
     let clamped = error(|spec| {
         for node in &mut spec.nodes {
             if let OperatorSpec::MaxPool(_) = node.operator {
@@ -453,32 +278,5 @@ fn shared_quantizers() {
             }
         }
     });
-    assert!(matches!(
-        clamped,
-        LoadError::Node {
-            problem: NodeProblem::Clamp,
-            ..
-        }
-    ));
-}
-
-#[test]
-fn the_writer_refuses_what_the_format_cannot_say() {
-    let spec = || residual_net(5, WeightBits::W8, ActivationBits::A8).spec;
-    let mut long = spec();
-    long.tensors[2].shape = vec![1; 6];
-    assert_eq!(write(&long), Err(WriteError::Shape { tensor: 2 }));
-    let mut many = spec();
-    many.nodes[3].inputs = vec![0; 17];
-    assert_eq!(write(&many), Err(WriteError::Node { node: 3 }));
-    let mut far = spec();
-    far.nodes[3].inputs[0] = 1 << 16;
-    assert_eq!(write(&far), Err(WriteError::TooMany));
-    let mut uneven = spec();
-    uneven.input.std.pop();
-    assert_eq!(write(&uneven), Err(WriteError::Input));
-    let mut large = spec();
-    large.arena_bytes = 1 << 32;
-    assert_eq!(write(&large), Err(WriteError::TooLarge));
-    assert_eq!(write(&spec()).unwrap(), write(&spec()).unwrap());
+    assert!(matches!(clamped, LoadError::Node { problem: NodeProblem::Clamp, .. }));
 }

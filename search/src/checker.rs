@@ -7,12 +7,17 @@
 //! 3. the first point is the widest assignment: in each group no candidate has a larger w*a, nor an
 //!    equal one with more activation bits;
 //! 4. a flip, an exchange and an undo change one group from what the point before had; a flip
-//!    lowers its w*a and an undo raises it;
-//! 5. the last point is the result, and the result is feasible exactly when some point is;
+//!    lowers its w*a and an undo raises it, and a flip (not a plain one) also lowers a cost that
+//!    violated its budget;
+//! 5. the last point is the result, the result is feasible exactly when some point is, and
+//!    `first_feasible` is the first that is;
 //! 6. an infeasible result comes with the narrowest assignment also infeasible;
 //! 7. no group of a feasible result can go to a candidate of larger w*a and higher SQNR (the widest
 //!    counts as highest) with all budgets still met;
-//! 8. `smallest` is not above any point's value.
+//! 8. `smallest` is not above any point's value;
+//! 9. flips come first and go down the sensitivity list, over and over: an entry of higher SQNR that
+//!    a flip passes over lowers neither w*a nor, with it, a violated cost, and neither does any entry
+//!    where the flips end without a feasible point. Plain flips go down the list once.
 
 use alloc::vec::Vec;
 
@@ -21,7 +26,7 @@ use thiserror::Error;
 
 use crate::cost::{Budget, NetworkCost, Quantity, Totals};
 use crate::group::Group;
-use crate::outcome::{Outcome, Step};
+use crate::outcome::{Change, Outcome, Point, Step};
 use crate::problem::Sensitivity;
 
 /// What is wrong with an outcome.
@@ -67,6 +72,22 @@ pub enum Fault {
         /// Position of the point.
         point: usize,
     },
+    /// A flip lowers no cost that violated its budget.
+    #[error("point {point} is a flip that lowers no violated cost")]
+    Useless {
+        /// Position of the point.
+        point: usize,
+    },
+    /// A flip is not in the sensitivity list, passes over an entry that should have come before it, or comes after other
+    /// steps; or the flips end while there is one left.
+    #[error("point {point} is not what the sensitivity list asks for next")]
+    Order {
+        /// Position of the point; of the point after the last flip, where the flips end too early.
+        point: usize,
+    },
+    /// `first_feasible` is not the first feasible point.
+    #[error("the first feasible point is not the one that is reported")]
+    FirstFeasible,
     /// The result is not the last point, or its feasibility is not what the points say.
     #[error("the result does not agree with the path")]
     Result,
@@ -105,42 +126,33 @@ pub fn check(
     check_points(groups, cost, budgets, outcome)?;
     check_start(groups, outcome)?;
     check_changes(outcome)?;
+    check_flips(sensitivities, cost, budgets, outcome)?;
     let last = outcome.points.last().ok_or(Fault::Result)?;
     let any = outcome.points.iter().any(|point| point.feasible);
     let same = last.assignment == outcome.assignment && last.totals == outcome.totals;
     if !same || outcome.feasible != last.feasible || outcome.feasible != any {
         return Err(Fault::Result);
     }
+    if outcome.first_feasible != (0..outcome.points.len()).find(|&point| outcome.points[point].feasible) {
+        return Err(Fault::FirstFeasible);
+    }
     if outcome.feasible {
         check_undone(groups, sensitivities, cost, budgets, outcome)
     } else {
         let totals = cost.totals(&narrowest(groups));
-        if meets(budgets, &totals) {
-            Err(Fault::NarrowestIsFeasible)
-        } else {
-            Ok(())
-        }
+        if meets(budgets, &totals) { Err(Fault::NarrowestIsFeasible) } else { Ok(()) }
     }
 }
 
 /// Invariants 1, 2 and 8.
-fn check_points(
-    groups: &[Group],
-    cost: &dyn NetworkCost,
-    budgets: &[Budget],
-    outcome: &Outcome,
-) -> Result<(), Fault> {
+fn check_points(groups: &[Group], cost: &dyn NetworkCost, budgets: &[Budget], outcome: &Outcome) -> Result<(), Fault> {
     for (point, at) in outcome.points.iter().enumerate() {
         if at.assignment.len() != groups.len() {
             return Err(Fault::Length { point });
         }
         for (group, &candidate) in at.assignment.iter().enumerate() {
             if !groups[group].candidates.contains(&candidate) {
-                return Err(Fault::NotACandidate {
-                    point,
-                    group,
-                    candidate,
-                });
+                return Err(Fault::NotACandidate { point, group, candidate });
             }
         }
         let totals = cost.totals(&at.assignment);
@@ -202,6 +214,64 @@ fn check_changes(outcome: &Outcome) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+/// Invariant 9, and what invariant 4 says of costs.
+fn check_flips(sensitivities: &[Sensitivity], cost: &dyn NetworkCost, budgets: &[Budget], outcome: &Outcome) -> Result<(), Fault> {
+    let sqnr = |change: Change| {
+        let mut entries = sensitivities.iter();
+        entries.find(|entry| entry.group == change.group && entry.candidate == change.to).map(|entry| entry.sqnr_db)
+    };
+    // Whether an entry in this range of SQNR, both ends exclusive, was to be taken at `at`.
+    let left = |at: &Point, above: Option<f64>, below: Option<f64>| {
+        let inside = |entry: &&Sensitivity| above.is_none_or(|db| entry.sqnr_db > db) && below.is_none_or(|db| entry.sqnr_db < db);
+        sensitivities.iter().filter(inside).any(|entry| {
+            let mut assignment = at.assignment.clone();
+            let from = core::mem::replace(&mut assignment[entry.group], entry.candidate);
+            bit_product(entry.candidate) < bit_product(from) && lowers_violated(budgets, &at.totals, &cost.totals(&assignment))
+        })
+    };
+    let (mut flips_ended, mut flip_before, mut plain_before) = (false, None, None);
+    for (index, pair) in outcome.points.windows(2).enumerate() {
+        let (before, point) = (&pair[0], index + 1);
+        let Step::Flip(change) = pair[1].step else {
+            if !flips_ended && !before.feasible && left(before, None, None) {
+                return Err(Fault::Order { point });
+            }
+            flips_ended = true;
+            if let Step::PlainFlip(change) = pair[1].step {
+                let db = sqnr(change).ok_or(Fault::Order { point })?;
+                if plain_before.replace(db).is_some_and(|before| db > before) {
+                    return Err(Fault::Order { point });
+                }
+            }
+            continue;
+        };
+        if !lowers_violated(budgets, &before.totals, &pair[1].totals) {
+            return Err(Fault::Useless { point });
+        }
+        let db = sqnr(change).ok_or(Fault::Order { point })?;
+        let passed_over = match flip_before.replace(db) {
+            // A new pass: down to the end of the list, and from its top.
+            Some(last) if db > last => left(before, None, Some(last)) || left(before, Some(db), None),
+            last => left(before, Some(db), last),
+        };
+        if flips_ended || passed_over {
+            return Err(Fault::Order { point });
+        }
+    }
+    let last = outcome.points.last().ok_or(Fault::Result)?;
+    let unfinished = !flips_ended && !last.feasible && left(last, None, None);
+    if unfinished { Err(Fault::Order { point: outcome.points.len() }) } else { Ok(()) }
+}
+
+/// Whether a cost that violates its budget at `before` is lower at `after`.
+fn lowers_violated(budgets: &[Budget], before: &Totals, after: &Totals) -> bool {
+    budgets.iter().any(|budget| match (value(before, budget.quantity), value(after, budget.quantity)) {
+        (Some(before), Some(after)) => before > budget.limit && after < before,
+        (None, Some(_)) => true,
+        (_, None) => false,
+    })
 }
 
 /// Invariant 7.

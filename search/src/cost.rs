@@ -42,14 +42,7 @@ pub enum Quantity {
 
 impl Quantity {
     /// All quantities, in the order in which reports list them.
-    pub const ALL: [Self; 6] = [
-        Self::Bops,
-        Self::Latency,
-        Self::Energy,
-        Self::Cycles,
-        Self::Flash,
-        Self::Ram,
-    ];
+    pub const ALL: [Self; 6] = [Self::Bops, Self::Latency, Self::Energy, Self::Cycles, Self::Flash, Self::Ram];
 
     /// The name that the command line and `report.json` use.
     pub fn name(self) -> &'static str {
@@ -112,9 +105,7 @@ pub struct Budget {
 impl Budget {
     /// Whether `totals` meets the budget. A value that is not modelled meets none.
     pub fn met(&self, totals: &Totals) -> bool {
-        totals
-            .get(self.quantity)
-            .is_some_and(|value| value <= self.limit)
+        totals.get(self.quantity).is_some_and(|value| value <= self.limit)
     }
 }
 
@@ -136,13 +127,7 @@ pub trait NetworkCost {
     /// are sums over layers can be updated by the difference, and a memory plan need not be made
     /// again when the activation bits are the same. The result must equal that of [`Self::totals`];
     /// the checker holds it to that.
-    fn totals_after(
-        &self,
-        assignment: &[Candidate],
-        changed: usize,
-        from: Candidate,
-        before: &Totals,
-    ) -> Totals {
+    fn totals_after(&self, assignment: &[Candidate], changed: usize, from: Candidate, before: &Totals) -> Totals {
         let _ = (changed, from, before);
         self.totals(assignment)
     }
@@ -176,21 +161,13 @@ pub(crate) struct Excess {
 
 impl Excess {
     pub(crate) fn of(budgets: &[Budget], totals: &Totals) -> Self {
-        let mut worst = Self {
-            over: 0,
-            limit: 1,
-            missed: 0,
-        };
+        let mut worst = Self { over: 0, limit: 1, missed: 0 };
         for budget in budgets.iter().filter(|budget| !budget.met(totals)) {
             let (over, limit) = match totals.get(budget.quantity) {
                 Some(value) => (value.saturating_sub(budget.limit), budget.limit),
                 None => (u64::MAX, 0),
             };
-            let one = Self {
-                over,
-                limit,
-                missed: 0,
-            };
+            let one = Self { over, limit, missed: 0 };
             let missed = worst.missed + 1;
             if one.cmp_ratio(&worst).is_gt() {
                 worst = one;
@@ -205,11 +182,7 @@ impl Excess {
         let left = u128::from(self.over) * u128::from(other.limit);
         let right = u128::from(other.over) * u128::from(self.limit);
         // Two limits of 0 make both products 0.
-        let infinite = if self.limit == 0 && other.limit == 0 {
-            self.over.cmp(&other.over)
-        } else {
-            Ordering::Equal
-        };
+        let infinite = if self.limit == 0 && other.limit == 0 { self.over.cmp(&other.over) } else { Ordering::Equal };
         left.cmp(&right).then(infinite)
     }
 
@@ -234,80 +207,23 @@ mod tests {
 
     #[test]
     fn budgets_compare_in_integers() {
-        let totals = Totals {
-            bops: 10,
-            latency_ns: Some(7),
-            ..Totals::default()
-        };
-        assert!(
-            Budget {
-                quantity: Quantity::Bops,
-                limit: 10
-            }
-            .met(&totals)
-        );
-        assert!(
-            !Budget {
-                quantity: Quantity::Bops,
-                limit: 9
-            }
-            .met(&totals)
-        );
-        assert!(
-            Budget {
-                quantity: Quantity::Latency,
-                limit: 7
-            }
-            .met(&totals)
-        );
-        assert!(
-            !Budget {
-                quantity: Quantity::Energy,
-                limit: u64::MAX
-            }
-            .met(&totals)
-        );
+        let totals = Totals { bops: 10, latency_ns: Some(7), ..Totals::default() };
+        assert!(Budget { quantity: Quantity::Bops, limit: 10 }.met(&totals));
+        assert!(!Budget { quantity: Quantity::Bops, limit: 9 }.met(&totals));
+        assert!(Budget { quantity: Quantity::Latency, limit: 7 }.met(&totals));
+        assert!(!Budget { quantity: Quantity::Energy, limit: u64::MAX }.met(&totals));
     }
 
     #[test]
     fn excess_orders_by_ratio_then_by_count() {
-        let budgets = [
-            Budget {
-                quantity: Quantity::Bops,
-                limit: 100,
-            },
-            Budget {
-                quantity: Quantity::Flash,
-                limit: 10,
-            },
-        ];
-        let excess = |bops, flash_bytes| {
-            Excess::of(
-                &budgets,
-                &Totals {
-                    bops,
-                    flash_bytes,
-                    ..Totals::default()
-                },
-            )
-        };
+        let budgets = [Budget { quantity: Quantity::Bops, limit: 100 }, Budget { quantity: Quantity::Flash, limit: 10 }];
+        let excess = |bops, flash_bytes| Excess::of(&budgets, &Totals { bops, flash_bytes, ..Totals::default() });
         assert!(excess(100, 10).cmp(&excess(101, 10)).is_lt());
         assert!(excess(150, 10).cmp(&excess(100, 16)).is_lt());
         assert!(excess(150, 15).cmp(&excess(150, 10)).is_gt());
         assert!(excess(150, 10).cmp(&excess(100, 15)).is_eq());
-        let none = [Budget {
-            quantity: Quantity::Bops,
-            limit: 0,
-        }];
-        let zero = |bops| {
-            Excess::of(
-                &none,
-                &Totals {
-                    bops,
-                    ..Totals::default()
-                },
-            )
-        };
+        let none = [Budget { quantity: Quantity::Bops, limit: 0 }];
+        let zero = |bops| Excess::of(&none, &Totals { bops, ..Totals::default() });
         assert!(zero(0).cmp(&zero(1)).is_lt());
         assert!(zero(1).cmp(&zero(2)).is_lt());
         assert!(zero(1).cmp(&excess(u64::MAX, 0)).is_gt());

@@ -1,5 +1,5 @@
-//! Post-training bit-width assignment under efficiency budgets: phase 2 of van Baalen et al.,
-//! section 3.3.1, on a cost that need not be monotone.
+//! Post-training bit-width assignment under efficiency budgets: phase 2 of "A Practical Mixed
+//! Precision Algorithm for Post-Training Quantization", section 3.3.1, on a cost that need not be monotone.
 //!
 //! Stages, each of which ends the search for a feasible point when it meets one:
 //! 1. the widest candidates;
@@ -39,9 +39,7 @@ impl Problem<'_> {
         let found = search.is_feasible()
             || search.walk(|before, after| {
                 let violated = budgets.iter().filter(|budget| !budget.met(before));
-                violated
-                    .into_iter()
-                    .any(|budget| falls(budget.quantity, before, after))
+                violated.into_iter().any(|budget| falls(budget.quantity, before, after))
             })
             || search.take_all()
             || search.narrowest()
@@ -64,14 +62,9 @@ impl Problem<'_> {
         }
         let mut search = Search::new(self, &[]);
         search.stops = false;
-        search.walk(|before, after| {
-            quantities.is_empty() || quantities.iter().any(|&q| falls(q, before, after))
-        });
+        search.walk(|before, after| quantities.is_empty() || quantities.iter().any(|&q| falls(q, before, after)));
         let skipped = search.skipped();
-        Ok(Curve {
-            points: search.points,
-            skipped,
-        })
+        Ok(Curve { points: search.points, skipped })
     }
 }
 
@@ -100,10 +93,7 @@ pub(crate) struct Search<'p, 'a> {
 
 impl<'p, 'a> Search<'p, 'a> {
     fn new(problem: &'p Problem<'a>, budgets: &'p [Budget]) -> Self {
-        let start = Place {
-            assignment: problem.widest(),
-            totals: problem.widest_totals,
-        };
+        let start = Place { assignment: problem.widest(), totals: problem.widest_totals };
         let mut search = Self {
             problem,
             budgets,
@@ -113,11 +103,7 @@ impl<'p, 'a> Search<'p, 'a> {
             smallest: start.totals,
             current: start,
             points: Vec::new(),
-            reasons: problem
-                .list()
-                .iter()
-                .map(|_| Some(SkipReason::NotNeeded))
-                .collect(),
+            reasons: problem.list().iter().map(|_| Some(SkipReason::NotNeeded)).collect(),
             evaluations: 1,
         };
         search.record(Step::Start);
@@ -136,10 +122,7 @@ impl<'p, 'a> Search<'p, 'a> {
     pub(crate) fn evaluate(&mut self, group: usize, to: Candidate) -> Totals {
         let Place { assignment, totals } = &mut self.current;
         let from = core::mem::replace(&mut assignment[group], to);
-        let after = self
-            .problem
-            .cost
-            .totals_after(assignment, group, from, totals);
+        let after = self.problem.cost.totals_after(assignment, group, from, totals);
         self.note(after);
         self.current.assignment[group] = from;
         after
@@ -151,22 +134,13 @@ impl<'p, 'a> Search<'p, 'a> {
         self.smallest = self.smallest.smallest(&totals);
         let excess = Excess::of(self.budgets, &totals);
         if excess.cmp(&self.nearest_excess).is_lt() {
-            self.nearest = Place {
-                assignment: self.current.assignment.clone(),
-                totals,
-            };
+            self.nearest = Place { assignment: self.current.assignment.clone(), totals };
             self.nearest_excess = excess;
         }
     }
 
     /// Moves `group` to `to`, where the network costs `totals`.
-    pub(crate) fn take(
-        &mut self,
-        step: fn(Change) -> Step,
-        group: usize,
-        to: Candidate,
-        totals: Totals,
-    ) {
+    pub(crate) fn take(&mut self, step: fn(Change) -> Step, group: usize, to: Candidate, totals: Totals) {
         let from = core::mem::replace(&mut self.current.assignment[group], to);
         self.current.totals = totals;
         self.record(step(Change { group, from, to }));
@@ -199,17 +173,11 @@ impl<'p, 'a> Search<'p, 'a> {
 
     /// Stage 3. Whether it met all budgets.
     fn take_all(&mut self) -> bool {
-        (0..self.reasons.len())
-            .any(|rank| self.try_flip(rank, Step::PlainFlip, |_, _| true) && self.is_feasible())
+        (0..self.reasons.len()).any(|rank| self.try_flip(rank, Step::PlainFlip, |_, _| true) && self.is_feasible())
     }
 
     /// Takes the flip at `rank` of the list if it lowers w*a and `useful` agrees. Whether it did.
-    fn try_flip(
-        &mut self,
-        rank: usize,
-        step: fn(Change) -> Step,
-        useful: impl Fn(&Totals, &Totals) -> bool,
-    ) -> bool {
+    fn try_flip(&mut self, rank: usize, step: fn(Change) -> Step, useful: impl Fn(&Totals, &Totals) -> bool) -> bool {
         let entry = self.problem.list()[rank];
         if self.reasons[rank].is_none() {
             return false;
@@ -237,10 +205,7 @@ impl<'p, 'a> Search<'p, 'a> {
             return false;
         }
         let totals = self.problem.cost.totals(&narrowest);
-        self.current = Place {
-            assignment: narrowest,
-            totals,
-        };
+        self.current = Place { assignment: narrowest, totals };
         self.note(totals);
         self.record(Step::Narrowest);
         self.is_feasible()
@@ -251,22 +216,12 @@ impl<'p, 'a> Search<'p, 'a> {
     /// Each quantity whose budget the nearest point misses is minimised by itself, which also finds
     /// its smallest reachable value; then the sum of all excesses is.
     fn exchange(&mut self) -> bool {
-        let missed = |quantity| {
-            self.budgets
-                .iter()
-                .any(|b| b.quantity == quantity && !b.met(&self.nearest.totals))
-        };
-        let quantities: Vec<Quantity> = Quantity::ALL
-            .into_iter()
-            .filter(|&quantity| missed(quantity))
-            .collect();
+        let missed = |quantity| self.budgets.iter().any(|b| b.quantity == quantity && !b.met(&self.nearest.totals));
+        let quantities: Vec<Quantity> = Quantity::ALL.into_iter().filter(|&quantity| missed(quantity)).collect();
         // A value that is not modelled is larger than any.
         let key = |quantity, totals: &Totals| totals.get(quantity).map_or((1, 0), |v| (0, v));
-        quantities
-            .into_iter()
-            .any(|quantity| self.descend(|_, a, b| key(quantity, a).cmp(&key(quantity, b))))
-            || self
-                .descend(|budgets, a, b| excess_sum(budgets, a).total_cmp(&excess_sum(budgets, b)))
+        quantities.into_iter().any(|quantity| self.descend(|_, a, b| key(quantity, a).cmp(&key(quantity, b))))
+            || self.descend(|budgets, a, b| excess_sum(budgets, a).total_cmp(&excess_sum(budgets, b)))
     }
 
     /// Coordinate descent from the nearest point: each group in turn to its best candidate, until a
@@ -286,9 +241,7 @@ impl<'p, 'a> Search<'p, 'a> {
                         self.take(Step::Exchange, group, choice.candidate, after);
                         return true;
                     }
-                    let lowest = best
-                        .as_ref()
-                        .map_or(&self.current.totals, |(_, totals)| totals);
+                    let lowest = best.as_ref().map_or(&self.current.totals, |(_, totals)| totals);
                     if order(self.budgets, &after, lowest).is_lt() {
                         best = Some((choice.candidate, after));
                     }
@@ -341,11 +294,7 @@ impl<'p, 'a> Search<'p, 'a> {
     fn skipped(&self) -> Vec<Skipped> {
         let list = self.problem.list().iter();
         let skip = |(entry, reason): (&crate::problem::Sensitivity, &Option<SkipReason>)| {
-            reason.map(|reason| Skipped {
-                group: entry.group,
-                candidate: entry.candidate,
-                reason,
-            })
+            reason.map(|reason| Skipped { group: entry.group, candidate: entry.candidate, reason })
         };
         list.zip(&self.reasons).filter_map(skip).collect()
     }
@@ -355,10 +304,7 @@ impl<'p, 'a> Search<'p, 'a> {
 fn held_budgets(budgets: &[Budget], totals: &Totals) -> Vec<Budget> {
     let hold = |budget: &Budget| {
         let limit = totals.get(budget.quantity)?.max(budget.limit);
-        Some(Budget {
-            quantity: budget.quantity,
-            limit,
-        })
+        Some(Budget { quantity: budget.quantity, limit })
     };
     budgets.iter().filter_map(hold).collect()
 }

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 
 pub use apq_lut::Candidate;
 
-/// A quantizer group: what must change its bit widths together (van Baalen et al., "A Practical
-/// Mixed Precision Algorithm for Post-Training Quantization", section 3.4).
+/// A quantizer group: what must change its bit widths together ("A Practical Mixed Precision
+/// Algorithm for Post-Training Quantization", section 3.4).
 ///
 /// Groups stand in graph order; a group is addressed by its position in that list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,11 +22,7 @@ pub struct Group {
 /// products the activation bits. The product alone is the group's share of BOPs, so only its fall
 /// makes a flip.
 pub(crate) fn width(candidate: Candidate) -> (u32, u8, u8) {
-    (
-        candidate.product(),
-        candidate.activation_bits,
-        candidate.weight_bits,
-    )
+    (candidate.product(), candidate.activation_bits, candidate.weight_bits)
 }
 
 impl Group {

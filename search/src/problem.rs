@@ -114,11 +114,7 @@ impl<'a> Problem<'a> {
     ///
     /// # Errors
     /// See [`ProblemError`].
-    pub fn new(
-        groups: &[Group],
-        sensitivities: &[Sensitivity],
-        cost: &'a dyn NetworkCost,
-    ) -> Result<Self, ProblemError> {
+    pub fn new(groups: &[Group], sensitivities: &[Sensitivity], cost: &'a dyn NetworkCost) -> Result<Self, ProblemError> {
         let mut choices = Vec::with_capacity(groups.len());
         for (group, definition) in groups.iter().enumerate() {
             choices.push(sorted_choices(group, definition)?);
@@ -127,31 +123,17 @@ impl<'a> Problem<'a> {
             enter(&mut choices, entry)?;
         }
         for (group, of_group) in choices.iter_mut().enumerate() {
-            if let Some(missing) = of_group
-                .iter()
-                .skip(1)
-                .find(|choice| choice.sqnr_db.is_nan())
-            {
-                return Err(ProblemError::MissingEntry {
-                    group,
-                    candidate: missing.candidate,
-                });
+            if let Some(missing) = of_group.iter().skip(1).find(|choice| choice.sqnr_db.is_nan()) {
+                return Err(ProblemError::MissingEntry { group, candidate: missing.candidate });
             }
             of_group[0].sqnr_db = f64::INFINITY;
         }
 
-        let widest: Vec<Candidate> = choices
-            .iter()
-            .map(|of_group| of_group[0].candidate)
-            .collect();
+        let widest: Vec<Candidate> = choices.iter().map(|of_group| of_group[0].candidate).collect();
         let widest_totals = cost.totals(&widest);
         let mut list: Vec<Sensitivity> = Vec::new();
         for (group, of_group) in choices.iter().enumerate() {
-            list.extend(of_group.iter().skip(1).map(|choice| Sensitivity {
-                group,
-                candidate: choice.candidate,
-                sqnr_db: choice.sqnr_db,
-            }));
+            list.extend(of_group.iter().skip(1).map(|choice| Sensitivity { group, candidate: choice.candidate, sqnr_db: choice.sqnr_db }));
         }
         sort(&mut list, &widest, &widest_totals, cost);
         for (rank, entry) in list.iter().enumerate() {
@@ -161,12 +143,7 @@ impl<'a> Problem<'a> {
                 }
             }
         }
-        Ok(Self {
-            cost,
-            list,
-            choices,
-            widest_totals,
-        })
+        Ok(Self { cost, list, choices, widest_totals })
     }
 
     /// The sensitivity list in the order in which flips are tried: highest SQNR first, ties broken
@@ -178,69 +155,43 @@ impl<'a> Problem<'a> {
 
     /// The baseline: every group at its widest candidate.
     pub fn widest(&self) -> Vec<Candidate> {
-        self.choices
-            .iter()
-            .map(|of_group| of_group[0].candidate)
-            .collect()
+        self.choices.iter().map(|of_group| of_group[0].candidate).collect()
     }
 
     /// Every group at its narrowest candidate.
     pub fn narrowest(&self) -> Vec<Candidate> {
-        self.choices
-            .iter()
-            .map(|of_group| of_group[of_group.len() - 1].candidate)
-            .collect()
+        self.choices.iter().map(|of_group| of_group[of_group.len() - 1].candidate).collect()
     }
 
     /// The entry of `choices` that `group` has in an assignment.
     pub(crate) fn choice(&self, group: usize, candidate: Candidate) -> Option<&Choice> {
-        self.choices[group]
-            .iter()
-            .find(|choice| choice.candidate == candidate)
+        self.choices[group].iter().find(|choice| choice.candidate == candidate)
     }
 }
 
 /// A group's candidates from the widest to the narrowest, with NaN where an SQNR is still missing.
 fn sorted_choices(group: usize, definition: &Group) -> Result<Vec<Choice>, ProblemError> {
-    let unknown = |&candidate: &Candidate| Choice {
-        candidate,
-        rank: None,
-        sqnr_db: f64::NAN,
-    };
+    let unknown = |&candidate: &Candidate| Choice { candidate, rank: None, sqnr_db: f64::NAN };
     let mut choices: Vec<Choice> = definition.candidates.iter().map(unknown).collect();
     choices.sort_by_key(|choice| core::cmp::Reverse(width(choice.candidate)));
     if choices.is_empty() {
         return Err(ProblemError::NoCandidates { group });
     }
-    match choices
-        .windows(2)
-        .find(|pair| pair[0].candidate == pair[1].candidate)
-    {
-        Some(pair) => Err(ProblemError::RepeatedCandidate {
-            group,
-            candidate: pair[0].candidate,
-        }),
+    match choices.windows(2).find(|pair| pair[0].candidate == pair[1].candidate) {
+        Some(pair) => Err(ProblemError::RepeatedCandidate { group, candidate: pair[0].candidate }),
         None => Ok(choices),
     }
 }
 
 /// Puts one entry of the sensitivity list where it belongs.
 fn enter(choices: &mut [Vec<Choice>], entry: &Sensitivity) -> Result<(), ProblemError> {
-    let &Sensitivity {
-        group,
-        candidate,
-        sqnr_db,
-    } = entry;
+    let &Sensitivity { group, candidate, sqnr_db } = entry;
     if sqnr_db.is_nan() {
         return Err(ProblemError::NotANumber { group, candidate });
     }
-    let of_group = choices
-        .get_mut(group)
-        .ok_or(ProblemError::UnknownGroup { group })?;
-    let choice = of_group
-        .iter_mut()
-        .find(|choice| choice.candidate == candidate)
-        .ok_or(ProblemError::UnknownCandidate { group, candidate })?;
+    let of_group = choices.get_mut(group).ok_or(ProblemError::UnknownGroup { group })?;
+    let choice =
+        of_group.iter_mut().find(|choice| choice.candidate == candidate).ok_or(ProblemError::UnknownCandidate { group, candidate })?;
     if !choice.sqnr_db.is_nan() {
         return Err(ProblemError::RepeatedEntry { group, candidate });
     }
@@ -251,16 +202,9 @@ fn enter(choices: &mut [Vec<Choice>], entry: &Sensitivity) -> Result<(), Problem
 
 /// Sorts the list. BOPs are asked for only where SQNR and bits leave a tie, because a cost model
 /// may be slow.
-fn sort(
-    list: &mut [Sensitivity],
-    widest: &[Candidate],
-    widest_totals: &Totals,
-    cost: &dyn NetworkCost,
-) {
+fn sort(list: &mut [Sensitivity], widest: &[Candidate], widest_totals: &Totals, cost: &dyn NetworkCost) {
     let by_sqnr_and_bits = |a: &Sensitivity, b: &Sensitivity| -> Ordering {
-        b.sqnr_db
-            .total_cmp(&a.sqnr_db)
-            .then(width(a.candidate).cmp(&width(b.candidate)))
+        b.sqnr_db.total_cmp(&a.sqnr_db).then(width(a.candidate).cmp(&width(b.candidate)))
     };
     list.sort_by(|a, b| by_sqnr_and_bits(a, b).then(a.group.cmp(&b.group)));
     let mut assignment = widest.to_vec();

@@ -1,6 +1,6 @@
 //! SQNR from per-sample energies: the three estimators of equation 3.
 //!
-//! Equation 3 of van Baalen et al. is the mean over samples of a ratio. One sample without error
+//! Equation 3 of "A Practical Mixed Precision Algorithm for Post-Training Quantization" (section 3.2) is the mean over samples of a ratio. One sample without error
 //! makes that mean infinite, and the best samples dominate it, so two other estimators stand beside
 //! it and the ratio of the means is the default.
 
@@ -83,10 +83,7 @@ impl Estimator {
             return Err(SqnrError::NoSamples);
         }
         let valid = |energy: f64| energy.is_finite() && energy >= 0.0;
-        if let Some(sample) = samples
-            .iter()
-            .position(|s| !valid(s.signal) || !valid(s.noise))
-        {
+        if let Some(sample) = samples.iter().position(|s| !valid(s.signal) || !valid(s.noise)) {
             return Err(SqnrError::InvalidEnergy { sample });
         }
         // Exact for every count of samples that fits in memory.
@@ -95,24 +92,14 @@ impl Estimator {
             Self::Pooled => {
                 let signal: f64 = samples.iter().map(|s| s.signal).sum();
                 let noise: f64 = samples.iter().map(|s| s.noise).sum();
-                if signal.is_finite() && noise.is_finite() {
-                    Ok(decibels(capped_ratio(signal, noise)))
-                } else {
-                    Err(SqnrError::Overflow)
-                }
+                if signal.is_finite() && noise.is_finite() { Ok(decibels(capped_ratio(signal, noise))) } else { Err(SqnrError::Overflow) }
             }
             Self::Paper => {
-                let ratios: f64 = samples
-                    .iter()
-                    .map(|s| capped_ratio(s.signal, s.noise))
-                    .sum();
+                let ratios: f64 = samples.iter().map(|s| capped_ratio(s.signal, s.noise)).sum();
                 Ok(decibels(ratios / count))
             }
             Self::Db => {
-                let sum: f64 = samples
-                    .iter()
-                    .map(|s| decibels(capped_ratio(s.signal, s.noise)))
-                    .sum();
+                let sum: f64 = samples.iter().map(|s| decibels(capped_ratio(s.signal, s.noise))).sum();
                 Ok(sum / count)
             }
         }
@@ -121,11 +108,7 @@ impl Estimator {
 
 /// signal / noise, at most [`RATIO_MAX`]; 0/0 counts as the cap.
 fn capped_ratio(signal: f64, noise: f64) -> f64 {
-    if noise == 0.0 {
-        RATIO_MAX
-    } else {
-        (signal / noise).min(RATIO_MAX)
-    }
+    if noise == 0.0 { RATIO_MAX } else { (signal / noise).min(RATIO_MAX) }
 }
 
 fn decibels(ratio: f64) -> f64 {
@@ -137,18 +120,12 @@ mod tests {
     use super::*;
 
     fn energies(pairs: &[(f64, f64)]) -> alloc::vec::Vec<SampleEnergy> {
-        pairs
-            .iter()
-            .map(|&(signal, noise)| SampleEnergy { signal, noise })
-            .collect()
+        pairs.iter().map(|&(signal, noise)| SampleEnergy { signal, noise }).collect()
     }
 
     fn close(estimator: Estimator, pairs: &[(f64, f64)], expected_db: f64) {
         let got = estimator.sqnr_db(&energies(pairs)).unwrap();
-        assert!(
-            (got - expected_db).abs() < 1e-9,
-            "{estimator:?}: {got} against {expected_db}"
-        );
+        assert!((got - expected_db).abs() < 1e-9, "{estimator:?}: {got} against {expected_db}");
     }
 
     #[test]
@@ -162,17 +139,9 @@ mod tests {
 
     #[test]
     fn a_sample_without_error_is_capped() {
-        close(
-            Estimator::Paper,
-            &[(1.0, 0.0), (1.0, 1.0)],
-            10.0 * ((1e10 + 1.0) / 2.0f64).log10(),
-        );
+        close(Estimator::Paper, &[(1.0, 0.0), (1.0, 1.0)], 10.0 * ((1e10 + 1.0) / 2.0f64).log10());
         close(Estimator::Db, &[(1.0, 0.0), (1.0, 1.0)], 50.0);
-        close(
-            Estimator::Pooled,
-            &[(1.0, 0.0), (1.0, 1.0)],
-            10.0 * 2f64.log10(),
-        );
+        close(Estimator::Pooled, &[(1.0, 0.0), (1.0, 1.0)], 10.0 * 2f64.log10());
         for estimator in Estimator::ALL {
             close(estimator, &[(0.0, 0.0), (0.0, 0.0)], 100.0);
             close(estimator, &[(1.0, 1e-30)], 100.0);
@@ -186,14 +155,8 @@ mod tests {
             assert_eq!(estimator.sqnr_db(&[]), Err(SqnrError::NoSamples));
             for bad in [f64::NAN, f64::INFINITY, -1.0] {
                 let invalid = Err(SqnrError::InvalidEnergy { sample: 1 });
-                assert_eq!(
-                    estimator.sqnr_db(&energies(&[(1.0, 1.0), (bad, 1.0)])),
-                    invalid
-                );
-                assert_eq!(
-                    estimator.sqnr_db(&energies(&[(1.0, 1.0), (1.0, bad)])),
-                    invalid
-                );
+                assert_eq!(estimator.sqnr_db(&energies(&[(1.0, 1.0), (bad, 1.0)])), invalid);
+                assert_eq!(estimator.sqnr_db(&energies(&[(1.0, 1.0), (1.0, bad)])), invalid);
             }
             assert_eq!(Estimator::from_name(estimator.name()), Some(estimator));
         }

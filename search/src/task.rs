@@ -1,6 +1,6 @@
 //! Task budgets: how far down a curve a network can go before its task performance misses a limit.
 //!
-//! Section 3.6 of van Baalen et al. Every look at a point is an evaluation of the network, which is
+//! Section 3.6 of "A Practical Mixed Precision Algorithm for Post-Training Quantization". Every look at a point is an evaluation of the network, which is
 //! what costs time here, so no point is evaluated twice and all evaluations are reported.
 
 use alloc::collections::BTreeMap;
@@ -61,16 +61,8 @@ pub struct Located {
 ///
 /// # Errors
 /// The first error of `margin`.
-pub fn locate<E>(
-    points: usize,
-    scheme: Scheme,
-    margin: impl FnMut(usize) -> Result<f64, E>,
-) -> Result<Located, E> {
-    let mut curve = Curve {
-        points: points.max(1),
-        margin,
-        margins: BTreeMap::new(),
-    };
+pub fn locate<E>(points: usize, scheme: Scheme, margin: impl FnMut(usize) -> Result<f64, E>) -> Result<Located, E> {
+    let mut curve = Curve { points: points.max(1), margin, margins: BTreeMap::new() };
     let start = curve.first_met(0)?;
     let mut last_met = start;
     if let Some(start) = start {
@@ -87,19 +79,11 @@ pub fn locate<E>(
     let margins = curve.margins;
     let point = last_met.unwrap_or_else(|| {
         let larger = |best: (usize, f64), (&point, &margin): (&usize, &f64)| {
-            if margin > best.1 {
-                (point, margin)
-            } else {
-                best
-            }
+            if margin > best.1 { (point, margin) } else { best }
         };
         margins.iter().fold((0, f64::NEG_INFINITY), larger).0
     });
-    Ok(Located {
-        point,
-        met: last_met.is_some(),
-        margins,
-    })
+    Ok(Located { point, met: last_met.is_some(), margins })
 }
 
 /// A curve that remembers what was evaluated.
@@ -135,12 +119,7 @@ impl<E, F: FnMut(usize) -> Result<f64, E>> Curve<F> {
 
     /// At most `times` halvings between `low`, which meets the limit, and `high`, which does not or
     /// is the curve's end. Returns the narrowed pair.
-    fn halve(
-        &mut self,
-        mut low: usize,
-        mut high: usize,
-        times: usize,
-    ) -> Result<(usize, usize), E> {
+    fn halve(&mut self, mut low: usize, mut high: usize, times: usize) -> Result<(usize, usize), E> {
         let mut done = 0;
         while high - low > 1 && done < times {
             let middle = low + (high - low) / 2;
@@ -207,21 +186,12 @@ mod tests {
         for points in 1..40_usize {
             for last in 0..points {
                 // Straight, bent both ways, and a step.
-                let curves: [&dyn Fn(f64) -> f64; 4] = [
-                    &|x| x,
-                    &|x| x * x * x,
-                    &|x| if x < 0.0 { x * 1e6 } else { x },
-                    &f64::signum,
-                ];
+                let curves: [&dyn Fn(f64) -> f64; 4] = [&|x| x, &|x| x * x * x, &|x| if x < 0.0 { x * 1e6 } else { x }, &f64::signum];
                 for curve in curves {
                     for scheme in Scheme::ALL {
                         let margin = |point: usize| curve(last as f64 + 0.5 - point as f64);
                         let found = located(points, scheme, margin);
-                        assert_eq!(
-                            (found.point, found.met),
-                            (last, true),
-                            "{scheme:?} {points}"
-                        );
+                        assert_eq!((found.point, found.met), (last, true), "{scheme:?} {points}");
                         if scheme != Scheme::Sequential {
                             assert!(found.margins.len() <= 16, "{scheme:?}: {found:?}");
                         }
@@ -241,9 +211,7 @@ mod tests {
     #[test]
     fn a_dip_does_not_end_the_search() {
         // ResNet8's measured curve against 0.885 has one: .882, then .890.
-        let accuracies = [
-            0.882, 0.890, 0.886, 0.888, 0.876, 0.876, 0.834, 0.826, 0.650,
-        ];
+        let accuracies = [0.882, 0.890, 0.886, 0.888, 0.876, 0.876, 0.834, 0.826, 0.650];
         for scheme in Scheme::ALL {
             let found = located(accuracies.len(), scheme, |point| accuracies[point] - 0.885);
             assert_eq!((found.point, found.met), (3, true), "{scheme:?}");
@@ -258,9 +226,6 @@ mod tests {
             assert!(!located(3, scheme, |_| f64::NAN).met);
             assert_eq!(Scheme::from_name(scheme.name()), Some(scheme));
         }
-        assert_eq!(
-            locate(5, Scheme::Binary, |_| Err::<f64, _>("no data")),
-            Err("no data")
-        );
+        assert_eq!(locate(5, Scheme::Binary, |_| Err::<f64, _>("no data")), Err("no data"));
     }
 }

@@ -20,10 +20,7 @@ pub(crate) fn undo(search: &mut Search<'_, '_>, held: &[Budget]) {
     loop {
         let rank = |group: usize| search.problem.choice(group, search.candidate(group))?.rank;
         let harmed = (0..groups).filter(|&group| !stuck[group]);
-        let most_harmful = harmed
-            .filter_map(|group| Some((rank(group)?, group)))
-            .max()
-            .map(|(_, group)| group);
+        let most_harmful = harmed.filter_map(|group| Some((rank(group)?, group))).max().map(|(_, group)| group);
         match most_harmful {
             Some(group) if undo_one(search, group, held) => changed = true,
             Some(group) => stuck[group] = true,
@@ -43,10 +40,7 @@ fn undo_one(search: &mut Search<'_, '_>, group: usize, held: &[Budget]) -> bool 
     let Some(current) = problem.choice(group, search.candidate(group)) else {
         return false;
     };
-    let mut wider: alloc::vec::Vec<_> = problem.choices[group]
-        .iter()
-        .filter(|choice| current.is_undone_by(choice))
-        .collect();
+    let mut wider: alloc::vec::Vec<_> = problem.choices[group].iter().filter(|choice| current.is_undone_by(choice)).collect();
     // Narrowest first among equals: the sort is stable and `choices` runs from wide to narrow.
     wider.reverse();
     wider.sort_by(|a, b| a.sqnr_db.total_cmp(&b.sqnr_db));

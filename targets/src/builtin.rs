@@ -26,8 +26,7 @@ pub(crate) fn description(name: &str) -> Option<Description> {
 fn bitfusion() -> Description {
     Description {
         name: "bitfusion".to_string(),
-        description: "BitFusion accelerator, 512 fusion units, batch 1 (analytic model)"
-            .to_string(),
+        description: "BitFusion accelerator, 512 fusion units, batch 1 (analytic model)".to_string(),
         clock_hz: CLOCK_HZ,
         cost: CostSource::BitFusion,
         table: None,
@@ -46,10 +45,7 @@ fn cortex_m4() -> Description {
         cost: CostSource::Bops,
         table: None,
         candidates: candidates(&[(4, 8), (8, 8), (8, 16)]),
-        memory: Memory {
-            flash_bytes: Some(512 * 1024),
-            ram_bytes: Some(128 * 1024),
-        },
+        memory: Memory { flash_bytes: Some(512 * 1024), ram_bytes: Some(128 * 1024) },
         kernels: integer_kernels(),
     }
 }
@@ -69,13 +65,7 @@ fn host() -> Description {
 }
 
 fn candidates(pairs: &[(u8, u8)]) -> Vec<Candidate> {
-    pairs
-        .iter()
-        .map(|&(weight_bits, activation_bits)| Candidate {
-            weight_bits,
-            activation_bits,
-        })
-        .collect()
+    pairs.iter().map(|&(weight_bits, activation_bits)| Candidate { weight_bits, activation_bits }).collect()
 }
 
 /// What the integer kernels have everywhere: every width that the arithmetic defines.
@@ -86,11 +76,7 @@ fn integer_kernels() -> Vec<KernelRow> {
         activation_bits: [2, 4, 6, 8, 16].into(),
         arrangement: ROW_MAJOR.to_string(),
     };
-    let weighted = [
-        Operator::Conv,
-        Operator::Depthwise,
-        Operator::FullyConnected,
-    ];
+    let weighted = [Operator::Conv, Operator::Depthwise, Operator::FullyConnected];
     let plain = [
         Operator::Add,
         Operator::Mul,

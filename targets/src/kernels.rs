@@ -56,11 +56,7 @@ impl KernelRow {
 
     /// Weight bits to write down for an operator of this row: none where it has no weights.
     fn weights_of(&self, operator: &Operator) -> Vec<Option<u8>> {
-        if operator.has_weights() {
-            self.weight_bits.iter().copied().map(Some).collect()
-        } else {
-            [None].into()
-        }
+        if operator.has_weights() { self.weight_bits.iter().copied().map(Some).collect() } else { [None].into() }
     }
 }
 
@@ -68,23 +64,16 @@ impl KernelRow {
 pub(crate) fn check(rows: &[KernelRow]) -> Result<(), TargetError> {
     let mut seen = BTreeSet::new();
     for (index, row) in rows.iter().enumerate() {
-        let fail = |reason| TargetError::KernelRow {
-            number: index + 1,
-            reason,
-        };
+        let fail = |reason| TargetError::KernelRow { number: index + 1, reason };
         if row.operators.is_empty() || row.activation_bits.is_empty() {
             return Err(fail("it needs operators and activation_bits"));
         }
         let weighted = row.operators.iter().filter(|op| op.has_weights()).count();
         if weighted != 0 && weighted != row.operators.len() {
-            return Err(fail(
-                "operators with and without weights need rows of their own",
-            ));
+            return Err(fail("operators with and without weights need rows of their own"));
         }
         if (weighted == 0) != row.weight_bits.is_empty() {
-            return Err(fail(
-                "weight_bits belong to operators with weights, and to them only",
-            ));
+            return Err(fail("weight_bits belong to operators with weights, and to them only"));
         }
         let widths = row.weight_bits.iter().chain(&row.activation_bits);
         if !widths.into_iter().all(|bits| WIDTHS.contains(bits)) {
@@ -116,37 +105,24 @@ pub(crate) fn check(rows: &[KernelRow]) -> Result<(), TargetError> {
 /// weight bits that lack the same activation bits share a line.
 pub(crate) fn not_supported(rows: &[KernelRow]) -> Vec<NotSupported> {
     let missing = |operator: &Operator, weight_bits: u8| -> Vec<u8> {
-        let covered = |bits: u8| {
-            rows.iter()
-                .any(|row| row.covers(operator, weight_bits, bits))
-        };
+        let covered = |bits: u8| rows.iter().any(|row| row.covers(operator, weight_bits, bits));
         WIDTHS.into_iter().filter(|&bits| !covered(bits)).collect()
     };
     let mut lines: Vec<NotSupported> = Vec::new();
     for operator in Operator::NAMED {
         let start = lines.len();
-        let weights: &[u8] = if operator.has_weights() {
-            &WIDTHS
-        } else {
-            &[8]
-        };
+        let weights: &[u8] = if operator.has_weights() { &WIDTHS } else { &[8] };
         for &weight_bits in weights {
             let activation_bits = missing(&operator, weight_bits);
             if activation_bits.is_empty() {
                 continue;
             }
-            let same = lines[start..]
-                .iter_mut()
-                .find(|line| line.activation_bits == activation_bits);
+            let same = lines[start..].iter_mut().find(|line| line.activation_bits == activation_bits);
             match same {
                 Some(line) => line.weight_bits.push(weight_bits),
                 None => lines.push(NotSupported {
                     operator: operator.clone(),
-                    weight_bits: if operator.has_weights() {
-                        [weight_bits].into()
-                    } else {
-                        Vec::new()
-                    },
+                    weight_bits: if operator.has_weights() { [weight_bits].into() } else { Vec::new() },
                     activation_bits,
                 }),
             }

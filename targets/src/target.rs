@@ -148,24 +148,16 @@ impl Target {
     /// [`CostSource::Table`], a kernel row that is not legal, a kernel twice, or a candidate
     /// without any kernel.
     pub fn new(description: Description) -> Result<Self, TargetError> {
-        let fail = |reason| TargetError::Field {
-            target: description.name.to_string(),
-            reason,
-        };
+        let fail = |reason| TargetError::Field { target: description.name.to_string(), reason };
         if description.name.trim().is_empty() {
             return Err(fail("the name is empty"));
         }
         if description.clock_hz == 0 {
             return Err(fail("clock_hz is zero"));
         }
-        let Memory {
-            flash_bytes,
-            ram_bytes,
-        } = description.memory;
+        let Memory { flash_bytes, ram_bytes } = description.memory;
         if flash_bytes == Some(0) || ram_bytes == Some(0) {
-            return Err(fail(
-                "a memory of zero bytes; leave it out where it has no limit",
-            ));
+            return Err(fail("a memory of zero bytes; leave it out where it has no limit"));
         }
         if description.table.is_some() && description.cost != CostSource::Table {
             return Err(fail("`table` needs cost = \"table\""));
@@ -181,19 +173,13 @@ impl Target {
             if description.candidates[..index].contains(&candidate) {
                 return Err(fail("a candidate is there twice"));
             }
-            let Candidate {
-                weight_bits,
-                activation_bits,
-            } = candidate;
-            let runs = description.kernels.iter().any(|row| {
-                row.weight_bits.contains(&weight_bits)
-                    && row.activation_bits.contains(&activation_bits)
-            });
+            let Candidate { weight_bits, activation_bits } = candidate;
+            let runs = description
+                .kernels
+                .iter()
+                .any(|row| row.weight_bits.contains(&weight_bits) && row.activation_bits.contains(&activation_bits));
             if !runs {
-                return Err(TargetError::CandidateWithoutKernel {
-                    target: description.name.to_string(),
-                    candidate,
-                });
+                return Err(TargetError::CandidateWithoutKernel { target: description.name.to_string(), candidate });
             }
         }
         Ok(Self(description))
@@ -206,10 +192,7 @@ impl Target {
     pub fn builtin(name: &str) -> Result<Self, TargetError> {
         match builtin::description(name) {
             Some(description) => Self::new(description),
-            None => Err(TargetError::Unknown {
-                name: name.to_string(),
-                known: Self::builtin_names().into(),
-            }),
+            None => Err(TargetError::Unknown { name: name.to_string(), known: Self::builtin_names().into() }),
         }
     }
 
@@ -270,29 +253,13 @@ impl Target {
     /// Whether a kernel for the operator exists at these widths, in any arrangement. Weight bits do
     /// not matter to operators without weights.
     #[must_use]
-    pub fn kernel_supports(
-        &self,
-        operator: &Operator,
-        weight_bits: u8,
-        activation_bits: u8,
-    ) -> bool {
-        self.arrangements(operator, weight_bits, activation_bits)
-            .next()
-            .is_some()
+    pub fn kernel_supports(&self, operator: &Operator, weight_bits: u8, activation_bits: u8) -> bool {
+        self.arrangements(operator, weight_bits, activation_bits).next().is_some()
     }
 
     /// Arrangements of the weights for which the kernel exists, in the order of the table.
-    pub fn arrangements<'a>(
-        &'a self,
-        operator: &'a Operator,
-        weight_bits: u8,
-        activation_bits: u8,
-    ) -> impl Iterator<Item = &'a str> {
-        self.0
-            .kernels
-            .iter()
-            .filter(move |row| row.covers(operator, weight_bits, activation_bits))
-            .map(|row| row.arrangement.as_str())
+    pub fn arrangements<'a>(&'a self, operator: &'a Operator, weight_bits: u8, activation_bits: u8) -> impl Iterator<Item = &'a str> {
+        self.0.kernels.iter().filter(move |row| row.covers(operator, weight_bits, activation_bits)).map(|row| row.arrangement.as_str())
     }
 
     /// Named operators and widths of [`apq_lut::WIDTHS`] that have no kernel, in the order of the

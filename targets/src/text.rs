@@ -30,8 +30,7 @@ impl Target {
     /// Text that is not TOML, unknown, missing or mistyped fields, and all that
     /// [`Target::new`] refuses.
     pub fn from_toml(text: &str) -> Result<Self, TargetError> {
-        let description: Description =
-            toml::from_str(text).map_err(|error| TargetError::Toml(error.to_string()))?;
+        let description: Description = toml::from_str(text).map_err(|error| TargetError::Toml(error.to_string()))?;
         Self::new(description)
     }
 

@@ -17,12 +17,7 @@ const FITS: [f64; 3] = [262_144.0, 131_072.0, 65_536.0];
 fn slow(key: &LayerKey) -> Option<(f64, f64)> {
     let b = |bits: u8| f64::from(bits);
     let f = |number: u32| f64::from(number);
-    let up = |bits: u8| {
-        [2.0, 4.0, 8.0, 16.0]
-            .into_iter()
-            .find(|&up| b(bits) <= up)
-            .unwrap()
-    };
+    let up = |bits: u8| [2.0, 4.0, 8.0, 16.0].into_iter().find(|&up| b(bits) <= up).unwrap();
     let lanes = |bits: u8| 8.0 / up(bits).min(8.0);
     let (w, a) = (key.weight_bits, key.activation_bits);
     let q = 16.0 * lanes(w) * lanes(a);
@@ -46,25 +41,14 @@ fn slow(key: &LayerKey) -> Option<(f64, f64)> {
                 let px = ow * oh;
                 let side_h = (kh - 1.0) * dh + 1.0 + (oh - 1.0) * sh;
                 let side_w = (kw - 1.0) * dw + 1.0 + (ow - 1.0) * sw;
-                let read = if im2col {
-                    px * kh * kw
-                } else {
-                    side_h * side_w
-                };
+                let read = if im2col { px * kh * kw } else { side_h * side_w };
                 let raw = [kh * kw * ic * oc * b(w), read * ic * b(a), px * oc * 32.0];
-                let pad = [
-                    cd(kh * kw * ic, q) * q * cd(oc, 32.0) * 32.0 * up(w),
-                    read * cd(ic, q) * q * up(a),
-                    px * cd(oc, 32.0) * 32.0 * 32.0,
-                ];
+                let pad =
+                    [cd(kh * kw * ic, q) * q * cd(oc, 32.0) * 32.0 * up(w), read * cd(ic, q) * q * up(a), px * cd(oc, 32.0) * 32.0 * 32.0];
                 if (0..3).any(|x| pad[x] > FITS[x]) {
                     continue;
                 }
-                let steps = if im2col {
-                    cd(kh * kw * ic, q)
-                } else {
-                    kh * kw * cd(ic, q)
-                };
+                let steps = if im2col { cd(kh * kw * ic, q) } else { kh * kw * cd(ic, q) };
                 let trips = [cd(width, ow), cd(height, oh), cd(ins, ic), cd(outs, oc)];
                 let tiles: f64 = trips.iter().product();
                 let comp = tiles * px * cd(oc, 32.0) * steps * passes;
@@ -74,11 +58,7 @@ fn slow(key: &LayerKey) -> Option<(f64, f64)> {
                         continue;
                     }
                     // Streams: weights, activations, outputs; loops: ow, oh, ic, oc.
-                    let depends = [
-                        [false, false, true, true],
-                        [true, true, true, false],
-                        [true, true, false, true],
-                    ];
+                    let depends = [[false, false, true, true], [true, true, true, false], [true, true, false, true]];
                     let (mut sum, mut first) = (raw, raw);
                     for x in 0..3 {
                         let (mut held, mut fits) = (pad[x], true);
@@ -144,8 +124,7 @@ fn random_layer(rng: &mut ChaCha8Rng, square: bool) -> LayerKey {
     let mut key = LayerKey::fully_connected(1, ins, outs, bits);
     key.operator = apq_lut::Operator::Conv;
     (key.kernel, key.stride, key.dilation, key.output) = (kernel, stride, dilation, output);
-    key.input = [0, 1]
-        .map(|axis| (output[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1);
+    key.input = [0, 1].map(|axis| (output[axis] - 1) * stride[axis] + (kernel[axis] - 1) * dilation[axis] + 1);
     assert_eq!(key.window_output(), Ok(output));
     key.reads_network_input = rng.random_bool(0.2);
     key

@@ -5,20 +5,11 @@ use apq_lut::{Candidate, CostModel, LayerKey, Operator, Total, bops_total, total
 use apq_targets::BitFusion;
 
 /// Expansion, output channels, blocks and stride of the first block of each stage.
-const STAGES: [(u32, u32, u32, u32); 7] = [
-    (1, 16, 1, 1),
-    (6, 24, 2, 2),
-    (6, 32, 3, 2),
-    (6, 64, 4, 2),
-    (6, 96, 3, 1),
-    (6, 160, 3, 2),
-    (6, 320, 1, 1),
-];
+const STAGES: [(u32, u32, u32, u32); 7] =
+    [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)];
 
 fn layers(bits: Candidate) -> Vec<LayerKey> {
-    let pointwise = |side: u32, ins: u32, outs: u32| {
-        LayerKey::conv([side; 2], ins, outs, [1; 2], [1; 2], [0; 4], bits).unwrap()
-    };
+    let pointwise = |side: u32, ins: u32, outs: u32| LayerKey::conv([side; 2], ins, outs, [1; 2], [1; 2], [0; 4], bits).unwrap();
     let mut head = LayerKey::conv([224; 2], 3, 32, [3; 2], [2; 2], [1; 4], bits).unwrap();
     head.reads_network_input = true;
     let mut keys = vec![head];
@@ -30,8 +21,7 @@ fn layers(bits: Candidate) -> Vec<LayerKey> {
             if expansion != 1 {
                 keys.push(pointwise(side, ins, hidden));
             }
-            let depthwise =
-                LayerKey::depthwise([side; 2], hidden, [3; 2], [stride; 2], [1; 4], bits).unwrap();
+            let depthwise = LayerKey::depthwise([side; 2], hidden, [3; 2], [stride; 2], [1; 4], bits).unwrap();
             side = depthwise.output[0];
             keys.push(depthwise);
             keys.push(pointwise(side, hidden, outs));
@@ -62,20 +52,10 @@ fn the_whole_network_at_eight_bits() {
     let total = cost("w8a8");
     println!("{} ms, {} nJ", ms(&total), total.cost.energy_nj.unwrap());
     assert_eq!(format!("{:.3}", ms(&total)), "9.099");
-    assert_eq!(
-        format!("{:.3}", total.cost.energy_nj.unwrap() / 1e6),
-        "12.456"
-    );
-    let names: Vec<_> = total
-        .not_modelled
-        .iter()
-        .map(|key| key.operator.name())
-        .collect();
+    assert_eq!(format!("{:.3}", total.cost.energy_nj.unwrap() / 1e6), "12.456");
+    let names: Vec<_> = total.not_modelled.iter().map(|key| key.operator.name()).collect();
     assert_eq!(names.iter().filter(|&&name| name == "add").count(), 10);
-    assert_eq!(
-        names.iter().filter(|&&name| name == "average_pool").count(),
-        1
-    );
+    assert_eq!(names.iter().filter(|&&name| name == "average_pool").count(), 1);
     assert_eq!(names.len(), 11);
 }
 
@@ -90,16 +70,10 @@ fn what_the_published_table_leaves_out() {
     let depthwise = BitFusion.cost(&keys[1]).unwrap();
     assert_eq!(keys[1].operator, Operator::Depthwise);
     assert_eq!(depthwise.cycles, Some(452_500));
-    assert_eq!(
-        format!("{:.4}", depthwise.energy_nj.unwrap() / 1e6),
-        "0.8817"
-    );
+    assert_eq!(format!("{:.4}", depthwise.energy_nj.unwrap() / 1e6), "0.8817");
     let pointwise = BitFusion.cost(&keys[2]).unwrap();
     assert_eq!(pointwise.cycles, Some(83_649));
-    assert_eq!(
-        format!("{:.4}", pointwise.energy_nj.unwrap() / 1e6),
-        "0.2914"
-    );
+    assert_eq!(format!("{:.4}", pointwise.energy_nj.unwrap() / 1e6), "0.2914");
     let classifier = BitFusion.cost(keys.last().unwrap()).unwrap();
     assert_eq!(classifier.cycles, Some(53_721));
 }

@@ -34,10 +34,7 @@ fn head_and_tail_are_the_two_layers_on_the_page() {
     let cost = BitFusion.cost(head).unwrap();
     assert_eq!(cost.cycles, Some(147_952));
     assert!((cost.energy_nj.unwrap() - 506_184.484).abs() < 1e-3);
-    let tail = table
-        .keys()
-        .find(|key| (key.input_channels, key.output_channels) == (320, 1280))
-        .unwrap();
+    let tail = table.keys().find(|key| (key.input_channels, key.output_channels) == (320, 1280)).unwrap();
     let cost = BitFusion.cost(tail).unwrap();
     assert_eq!(cost.cycles, Some(40_804));
     assert!((cost.energy_nj.unwrap() - 151_807.563).abs() < 1e-3);

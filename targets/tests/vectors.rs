@@ -10,29 +10,12 @@ fn bits(text: &str) -> Candidate {
 
 fn conv(side: u32, ins: u32, outs: u32, kernel: u32, stride: u32, width: &str) -> LayerKey {
     let padding = [(kernel - 1) / 2; 4];
-    LayerKey::conv(
-        [side; 2],
-        ins,
-        outs,
-        [kernel; 2],
-        [stride; 2],
-        padding,
-        bits(width),
-    )
-    .unwrap()
+    LayerKey::conv([side; 2], ins, outs, [kernel; 2], [stride; 2], padding, bits(width)).unwrap()
 }
 
 fn depthwise(side: u32, channels: u32, kernel: u32, stride: u32, width: &str) -> LayerKey {
     let padding = [(kernel - 1) / 2; 4];
-    LayerKey::depthwise(
-        [side; 2],
-        channels,
-        [kernel; 2],
-        [stride; 2],
-        padding,
-        bits(width),
-    )
-    .unwrap()
+    LayerKey::depthwise([side; 2], channels, [kernel; 2], [stride; 2], padding, bits(width)).unwrap()
 }
 
 fn cycles(key: &LayerKey) -> u64 {
@@ -65,20 +48,10 @@ fn latency_is_two_nanoseconds_a_cycle() {
 #[test]
 fn depthwise_is_flat_within_a_block() {
     // 8 channels a block at w8a8, 16 at w4a8, 32 at w4a4, 128 at w2a2.
-    for (width, block) in [
-        ("w8a8", 8),
-        ("w6a6", 8),
-        ("w4a8", 16),
-        ("w4a4", 32),
-        ("w2a2", 128),
-    ] {
+    for (width, block) in [("w8a8", 8), ("w6a6", 8), ("w4a8", 16), ("w4a4", 32), ("w2a2", 128)] {
         let one = cycles(&depthwise(14, 1, 3, 1, width));
         assert_eq!(cycles(&depthwise(14, block, 3, 1, width)), one, "{width}");
-        assert_eq!(
-            cycles(&depthwise(14, block + 1, 3, 1, width)),
-            2 * one,
-            "{width}"
-        );
+        assert_eq!(cycles(&depthwise(14, block + 1, 3, 1, width)), 2 * one, "{width}");
     }
 }
 
@@ -154,11 +127,7 @@ fn im2col_needs_the_network_input_one_group_and_a_kernel() {
     assert_ne!(before, after);
     let mut grouped = conv(14, 16, 16, 3, 1, "w8a8");
     grouped.groups = 2;
-    for same in [
-        conv(14, 16, 16, 1, 1, "w8a8"),
-        grouped,
-        depthwise(14, 16, 3, 1, "w8a8"),
-    ] {
+    for same in [conv(14, 16, 16, 1, 1, "w8a8"), grouped, depthwise(14, 16, 3, 1, "w8a8")] {
         let (before, after) = reads(same);
         assert_eq!(before, after);
     }
@@ -188,10 +157,7 @@ fn rows_of_a_product_are_pixels() {
     // The classifier of MobileNetV2.
     let classifier = LayerKey::fully_connected(1, 1280, 1000, bits("w8a8"));
     assert_eq!(cycles(&classifier), 53721);
-    assert_eq!(
-        cycles(&classifier),
-        cycles(&conv(1, 1280, 1000, 1, 1, "w8a8"))
-    );
+    assert_eq!(cycles(&classifier), cycles(&conv(1, 1280, 1000, 1, 1, "w8a8")));
 
     let product = LayerKey::fully_connected(50, 64, 128, bits("w8a4"));
     let pixels = LayerKey::conv([50, 1], 64, 128, [1, 1], [1, 1], [0; 4], bits("w8a4")).unwrap();
@@ -206,10 +172,7 @@ fn a_plan_explains_its_cost() {
     let plan = BitFusion.plan(&depthwise(14, 400, 5, 1, "w8a8")).unwrap();
     assert_eq!(plan.convolutions, 50);
     assert_eq!(plan.tiling.cycles(), 5121);
-    assert!(
-        plan.tiling.busy_cycles > plan.tiling.dram_cycles,
-        "depthwise is compute-bound"
-    );
+    assert!(plan.tiling.busy_cycles > plan.tiling.dram_cycles, "depthwise is compute-bound");
     let plan = BitFusion.plan(&conv(14, 96, 456, 1, 1, "w4a4")).unwrap();
     let busy = plan.tiling.busy_cycles + plan.tiling.fill_cycles;
     assert!(plan.tiling.dram_cycles > busy, "pointwise is DRAM-bound");
@@ -233,18 +196,12 @@ fn what_is_not_modelled_says_so() {
     let mut key = conv(4, 16, 32, 1, 1, "w8a8");
     for width in [9, 12, 15, 17, 32, 255] {
         key.weight_bits = width;
-        assert!(matches!(
-            BitFusion.cost(&key),
-            Err(CostError::NotModelled { .. })
-        ));
+        assert!(matches!(BitFusion.cost(&key), Err(CostError::NotModelled { .. })));
     }
     // Padded weights of one kernel column alone exceed the SRAM.
     let huge = conv(64, 1, 1, 63, 1, "w8a8");
     let error = BitFusion.cost(&huge).unwrap_err();
-    assert!(
-        error.to_string().contains("does not fit in the SRAMs"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("does not fit in the SRAMs"), "{error}");
 }
 
 #[test]
@@ -259,10 +216,7 @@ fn what_is_no_layer_is_an_error_and_never_an_overflow() {
         }
     };
     let max = u32::MAX;
-    assert_eq!(
-        broken(&|key| key.groups = 0),
-        Some(KeyError::Zero("groups"))
-    );
+    assert_eq!(broken(&|key| key.groups = 0), Some(KeyError::Zero("groups")));
     assert_eq!(broken(&|key| key.groups = 5), Some(KeyError::Groups));
     let too_large: [&dyn Fn(&mut LayerKey); 9] = [
         &|key| key.output = [max; 2],
@@ -287,10 +241,7 @@ fn what_is_no_layer_is_an_error_and_never_an_overflow() {
 #[test]
 fn a_memo_gives_the_same_answers() {
     let memo = Memo::new(BitFusion);
-    let keys = [
-        conv(14, 96, 456, 1, 1, "w4a4"),
-        depthwise(14, 400, 5, 1, "w8a8"),
-    ];
+    let keys = [conv(14, 96, 456, 1, 1, "w4a4"), depthwise(14, 400, 5, 1, "w8a8")];
     for key in keys.iter().chain(&keys) {
         assert_eq!(memo.cost(key), BitFusion.cost(key));
     }

@@ -5,16 +5,28 @@ use std::ops::Range;
 
 use apq_runtime::{ALIGNMENT, Model};
 
-/// Writes a whole range for somebody.
-fn stamp(arena: &mut [Option<u16>], range: Range<usize>, by: Option<u16>) {
-    arena[range].fill(by);
+/// Who lies where, and who reads and writes whom.
+struct Layout {
+    arena_bytes: usize,
+    /// Bytes of each tensor and the tensor that owns them.
+    tensors: Vec<(Range<usize>, usize)>,
+    steps: Vec<Step>,
+    input: usize,
+    output: usize,
 }
 
-/// Replays the model's writes and reads over an arena of owners; the error says who read what somebody else had overwritten.
+/// One node.
+struct Step {
+    name: String,
+    reads: Vec<usize>,
+    writes: usize,
+    scratch: Range<usize>,
+}
+
+/// Replays the model's writes and reads; the error says who read what somebody else had overwritten.
 pub fn check(model: &Model<'_>) -> Result<(), String> {
-    let tensors: Vec<_> = model.tensors().collect();
-    let range = |index: u16| -> Result<Range<usize>, String> {
-        let tensor = &tensors[usize::from(index)];
+    let (Some(input), Some(output)) = (model.input(), model.output()) else { return Err("no input or output".into()) };
+    let place = |(index, tensor): (usize, apq_runtime::Tensor<'_>)| {
         let channels = tensor.shape.channels();
         let pixel = match tensor.bits.bits() {
             bits @ (2 | 4) => (channels * bits as usize).div_ceil(8),
@@ -22,41 +34,88 @@ pub fn check(model: &Model<'_>) -> Result<(), String> {
             _ => channels,
         };
         let begin = tensor.offset as usize;
-        let range = begin..begin + tensor.shape.pixels() * pixel;
-        if begin % ALIGNMENT != 0 || range.end > model.arena_bytes() {
-            return Err(format!("tensor {index} \"{}\" lies at {range:?} of {} bytes", tensor.name, model.arena_bytes()));
-        }
-        Ok(range)
+        (begin..begin + tensor.shape.pixels() * pixel, tensor.alias.map_or(index, usize::from))
     };
-    let root = |index: u16| tensors[usize::from(index)].alias.unwrap_or(index);
-    let mut arena: Vec<Option<u16>> = vec![None; model.arena_bytes()];
-    let (Some(input), Some(output)) = (model.input(), model.output()) else { return Err("no input or output".into()) };
-    let holds = |arena: &[Option<u16>], index: u16| -> Result<(), String> {
-        let range = range(index)?;
-        match arena[range.clone()].iter().position(|owner| *owner != Some(root(index))) {
-            None => Ok(()),
-            Some(byte) => Err(format!("byte {} of tensor {index} belongs to {:?}", range.start + byte, arena[range.start + byte])),
-        }
+    let step = |node: apq_runtime::Node<'_>| Step {
+        name: node.name.into(),
+        reads: node.inputs.iter().map(|input| usize::from(*input)).collect(),
+        writes: usize::from(node.output),
+        scratch: node.scratch.offset as usize..(node.scratch.offset + node.scratch.length) as usize,
     };
-    stamp(&mut arena, range(input.index)?, Some(input.index));
-    for (index, node) in model.nodes().enumerate() {
-        let fail = |problem: String| format!("node {index} \"{}\": {problem}", node.name);
-        let written = range(node.output).map_err(fail)?;
-        let scratch = node.scratch.offset as usize..(node.scratch.offset + node.scratch.length) as usize;
-        if node.scratch.length > 0 {
-            if scratch.start % ALIGNMENT != 0 || scratch.end > model.arena_bytes() {
-                return Err(fail(format!("working memory at {scratch:?}")));
-            }
-            stamp(&mut arena, scratch.clone(), None);
+    replay(&Layout {
+        arena_bytes: model.arena_bytes(),
+        tensors: model.tensors().enumerate().map(place).collect(),
+        steps: model.nodes().map(step).collect(),
+        input: usize::from(input.index),
+        output: usize::from(output.index),
+    })
+}
+
+fn replay(layout: &Layout) -> Result<(), String> {
+    let mut arena: Vec<Option<usize>> = vec![None; layout.arena_bytes];
+    let inside = |range: &Range<usize>| range.is_empty() || (range.start.is_multiple_of(ALIGNMENT) && range.end <= layout.arena_bytes);
+    if let Some((range, _)) = layout.tensors.iter().find(|(range, _)| !inside(range)) {
+        return Err(format!("a tensor lies at {range:?} of {} bytes", layout.arena_bytes));
+    }
+    let holds = |arena: &[Option<usize>], tensor: usize| -> Result<(), String> {
+        let (range, owner) = &layout.tensors[tensor];
+        let foreign = range.clone().find(|byte| arena[*byte] != Some(*owner));
+        foreign.map_or(Ok(()), |byte| Err(format!("byte {byte} of tensor {tensor} belongs to {:?}", arena[byte])))
+    };
+    arena[layout.tensors[layout.input].0.clone()].fill(Some(layout.input));
+    for step in &layout.steps {
+        let fail = |problem: String| Err(format!("node \"{}\": {problem}", step.name));
+        if !inside(&step.scratch) {
+            return fail(format!("working memory at {:?}", step.scratch));
         }
         // Output and working memory are written while the inputs are still being read.
-        stamp(&mut arena, written.clone(), Some(node.output));
-        if node.scratch.length > 0 && scratch.start < written.end && written.start < scratch.end {
-            return Err(fail(format!("working memory {scratch:?} and output {written:?} overlap")));
+        let (written, owner) = &layout.tensors[step.writes];
+        arena[step.scratch.clone()].fill(None);
+        arena[written.clone()].fill(Some(step.writes));
+        if *owner != step.writes || step.scratch.clone().any(|byte| written.contains(&byte)) {
+            return fail(format!("writes a view, or its working memory {:?} and output {written:?} overlap", step.scratch));
         }
-        for input in &node.inputs {
-            holds(&arena, *input).map_err(|problem| fail(format!("reads an input that is not whole: {problem}")))?;
+        for tensor in &step.reads {
+            holds(&arena, *tensor).or_else(fail)?;
         }
     }
-    holds(&arena, output.index).map_err(|problem| format!("the output is not whole at the end: {problem}"))
+    holds(&arena, layout.output).map_err(|problem| format!("the output at the end: {problem}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 0 -> 1 -> 2, then 0 + 2 -> 3, 16 bytes each, at the given offsets.
+    fn chain(offsets: [usize; 4], scratch: usize) -> Layout {
+        let step = |name: &str, reads: &[usize], writes: usize| Step { name: name.into(), reads: reads.into(), writes, scratch: 0..0 };
+        let mut steps = vec![step("a", &[0], 1), step("b", &[1], 2), step("sum", &[0, 2], 3)];
+        steps[1].scratch = scratch..scratch + 16;
+        let tensors = offsets.into_iter().enumerate().map(|(index, offset)| (offset..offset + 16, index)).collect();
+        Layout { arena_bytes: 64, tensors, steps, input: 0, output: 3 }
+    }
+
+    #[test]
+    fn a_good_plan_holds() {
+        assert_eq!(replay(&chain([0, 16, 32, 16], 48)), Ok(()));
+    }
+
+    #[test]
+    fn bad_plans_do_not() {
+        let bad = [
+            // A node overwrites its own input, or what a later node reads.
+            chain([0, 0, 32, 16], 48),
+            chain([0, 16, 0, 16], 48),
+            // Working memory over an input, the output, or a tensor still needed.
+            chain([0, 16, 32, 16], 16),
+            chain([0, 16, 32, 16], 32),
+            chain([0, 16, 32, 16], 0),
+            // Misaligned, and outside.
+            chain([0, 24, 40, 16], 48),
+            chain([0, 16, 32, 64], 48),
+        ];
+        for (index, layout) in bad.iter().enumerate() {
+            assert!(replay(layout).is_err(), "{index}");
+        }
+    }
 }

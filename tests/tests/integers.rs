@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use apq_lut::Candidate;
+use apq_lut::{Candidate, CostModel};
 use apq_runtime::build::{Accumulator, OperatorSpec, write};
 use apq_runtime::{Arithmetic, Model};
-use apq_targets::Target;
+use apq_search::{Budget, Estimator, Quantity};
+use apq_targets::{BitFusion, Target};
 use apq_tests::compiled::{Prepared, lowered, tensor_codes, trace};
+use apq_tests::data::drawn;
 use apq_tests::{arena, cases, exact, random};
+use apqc::compile::{Data, Options, compile};
+use apqc::data::{Dataset, Preprocess};
 use apqc::float::{Executor, Simulation};
 use apqc::graph::{Graph, NodeId, TensorId};
 use apqc::lower::Lowered;
@@ -53,7 +57,7 @@ fn for_every_network(rule: RangeRule, visit: impl Fn(&Trial<'_>) -> Vec<String> 
                 Ok(prepared) => prepared,
                 // A softmax writes 8 or 16 bits.
                 Err(NetworkError::NoKernel(error)) if case.name.starts_with("softmax") && candidate.activation_bits < 8 => {
-                    assert!(error.operator == "softmax" || error.operator == "fully_connected", "{error}");
+                    assert_eq!(error.operator, "softmax", "{error}");
                     continue;
                 }
                 Err(error) => panic!("{} {candidate}: {error}", case.name),
@@ -296,4 +300,52 @@ fn a_wrong_constant_is_noticed() {
         let [disturbed, noticed] = noticed.get(operator).copied().unwrap_or_default();
         assert!(disturbed > 0 && 10 * noticed >= 9 * disturbed, "{operator}: {noticed} of {disturbed} wrong constants were noticed");
     }
+}
+
+/// Samples as the compiler takes them.
+fn data_set(network: &Network, name: &str) -> Dataset {
+    drawn(name, network.sample_shape(), 8)
+}
+
+#[test]
+fn the_whole_pipeline_takes_every_form() {
+    let compile_one = |case: &cases::Case| -> Vec<String> {
+        let network = Network::load(&case.model, case.name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+        let samples = data_set(&network, case.name);
+        let preprocess = Preprocess::identity(samples.channels());
+        let data = Data { calibration: &samples, test: Some(&samples), preprocess: &preprocess };
+        let mut wrong = Vec::new();
+        for (name, list) in [("host", ["w4a8", "w8a8", "w8a16"]), ("bitfusion", ["w4a8", "w6a8", "w8a8"])] {
+            let target = Target::builtin(name).expect("a built-in target");
+            let model: Option<&dyn CostModel> = (name == "bitfusion").then_some(&BitFusion as &dyn CostModel);
+            let options = Options {
+                candidates: list.map(|text| text.parse().expect("a candidate")).to_vec(),
+                budgets: vec![
+                    Budget { quantity: Quantity::Bops, limit: 48 * network.macs },
+                    Budget { quantity: Quantity::Ram, limit: 1 << 20 },
+                    Budget { quantity: Quantity::Flash, limit: 1 << 20 },
+                ],
+                weight_ranges: RangeRule::Mse,
+                activation_ranges: RangeRule::Mse,
+                estimator: Estimator::Pooled,
+                output_bits: 8,
+                bias_correction: true,
+            };
+            match compile(&network, &target, model, &data, &options, (&(), ""), &()) {
+                Err(error) => wrong.push(format!("{} for {name}: {error}", case.name)),
+                Ok(compiled) => {
+                    let sqnr = compiled.calibration_sqnr_db;
+                    let model = Model::new_checked(&compiled.lowered.file).unwrap_or_else(|error| panic!("{}: {error}", case.name));
+                    let modelled = name == "host" || compiled.totals.latency_ns.is_some();
+                    if !compiled.feasible || sqnr < 12.0 || !modelled || compiled.totals.bops > 48 * network.macs {
+                        wrong.push(format!("{} for {name}: {sqnr:.1} dB, {:?}, feasible {}", case.name, compiled.totals, compiled.feasible));
+                    }
+                    wrong.extend(arena::check(&model).err().map(|problem| format!("{} for {name}: {problem}", case.name)));
+                }
+            }
+        }
+        wrong
+    };
+    let wrong: Vec<String> = cases::all().par_iter().flat_map_iter(compile_one).collect();
+    assert!(wrong.is_empty(), "{} problems:\n{}", wrong.len(), wrong.join("\n"));
 }

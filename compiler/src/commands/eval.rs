@@ -33,9 +33,9 @@ pub(crate) struct EvalArgs {
     /// Mean and standard deviation of the input of an ONNX model [default: MODEL.json]; a compiled model has its own.
     #[arg(long, value_name = "FILE.json")]
     preprocess: Option<PathBuf>,
-    /// Which kernels run a compiled model; all give the same codes.
-    #[arg(long, value_enum, default_value_t = Kernels::Native)]
-    arithmetic: Kernels,
+    /// Which kernels run a compiled model; all give the same codes [default: native].
+    #[arg(long, value_enum)]
+    arithmetic: Option<Kernels>,
 }
 
 /// Accuracies and agreement are fractions.
@@ -69,10 +69,13 @@ pub(crate) fn eval(context: &Context, args: &EvalArgs) -> anyhow::Result<Exit> {
         let data = inputs::samples("data", &args.data, &sample_shape, limit)?.data;
         begin(&data);
         let start = Instant::now();
-        let arithmetic: Arithmetic = args.arithmetic.into();
+        let arithmetic: Arithmetic = args.arithmetic.unwrap_or(Kernels::Native).into();
         let outputs = run_integer(&model, arithmetic, &data, || drawer.advance())?;
         (outputs, data, preprocess, start.elapsed())
     } else {
+        if args.arithmetic.is_some() {
+            return Err(input("--arithmetic is for compiled models: an ONNX model runs in floats"));
+        }
         let network = inputs::onnx(&args.model)?.network;
         let channels = network.graph.tensor(network.graph.input).channels();
         let (preprocess, _) = inputs::preprocess(args.preprocess.as_deref(), &args.model, channels)?;

@@ -101,8 +101,13 @@ pub(crate) fn run(context: &Context, args: &RunArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Writes the array beside its place first, so that a failure leaves nothing half written.
+/// Writes the array beside its place first, so that a failure leaves nothing half written. A link is followed; a device or pipe is written to.
 fn write<T: ndarray_npy::WritableElement>(path: &Path, shape: &[usize], values: &[T]) -> anyhow::Result<()> {
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    let path = target.as_path();
+    if path.exists() && !path.is_file() {
+        return Ok(write_npy(path, shape, values)?);
+    }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let cannot = || format!("cannot write {}", path.display());
     let workshop = tempfile::Builder::new().prefix(".apqc-").tempdir_in(folder).with_context(cannot)?;

@@ -81,10 +81,8 @@ fn an_image_that_is_too_small_says_how_small() {
     let path = folder.path().join("small.png");
     for (height, width) in [(3, 9), (9, 3)] {
         rgb(height, width, 0).save(&path).unwrap();
-        let expected = format!(
-            "{}: image is {height} x {width} pixels (height x width), smaller than the model's input of 4 x 5",
-            path.display()
-        );
+        let expected =
+            format!("{}: image is {height} x {width} pixels (height x width), smaller than the model's input of 4 x 5", path.display());
         assert_eq!(load(&path, &[4, 5, 3]).unwrap_err().to_string(), expected);
     }
 }

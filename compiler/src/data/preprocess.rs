@@ -90,7 +90,9 @@ impl Preprocess {
     /// # Errors
     /// Text that is not such an object, and as [`Preprocess::new`].
     pub fn from_json(text: &str, channels: usize) -> Result<Preprocess, PreprocessError> {
-        let file: File = serde_json::from_str(text)?;
+        // By way of an object: a list would fill the fields in order.
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text)?;
+        let file: File = serde_json::from_value(object.into())?;
         let mean = file.mean.map_or(vec![0.0], PerChannel::into_vec);
         let std = file.std.map_or(vec![1.0], PerChannel::into_vec);
         Preprocess::new(mean, std, channels)

@@ -32,10 +32,38 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<pb::ModelProto, ImportError> {
     let proto = facts::quietly(|| facts::reader().proto_model_for_read(&mut &*bytes))
         .map_err(ImportError::NotOnnx)?
         .map_err(|error| ImportError::NotOnnx(format!("{error:#}")))?;
-    match &proto.graph {
-        Some(graph) if !graph.node.is_empty() => Ok(proto),
+    let mut proto = proto;
+    match &mut proto.graph {
+        Some(graph) if !graph.node.is_empty() => {
+            name_nodes(graph)?;
+            Ok(proto)
+        }
         _ => Err(ImportError::NotOnnx("it holds no graph".into())),
     }
+}
+
+/// Gives every node a name of its own, since ONNX asks for none: that of its first output where it has none, with a number where it is taken. Refuses
+/// a value that is made twice.
+fn name_nodes(graph: &mut pb::GraphProto) -> Result<(), ImportError> {
+    let mut makers: HashMap<String, String> = graph.input.iter().map(|input| (input.name.clone(), "the model's inputs".into())).collect();
+    makers.extend(graph.initializer.iter().map(|tensor| (tensor.name.clone(), "the model's initializers".into())));
+    let mut taken: HashSet<String> = HashSet::new();
+    for node in &mut graph.node {
+        let wanted = node_name(node).to_owned();
+        let mut name = wanted.clone();
+        let mut number = 1;
+        while !taken.insert(name.clone()) {
+            number += 1;
+            name = format!("{wanted}#{number}");
+        }
+        node.name = name;
+        for output in node.output.iter().filter(|output| !output.is_empty()) {
+            if let Some(maker) = makers.insert(output.clone(), format!("node \"{}\"", node.name)) {
+                return Err(ImportError::Model(format!("value \"{output}\" is made twice: by {maker} and by node \"{}\"", node.name)));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Reads an ONNX model. `folder` is where external weight files may lie.
@@ -96,17 +124,26 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
     finish(importer, onnx)
 }
 
-fn finish(importer: Importer, onnx: &pb::GraphProto) -> Result<Graph, ImportError> {
+fn finish(mut importer: Importer, onnx: &pb::GraphProto) -> Result<Graph, ImportError> {
     let [output] = &onnx.output[..] else {
         let names: Vec<&str> = onnx.output.iter().map(|o| o.name.as_str()).collect();
         return Err(ImportError::UnsupportedModel(format!("the model has {} outputs ({}); one is supported", names.len(), names.join(", "))));
     };
-    let view = importer.values.get(&output.name).ok_or_else(|| {
+    let view = importer.values.get(&output.name).cloned().ok_or_else(|| {
         ImportError::Model(format!("the output \"{}\" does not depend on the model's input", output.name))
     })?;
+    let rank = view.axes.len();
+    let plain: Vec<usize> = (0..rank).collect();
+    // Images and sequences leave channel last, everything else in ONNX order.
+    let axes = match rank {
+        4 if view.axes != plain => IMAGE_AXES.to_vec(),
+        3 if view.axes == view::SEQUENCE_AXES => view.axes.clone(),
+        _ => plain,
+    };
+    let tensor = importer.builder.arranged(&output.name, &view, &axes);
     let mut graph = importer.builder.graph;
-    graph.output = view.tensor;
-    graph.output_axes = view.axes.clone();
+    graph.output = tensor;
+    graph.output_axes = axes;
     graph.compact();
     verify(&graph)?;
     Ok(graph)
@@ -136,6 +173,12 @@ fn model_input(onnx: &pb::GraphProto) -> Result<ModelInput, ImportError> {
     for (axis, dim) in dims.iter().enumerate() {
         use pb::tensor_shape_proto::dimension::Value;
         match &dim.value {
+            Some(Value::DimValue(size)) if axis == 0 && *size > 1 => {
+                return Err(ImportError::UnsupportedModel(format!(
+                    "axis 0 of input \"{}\", the batch, is fixed to {size}; export the model with a dynamic batch or a batch of 1",
+                    input.name
+                )));
+            }
             _ if axis == 0 => shape.push(1),
             Some(Value::DimValue(size)) if (1..=1 << 24).contains(size) => shape.push(*size as usize),
             other => {

@@ -31,15 +31,23 @@ fn fold_one(graph: &mut Graph, index: usize) -> bool {
     }
     match &mut before.op {
         Op::ChannelAffine { scale: first, offset: first_offset } => {
-            *first_offset = first_offset.iter().zip(scale.iter().zip(offset.iter())).map(|(b, (s, o))| b * s + o).collect();
-            *first = first.iter().zip(scale.iter()).map(|(a, s)| a * s).collect();
+            let both_offset: Vec<f32> = first_offset.iter().zip(scale.iter().zip(offset.iter())).map(|(b, (s, o))| b * s + o).collect();
+            let both: Vec<f32> = first.iter().zip(scale.iter()).map(|(a, s)| a * s).collect();
+            if !finite(&both) || !finite(&both_offset) {
+                return false;
+            }
+            (*first, *first_offset) = (both.into(), both_offset.into());
         }
         op => {
             let Some(weights) = op.weights_mut() else { return false };
             if weights.outputs() != scale.len() {
                 return false;
             }
-            *weights = scaled(weights, &scale, &offset);
+            let scaled = scaled(weights, &scale, &offset);
+            if !finite(&scaled.values) || !finite(&scaled.bias) {
+                return false;
+            }
+            *weights = scaled;
         }
     }
     before.clamp = clamp;
@@ -47,6 +55,11 @@ fn fold_one(graph: &mut Graph, index: usize) -> bool {
     graph.tensors[before.output.0].name = graph.tensors[output.0].name.clone();
     bypass(graph, index);
     true
+}
+
+/// Products that overflow stay unfolded: the network's output tells whether they matter.
+fn finite(values: &[f32]) -> bool {
+    values.iter().all(|v| v.is_finite())
 }
 
 fn scaled(weights: &Weights, scale: &[f32], offset: &[f32]) -> Weights {

@@ -3,15 +3,26 @@
 use super::bypass;
 use crate::graph::{Graph, Op};
 
-/// Leaves out the softmax that makes the network's output.
+/// Leaves out the softmax that makes the network's output, also where only reshapes follow it.
 pub(super) fn drop_last(graph: &mut Graph) -> usize {
-    let last = graph.nodes.iter().position(|node| node.output == graph.output && matches!(node.op, Op::Softmax));
-    match last {
-        Some(index) if graph.nodes.len() > 1 && graph.nodes[index].clamp.is_none() => {
-            bypass(graph, index);
-            graph.softmax_dropped = true;
-            1
+    let mut tensor = graph.output;
+    let last = loop {
+        let Some(index) = graph.nodes.iter().position(|node| node.output == tensor) else { return 0 };
+        let node = &graph.nodes[index];
+        let readers = graph.nodes.iter().flat_map(|node| &node.inputs).filter(|input| **input == tensor).count();
+        if !node.clamp.is_none() || readers > usize::from(tensor != graph.output) {
+            return 0;
         }
-        _ => 0,
+        match node.op {
+            Op::Softmax => break index,
+            Op::Reshape => tensor = node.inputs[0],
+            _ => return 0,
+        }
+    };
+    if graph.nodes.len() == 1 {
+        return 0;
     }
+    bypass(graph, last);
+    graph.softmax_dropped = true;
+    1
 }

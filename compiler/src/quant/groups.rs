@@ -5,7 +5,7 @@
 
 use apq_lut::Candidate;
 
-use crate::graph::{Graph, NodeId, Op, TensorId};
+use crate::graph::{Graph, Node, NodeId, Op, TensorId};
 
 /// One quantizer group.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,9 +93,10 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
 }
 
 fn group_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candidate], supports: &impl Fn(&str, Candidate) -> bool) -> Result<Vec<Candidate>, NoKernel> {
-    let fits = |node: &NodeId, candidate: Candidate| supports(graph.nodes[node.0].op.name(), candidate);
+    let fits = |node: &NodeId, candidate: Candidate| supports(graph.nodes[node.0].op.name(), candidate) && sum_fits(&graph.nodes[node.0].op, candidate);
     // A softmax writes 8 or 16 bits.
-    let softmax = graph.nodes.iter().any(|node| matches!(node.op, Op::Softmax) && group.tensors.contains(&node.output));
+    let writes_softmax = |node: &Node| matches!(node.op, Op::Softmax) && group.tensors.contains(&node.output);
+    let softmax = graph.nodes.iter().any(writes_softmax);
     let usable: Vec<Candidate> = candidates
         .iter()
         .copied()
@@ -106,14 +107,16 @@ fn group_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candida
     }
     // Name the node that rules out what the nodes before it left.
     let mut left: Vec<Candidate> = candidates.to_vec();
-    let mut guilty = group.nodes[0];
+    let mut guilty = None;
     for node in &group.nodes {
-        guilty = *node;
         left.retain(|candidate| fits(node, *candidate));
         if left.is_empty() {
+            guilty = Some(*node);
             break;
         }
     }
+    // Where all of them would do, the softmax that writes the group's tensor does not.
+    let guilty = guilty.or_else(|| graph.nodes.iter().position(writes_softmax).map(NodeId)).unwrap_or(group.nodes[0]);
     let node = &graph.nodes[guilty.0];
     let list = |names: Vec<String>| names.join(", ");
     Err(NoKernel {
@@ -123,6 +126,13 @@ fn group_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candida
         wanted: list(candidates.iter().map(Candidate::to_string).collect()),
         members: list(group.nodes.iter().map(|node| format!("\"{}\"", graph.nodes[node.0].name)).collect()),
     })
+}
+
+/// The average pool kernels sum in 32 bits: very large windows have no room for wide codes.
+fn sum_fits(op: &Op, candidate: Candidate) -> bool {
+    let Op::AveragePool { window, .. } = op else { return true };
+    let largest: u64 = if candidate.activation_bits == 16 { 1 << 15 } else { (1 << candidate.activation_bits) - 1 };
+    (window.kernel[0] * window.kernel[1]) as u64 * largest < 1 << 31
 }
 
 /// Union-find with path halving; the root of a set is its smallest member.

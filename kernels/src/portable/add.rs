@@ -7,38 +7,25 @@ use crate::{ActivationBits, Activations, Add, Mul, requant};
 pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
     let shape = (add.rows, add.channels, add.broadcast);
     let sign = if add.subtract { -1 } else { 1 };
-    let (m_a, m_b) = (
-        i64::from(add.multiplier_a),
-        sign * i64::from(add.multiplier_b),
-    );
+    let (m_a, m_b) = (i64::from(add.multiplier_a), sign * i64::from(add.multiplier_b));
     let (z_a, z_b) = (a.zero_point, b.zero_point);
     let codes = add.codes;
     if fits_32_bits(add, a.bits, b.bits) {
         let (m_a, m_b) = (m_a as i32, m_b as i32);
-        let (half, shift) = (
-            1i32.wrapping_shl(u32::from(add.shift) - 1),
-            u32::from(add.shift),
-        );
+        let (half, shift) = (1i32.wrapping_shl(u32::from(add.shift) - 1), u32::from(add.shift));
         let (z_a, z_b) = (z_a as i16, z_b as i16);
         blocks::zip(shape, codes.bits, a, b, output, |a, b| {
             for (a, &b) in a.iter_mut().zip(b) {
-                let (x, y) = (
-                    i32::from(a.wrapping_sub(z_a)),
-                    i32::from(b.wrapping_sub(z_b)),
-                );
+                let (x, y) = (i32::from(a.wrapping_sub(z_a)), i32::from(b.wrapping_sub(z_b)));
                 let sum = x.wrapping_mul(m_a).wrapping_add(y.wrapping_mul(m_b));
-                let code =
-                    (sum.wrapping_add(half).wrapping_shr(shift)).wrapping_add(codes.zero_point);
+                let code = (sum.wrapping_add(half).wrapping_shr(shift)).wrapping_add(codes.zero_point);
                 *a = code.max(codes.lo).min(codes.hi) as i16;
             }
         });
     } else {
         blocks::zip(shape, codes.bits, a, b, output, |a, b| {
             for (a, &b) in a.iter_mut().zip(b) {
-                let (x, y) = (
-                    i64::from(i32::from(*a) - z_a),
-                    i64::from(i32::from(b) - z_b),
-                );
+                let (x, y) = (i64::from(i32::from(*a) - z_a), i64::from(i32::from(b) - z_b));
                 *a = codes.code(requant::requantize(x * m_a + y * m_b, 1, add.shift)) as i16;
             }
         });
@@ -49,9 +36,7 @@ pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8])
 fn fits_32_bits(add: &Add, a: ActivationBits, b: ActivationBits) -> bool {
     let largest = 255 * (i64::from(add.multiplier_a) + i64::from(add.multiplier_b));
     let narrow = a != ActivationBits::A16 && b != ActivationBits::A16;
-    narrow
-        && (1..=30).contains(&add.shift)
-        && largest + (1 << (add.shift - 1)) < (1 << 31) - (1 << 16)
+    narrow && (1..=30).contains(&add.shift) && largest + (1 << (add.shift - 1)) < (1 << 31) - (1 << 16)
 }
 
 /// Product; see [`Mul`].

@@ -11,11 +11,7 @@ pub(super) type Block = [i16; BLOCK];
 
 /// Rows and codes of a row, or one long row where no tensor's rows have unused bits.
 fn joined(rows: usize, channels: usize, widths: &[ActivationBits]) -> (usize, usize) {
-    if widths.iter().all(|&bits| rows_join(bits, channels)) {
-        (1, rows * channels)
-    } else {
-        (rows, channels)
-    }
+    if widths.iter().all(|&bits| rows_join(bits, channels)) { (1, rows * channels) } else { (rows, channels) }
 }
 
 /// Packs `function(codes)` for every block of codes.
@@ -47,18 +43,10 @@ pub(super) fn zip(
     output: &mut [u8],
     function: impl Fn(&mut Block, &Block),
 ) {
-    let (rows, channels) = if broadcast {
-        (rows, channels)
-    } else {
-        joined(rows, channels, &[bits, a.bits, b.bits])
-    };
+    let (rows, channels) = if broadcast { (rows, channels) } else { joined(rows, channels, &[bits, a.bits, b.bits]) };
     for index in 0..rows {
         let row_a = pack::row(a.codes, pack::row_bytes(a.bits, channels), index);
-        let row_b = pack::row(
-            b.codes,
-            pack::row_bytes(b.bits, channels),
-            if broadcast { 0 } else { index },
-        );
+        let row_b = pack::row(b.codes, pack::row_bytes(b.bits, channels), if broadcast { 0 } else { index });
         let out = pack::row_mut(output, pack::row_bytes(bits, channels), index);
         each_block(channels, bits, out, |first, codes| {
             let mut others = [0; BLOCK];
@@ -71,12 +59,7 @@ pub(super) fn zip(
 
 /// Packs what `fill(first, block)` leaves, for every block of a row.
 #[inline]
-pub(super) fn each_block(
-    channels: usize,
-    bits: ActivationBits,
-    out: &mut [u8],
-    mut fill: impl FnMut(usize, &mut Block),
-) {
+pub(super) fn each_block(channels: usize, bits: ActivationBits, out: &mut [u8], mut fill: impl FnMut(usize, &mut Block)) {
     for (index, out) in out.chunks_mut(pack::row_bytes(bits, BLOCK)).enumerate() {
         let first = index * BLOCK;
         let mut codes = [0; BLOCK];
@@ -88,13 +71,7 @@ pub(super) fn each_block(
 
 /// Widens the block of a row of `channels` codes that begins at code `first`.
 #[inline]
-pub(super) fn load(
-    bits: ActivationBits,
-    row: &[u8],
-    first: usize,
-    channels: usize,
-    codes: &mut Block,
-) {
+pub(super) fn load(bits: ActivationBits, row: &[u8], first: usize, channels: usize, codes: &mut Block) {
     let left = (channels - first.min(channels)).min(BLOCK);
     if let Some(codes) = codes.get_mut(..left) {
         unpack_from(bits, row, first, codes);

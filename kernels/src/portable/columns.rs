@@ -49,9 +49,7 @@ impl<'a> Columns<'a> {
             input,
             pixel_bytes: conv.input.pixel_bytes(input.bits),
             first_channel: group * conv.group_inputs(),
-            taps_join: conv.groups == 1
-                && conv.window.dilation[1] == 1
-                && rows_join(input.bits, channels),
+            taps_join: conv.groups == 1 && conv.window.dilation[1] == 1 && rows_join(input.bits, channels),
         }
     }
 
@@ -90,8 +88,7 @@ impl<'a> Columns<'a> {
                 Some(from_x) if self.taps_join => (taps - tap).min(width - from_x),
                 _ => 1,
             };
-            let Some((codes, others)) = row.split_at_mut_checked(together * conv.group_inputs())
-            else {
+            let Some((codes, others)) = row.split_at_mut_checked(together * conv.group_inputs()) else {
                 return;
             };
             row = others;

@@ -4,9 +4,7 @@ use super::columns::Columns;
 use super::depthwise;
 use super::dot::{LANES, Lanes, dot, dot_wide};
 use crate::reference::{self, Native};
-use crate::{
-    Accumulator, ActivationBits, Activations, Conv, FullyConnected, OutputCodes, pack, requant,
-};
+use crate::{Accumulator, ActivationBits, Activations, Conv, FullyConnected, OutputCodes, pack, requant};
 
 /// Columns of a block together stay below this many codes, where that leaves at least [`BLOCK_MIN`] of them: half of
 /// a common first-level cache.
@@ -27,9 +25,7 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, _input: ActivationBits) -> usize {
         return depthwise::scratch_bytes(conv);
     }
     let chunks = conv.row_len().div_ceil(LANES).max(1);
-    let columns = (BLOCK_CODES / LANES / chunks)
-        .clamp(BLOCK_MIN, BLOCK_MAX)
-        .min(conv.output.pixels());
+    let columns = (BLOCK_CODES / LANES / chunks).clamp(BLOCK_MIN, BLOCK_MAX).min(conv.output.pixels());
     bytes(chunks, columns)
 }
 
@@ -43,10 +39,7 @@ pub fn conv_scratch_bytes_min(conv: &Conv<'_>, _input: ActivationBits) -> usize 
 
 /// A weight row and some columns.
 fn bytes(chunks: usize, columns: usize) -> usize {
-    (columns + 1)
-        .saturating_mul(chunks)
-        .saturating_mul(size_of::<Lanes>())
-        .saturating_add(ALIGNMENT)
+    (columns + 1).saturating_mul(chunks).saturating_mul(size_of::<Lanes>()).saturating_add(ALIGNMENT)
 }
 
 /// Scratch bytes with which [`fully_connected`] is fastest, for that input width.
@@ -55,20 +48,12 @@ pub fn fully_connected_scratch_bytes(layer: &FullyConnected<'_>, input: Activati
 }
 
 /// Scratch bytes below which [`fully_connected`] falls back to the reference.
-pub fn fully_connected_scratch_bytes_min(
-    layer: &FullyConnected<'_>,
-    input: ActivationBits,
-) -> usize {
+pub fn fully_connected_scratch_bytes_min(layer: &FullyConnected<'_>, input: ActivationBits) -> usize {
     conv_scratch_bytes_min(&layer.as_conv(), input)
 }
 
 /// Fully connected layer; see [`FullyConnected`].
-pub fn fully_connected(
-    layer: &FullyConnected<'_>,
-    input: Activations<'_>,
-    output: &mut [u8],
-    scratch: &mut [u8],
-) {
+pub fn fully_connected(layer: &FullyConnected<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     conv(&layer.as_conv(), input, output, scratch);
 }
 
@@ -89,13 +74,7 @@ pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch:
     }
 }
 
-fn by_columns(
-    conv: &Conv<'_>,
-    input: Activations<'_>,
-    output: &mut [u8],
-    weights: &mut [Lanes],
-    columns: &mut [Lanes],
-) {
+fn by_columns(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], weights: &mut [Lanes], columns: &mut [Lanes]) {
     let chunks = weights.len().max(1);
     let block_len = (columns.len() / chunks).clamp(1, BLOCK_MAX);
     let row_bytes = pack::weight_row_bytes(conv.weight_bits, conv.row_len());
@@ -104,10 +83,7 @@ fn by_columns(
     weights.as_flattened_mut().fill(0);
     for group in 0..conv.groups {
         let source = Columns::new(conv, input, group);
-        for (block, pixels) in output
-            .chunks_mut((pixel_bytes * block_len).max(1))
-            .enumerate()
-        {
+        for (block, pixels) in output.chunks_mut((pixel_bytes * block_len).max(1)).enumerate() {
             let used = pixels.chunks_exact(pixel_bytes).len();
             for (index, column) in columns.chunks_exact_mut(chunks).take(used).enumerate() {
                 source.fill(block * block_len + index, column);
@@ -122,14 +98,7 @@ fn by_columns(
                 let Some(channel) = Channel::new(conv, channel) else {
                     return;
                 };
-                channel.run(
-                    conv.accumulator,
-                    codes,
-                    weights,
-                    columns,
-                    pixels,
-                    pixel_bytes,
-                );
+                channel.run(conv.accumulator, codes, weights, columns, pixels, pixel_bytes);
             }
         }
     }
@@ -151,12 +120,7 @@ struct Channel {
 impl Channel {
     fn new(conv: &Conv<'_>, index: usize) -> Option<Self> {
         let (bias, multiplier, shift) = conv.stage.channel(index)?;
-        Some(Self {
-            index,
-            bias,
-            multiplier,
-            shift,
-        })
+        Some(Self { index, bias, multiplier, shift })
     }
 
     /// Writes this channel of every pixel of a block.
@@ -178,8 +142,7 @@ impl Channel {
             // The common case, with nothing left to decide in the loop.
             Accumulator::I32 if byte && shift >= requant::HIGH_SHIFT_MIN => {
                 for (column, pixel) in pixels {
-                    let code = requant::requantize_high(acc(column), multiplier, shift)
-                        .wrapping_add(codes.zero_point);
+                    let code = requant::requantize_high(acc(column), multiplier, shift).wrapping_add(codes.zero_point);
                     if let Some(to) = pixel.get_mut(self.index) {
                         *to = code.max(codes.lo).min(codes.hi) as u8;
                     }
@@ -222,9 +185,7 @@ mod tests {
             let mut scratch = vec![0x77; super::conv_scratch_bytes_min(conv, input.bits) + 1];
             super::conv(conv, input, output, &mut scratch[1..]);
         });
-        testing::conv::check(102, |conv, input, output| {
-            super::conv(conv, input, output, &mut [])
-        });
+        testing::conv::check(102, |conv, input, output| super::conv(conv, input, output, &mut []));
     }
 
     #[test]
@@ -235,15 +196,9 @@ mod tests {
             let (w8, i32) = (crate::WeightBits::W8, Accumulator::I32);
             let case = testing::conv::Case::random(&mut random, shape, w8, bits, i32);
             let conv = case.conv();
-            let (least, best) = (
-                conv_scratch_bytes_min(&conv, bits[0]),
-                conv_scratch_bytes(&conv, bits[0]),
-            );
+            let (least, best) = (conv_scratch_bytes_min(&conv, bits[0]), conv_scratch_bytes(&conv, bits[0]));
             assert!(least <= best);
-            assert_eq!(
-                conv.check(case.input.view().operand(), case.output_bytes(), least - 1),
-                Err(crate::Invalid::ScratchLength)
-            );
+            assert_eq!(conv.check(case.input.view().operand(), case.output_bytes(), least - 1), Err(crate::Invalid::ScratchLength));
         }
     }
 }

@@ -7,34 +7,21 @@ use crate::{Accumulator, ActivationBits, Activations, Conv, pack, requant};
 
 /// Whether this kernel is the one for that convolution.
 pub(super) fn applies(conv: &Conv<'_>) -> bool {
-    conv.groups == conv.input.channels
-        && conv.groups == conv.output.channels
-        && conv.accumulator == Accumulator::I32
+    conv.groups == conv.input.channels && conv.groups == conv.output.channels && conv.accumulator == Accumulator::I32
 }
 
 /// The weights, transposed to `[taps][C]`, in 16 bits.
 pub(super) fn scratch_bytes(conv: &Conv<'_>) -> usize {
     let weights = conv.groups.saturating_mul(conv.window.taps());
-    weights
-        .saturating_mul(size_of::<i16>())
-        .saturating_add(align_of::<i16>() - 1)
+    weights.saturating_mul(size_of::<i16>()).saturating_add(align_of::<i16>() - 1)
 }
 
-pub(super) fn conv(
-    conv: &Conv<'_>,
-    input: Activations<'_>,
-    output: &mut [u8],
-    scratch: &mut [i16],
-) {
+pub(super) fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [i16]) {
     let Some(weights) = scratch.get_mut(..conv.groups * conv.window.taps()) else {
         return reference::conv::<Native>(conv, input, output);
     };
     transpose_weights(conv, weights);
-    let high = conv
-        .stage
-        .shift
-        .iter()
-        .all(|&shift| shift >= requant::HIGH_SHIFT_MIN);
+    let high = conv.stage.shift.iter().all(|&shift| shift >= requant::HIGH_SHIFT_MIN);
     let (channels, width) = (conv.groups, conv.output.width.max(1));
     let pixel_bytes = conv.output.pixel_bytes(conv.stage.bits).max(1);
     for (index, pixel) in output.chunks_exact_mut(pixel_bytes).enumerate() {
@@ -64,14 +51,7 @@ fn transpose_weights(conv: &Conv<'_>, weights: &mut [i16]) {
 }
 
 /// Adds `sum w * a` of the channels from `first` on at output pixel `(y, x)`; `acc` has one entry for each.
-fn accumulate(
-    conv: &Conv<'_>,
-    input: Activations<'_>,
-    (y, x): (usize, usize),
-    first: usize,
-    weights: &[i16],
-    acc: &mut [i32],
-) {
+fn accumulate(conv: &Conv<'_>, input: Activations<'_>, (y, x): (usize, usize), first: usize, weights: &[i16], acc: &mut [i32]) {
     let (bits, image) = (input.bits, conv.input);
     let pixel_bytes = image.pixel_bytes(bits);
     let mut tap = 0;
@@ -126,8 +106,7 @@ fn finish<const HIGH: bool>(conv: &Conv<'_>, first: usize, acc: &[i32; BLOCK], b
     for ((code, &acc), ((&bias, &multiplier), &shift)) in block.iter_mut().zip(acc).zip(stages) {
         let acc = acc.wrapping_add(bias);
         *code = if HIGH {
-            let code =
-                requant::requantize_high(acc, multiplier, shift).wrapping_add(codes.zero_point);
+            let code = requant::requantize_high(acc, multiplier, shift).wrapping_add(codes.zero_point);
             code.max(codes.lo).min(codes.hi) as i16
         } else {
             codes.code(requant::requantize_i32(acc, multiplier, shift)) as i16

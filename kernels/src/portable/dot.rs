@@ -10,10 +10,7 @@ pub(super) type Lanes = [i16; LANES];
 /// One chunk. |sum| <= 32 * 2^7 * 2^15 = 2^27.
 #[inline(always)]
 fn chunk(weights: &Lanes, codes: &Lanes) -> i32 {
-    let products = weights
-        .iter()
-        .zip(codes)
-        .map(|(&w, &a)| i32::from(w) * i32::from(a));
+    let products = weights.iter().zip(codes).map(|(&w, &a)| i32::from(w) * i32::from(a));
     products.fold(0, i32::wrapping_add)
 }
 
@@ -21,18 +18,11 @@ fn chunk(weights: &Lanes, codes: &Lanes) -> i32 {
 // Inlined into a loop over channels it would be vectorised across them, which is ten times slower.
 #[inline(never)]
 pub(super) fn dot(weights: &[Lanes], codes: &[Lanes]) -> i32 {
-    weights.iter().zip(codes).fold(0, |sum, (weights, codes)| {
-        sum.wrapping_add(chunk(weights, codes))
-    })
+    weights.iter().zip(codes).fold(0, |sum, (weights, codes)| sum.wrapping_add(chunk(weights, codes)))
 }
 
 /// Dot product in 64 bits.
 #[inline(never)]
 pub(super) fn dot_wide(weights: &[Lanes], codes: &[Lanes]) -> i64 {
-    weights
-        .iter()
-        .zip(codes)
-        .fold(0, |sum: i64, (weights, codes)| {
-            sum.wrapping_add(i64::from(chunk(weights, codes)))
-        })
+    weights.iter().zip(codes).fold(0, |sum: i64, (weights, codes)| sum.wrapping_add(i64::from(chunk(weights, codes))))
 }

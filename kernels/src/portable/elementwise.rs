@@ -20,31 +20,17 @@ pub fn requantize(params: &Requantize, input: Activations<'_>, output: &mut [u8]
         for (result, code) in results.iter_mut().zip(0..) {
             *result = function(code);
         }
-        blocks::map(
-            params.rows,
-            params.channels,
-            codes.bits,
-            input,
-            output,
-            |block| {
-                for code in block {
-                    *code = results[usize::from(*code as u8)];
-                }
-            },
-        );
+        blocks::map(params.rows, params.channels, codes.bits, input, output, |block| {
+            for code in block {
+                *code = results[usize::from(*code as u8)];
+            }
+        });
     } else {
-        blocks::map(
-            params.rows,
-            params.channels,
-            codes.bits,
-            input,
-            output,
-            |block| {
-                for code in block {
-                    *code = function(*code);
-                }
-            },
-        );
+        blocks::map(params.rows, params.channels, codes.bits, input, output, |block| {
+            for code in block {
+                *code = function(*code);
+            }
+        });
     }
 }
 
@@ -53,41 +39,23 @@ pub fn table(table: &Table<'_>, input: Activations<'_>, output: &mut [u8]) {
     let (pairs, _) = table.entries.as_chunks::<2>();
     let wide = |index: usize| pairs.get(index).map_or(0, |&pair| i16::from_le_bytes(pair));
     let each = |function: &dyn Fn(i16) -> i16, output: &mut [u8]| {
-        blocks::map(
-            table.rows,
-            table.channels,
-            table.bits,
-            input,
-            output,
-            |block| {
-                for code in block {
-                    *code = function(*code);
-                }
-            },
-        );
+        blocks::map(table.rows, table.channels, table.bits, input, output, |block| {
+            for code in block {
+                *code = function(*code);
+            }
+        });
     };
     match (input.bits, table.bits) {
         (ActivationBits::A16, _) => each(
             &|code| {
                 let offset = (i32::from(code) + 32768) as usize;
-                let (here, next) = (
-                    i32::from(wide(offset >> 7)),
-                    i32::from(wide((offset >> 7) + 1)),
-                );
+                let (here, next) = (i32::from(wide(offset >> 7)), i32::from(wide((offset >> 7) + 1)));
                 (here + (((next - here) * (offset & 127) as i32 + 64) >> 7)) as i16
             },
             output,
         ),
         (_, ActivationBits::A16) => each(&|code| wide(code as usize), output),
-        _ => each(
-            &|code| {
-                table
-                    .entries
-                    .get(code as usize)
-                    .map_or(0, |&entry| i16::from(entry))
-            },
-            output,
-        ),
+        _ => each(&|code| table.entries.get(code as usize).map_or(0, |&entry| i16::from(entry)), output),
     }
 }
 

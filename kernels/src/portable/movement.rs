@@ -1,10 +1,7 @@
 //! Operators that move codes: whole bytes at a time where the codes are whole bytes, or whole pixels move.
 
 use super::blocks;
-use crate::{
-    ActivationBits, Activations, ConcatPart, Image, Pad, RANK_MAX, Slice, Transpose, pack,
-    reference, requant,
-};
+use crate::{ActivationBits, Activations, ConcatPart, Image, Pad, RANK_MAX, Slice, Transpose, pack, reference, requant};
 
 /// Bytes of a code, where a code is whole bytes.
 fn code_bytes(bits: ActivationBits) -> Option<usize> {
@@ -36,9 +33,7 @@ fn copy(from: Option<&[u8]>, to: Option<&mut [u8]>) {
 pub fn pad(pad: &Pad, input: Activations<'_>, output: &mut [u8]) {
     let bits = input.bits;
     let whole_pixels = pad.input.channels == pad.output.channels;
-    let Some(first) =
-        channel_bytes(bits, pad.before[2]).filter(|_| whole_pixels || code_bytes(bits).is_some())
-    else {
+    let Some(first) = channel_bytes(bits, pad.before[2]).filter(|_| whole_pixels || code_bytes(bits).is_some()) else {
         return reference::pad(pad, input, output);
     };
     let (input_bytes, output_bytes) = (pad.input.pixel_bytes(bits), pad.output.pixel_bytes(bits));
@@ -66,11 +61,7 @@ fn fill(image: Image, bits: ActivationBits, code: i32, output: &mut [u8]) {
         ActivationBits::A16 => output.as_chunks_mut().0.fill([low, high]),
         ActivationBits::A6 | ActivationBits::A8 => output.fill(low),
         ActivationBits::A2 | ActivationBits::A4 => {
-            let every = if bits == ActivationBits::A2 {
-                0b0101_0101
-            } else {
-                0b0001_0001
-            };
+            let every = if bits == ActivationBits::A2 { 0b0101_0101 } else { 0b0001_0001 };
             output.fill(low.wrapping_mul(every));
             for pixel in output.chunks_exact_mut(image.pixel_bytes(bits).max(1)) {
                 pack::clear_unused(pixel, bits, image.channels);
@@ -84,24 +75,16 @@ pub fn slice(slice: &Slice, input: Activations<'_>, output: &mut [u8]) {
     let bits = input.bits;
     let whole_pixels = slice.input.channels == slice.output.channels;
     let neighbours = slice.step[2] == 1 || slice.output.channels == 1;
-    let first =
-        channel_bytes(bits, slice.begin[2]).filter(|_| whole_pixels || code_bytes(bits).is_some());
+    let first = channel_bytes(bits, slice.begin[2]).filter(|_| whole_pixels || code_bytes(bits).is_some());
     let Some(first) = first.filter(|_| neighbours) else {
         return reference::slice(slice, input, output);
     };
-    let (input_bytes, output_bytes) = (
-        slice.input.pixel_bytes(bits),
-        slice.output.pixel_bytes(bits),
-    );
+    let (input_bytes, output_bytes) = (slice.input.pixel_bytes(bits), slice.output.pixel_bytes(bits));
     for y in 0..slice.output.height {
         let from_y = slice.begin[0] + y * slice.step[0];
         for x in 0..slice.output.width {
             let from_x = slice.begin[1] + x * slice.step[1];
-            let pixel = pack::row(
-                input.codes,
-                input_bytes,
-                from_y * slice.input.width + from_x,
-            );
+            let pixel = pack::row(input.codes, input_bytes, from_y * slice.input.width + from_x);
             let out = pack::row_mut(output, output_bytes, y * slice.output.width + x);
             copy(pixel.get(first..first + output_bytes), Some(out));
         }
@@ -112,8 +95,7 @@ pub fn slice(slice: &Slice, input: Activations<'_>, output: &mut [u8]) {
 pub fn concat_part(part: &ConcatPart, input: Activations<'_>, output: &mut [u8]) {
     let (bits, codes) = (input.bits, part.codes);
     let whole_rows = part.input_channels == part.output_channels;
-    let first = channel_bytes(codes.bits, part.channel_offset)
-        .filter(|_| whole_rows || code_bytes(codes.bits).is_some());
+    let first = channel_bytes(codes.bits, part.channel_offset).filter(|_| whole_rows || code_bytes(codes.bits).is_some());
     let Some(first) = first else {
         return reference::concat_part(part, input, output);
     };
@@ -134,11 +116,7 @@ pub fn concat_part(part: &ConcatPart, input: Activations<'_>, output: &mut [u8])
                 blocks::load(bits, row, first, part.input_channels, block);
                 for code in block {
                     let value = i64::from(i32::from(*code) - input.zero_point);
-                    *code = codes.code(requant::requantize(
-                        value,
-                        rescale.multiplier,
-                        rescale.shift,
-                    )) as i16;
+                    *code = codes.code(requant::requantize(value, rescale.multiplier, rescale.shift)) as i16;
                 }
             });
         }
@@ -170,12 +148,7 @@ pub fn transpose(transpose: &Transpose, input: Activations<'_>, output: &mut [u8
             let (pairs, _) = input.codes.as_chunks::<2>();
             each_row(transpose, output, row_bytes, |first, stride, out| {
                 let codes = pairs.get(first..).unwrap_or_default();
-                for (to, &from) in out
-                    .as_chunks_mut()
-                    .0
-                    .iter_mut()
-                    .zip(codes.iter().step_by(stride))
-                {
+                for (to, &from) in out.as_chunks_mut().0.iter_mut().zip(codes.iter().step_by(stride)) {
                     *to = from;
                 }
             });
@@ -186,12 +159,7 @@ pub fn transpose(transpose: &Transpose, input: Activations<'_>, output: &mut [u8
 
 /// Calls `write(first, stride, row)` for each row of the output: the row's codes are input codes `first`,
 /// `first + stride` and so on, in the order of the input without unused bits.
-fn each_row(
-    transpose: &Transpose,
-    output: &mut [u8],
-    row_bytes: usize,
-    write: impl Fn(usize, usize, &mut [u8]),
-) {
+fn each_row(transpose: &Transpose, output: &mut [u8], row_bytes: usize, write: impl Fn(usize, usize, &mut [u8])) {
     let mut strides = [1; RANK_MAX];
     let mut stride = 1;
     for (to, &extent) in strides.iter_mut().zip(&transpose.shape).rev() {

@@ -11,11 +11,7 @@ pub fn average_pool(pool: &AveragePool<'_>, input: Activations<'_>, output: &mut
         for x in 0..pool.output.width {
             // `check` has seen that every count has a divisor.
             let (multiplier, shift) = pool.divisor(rows * pool.counted(1, x)).unwrap_or((0, 1));
-            let out = pack::row_mut(
-                output,
-                pool.output.pixel_bytes(codes.bits),
-                y * pool.output.width + x,
-            );
+            let out = pack::row_mut(output, pool.output.pixel_bytes(codes.bits), y * pool.output.width + x);
             blocks::each_block(channels, codes.bits, out, |first, block| {
                 let mut sums = [0i32; BLOCK];
                 each_pixel(pool.input, pool.window, input, (y, x), |pixel| {
@@ -38,11 +34,7 @@ pub fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]) {
     let channels = pool.output.channels;
     for y in 0..pool.output.height {
         for x in 0..pool.output.width {
-            let out = pack::row_mut(
-                output,
-                pool.output.pixel_bytes(input.bits),
-                y * pool.output.width + x,
-            );
+            let out = pack::row_mut(output, pool.output.pixel_bytes(input.bits), y * pool.output.width + x);
             blocks::each_block(channels, input.bits, out, |first, block| {
                 *block = [input.bits.lo() as i16; BLOCK];
                 each_pixel(pool.input, pool.window, input, (y, x), |pixel| {
@@ -59,23 +51,11 @@ pub fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]) {
 
 /// Calls `visit` with every input pixel that the window at output `(y, x)` meets.
 #[inline]
-fn each_pixel<'a>(
-    image: Image,
-    window: Window,
-    input: Activations<'a>,
-    (y, x): (usize, usize),
-    mut visit: impl FnMut(&'a [u8]),
-) {
+fn each_pixel<'a>(image: Image, window: Window, input: Activations<'a>, (y, x): (usize, usize), mut visit: impl FnMut(&'a [u8])) {
     let pixel_bytes = image.pixel_bytes(input.bits);
-    let (rows, columns) = (
-        window.taps_inside(0, y, image.height),
-        window.taps_inside(1, x, image.width),
-    );
+    let (rows, columns) = (window.taps_inside(0, y, image.height), window.taps_inside(1, x, image.width));
     for y in rows.filter_map(|tap| window.position(0, y, tap, image.height)) {
-        for x in columns
-            .clone()
-            .filter_map(|tap| window.position(1, x, tap, image.width))
-        {
+        for x in columns.clone().filter_map(|tap| window.position(1, x, tap, image.width)) {
             visit(pack::row(input.codes, pixel_bytes, y * image.width + x));
         }
     }

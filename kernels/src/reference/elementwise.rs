@@ -5,45 +5,21 @@ use crate::{ActivationBits, Activations, Add, Mul, OutputCodes, Requantize, Tabl
 /// Sum or difference; see [`Add`].
 pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
     let value = |a: i64, b: i64| {
-        let (a, b) = (
-            a * i64::from(add.multiplier_a),
-            b * i64::from(add.multiplier_b),
-        );
+        let (a, b) = (a * i64::from(add.multiplier_a), b * i64::from(add.multiplier_b));
         // The multipliers are in the sum already.
         requant::requantize(if add.subtract { a - b } else { a + b }, 1, add.shift)
     };
-    pairs(
-        add.rows,
-        add.channels,
-        add.broadcast,
-        add.codes,
-        a,
-        b,
-        output,
-        value,
-    );
+    pairs(add.rows, add.channels, add.broadcast, add.codes, a, b, output, value);
 }
 
 /// Product; see [`Mul`].
 pub fn mul(mul: &Mul, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
     let value = |a: i64, b: i64| requant::requantize(a * b, mul.multiplier, mul.shift);
-    pairs(
-        mul.rows,
-        mul.channels,
-        mul.broadcast,
-        mul.codes,
-        a,
-        b,
-        output,
-        value,
-    );
+    pairs(mul.rows, mul.channels, mul.broadcast, mul.codes, a, b, output, value);
 }
 
 /// Writes the code of `value(a - z_a, b - z_b)` for every pair of codes.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the common fields of Add and Mul, and the buffers"
-)]
+#[expect(clippy::too_many_arguments, reason = "the common fields of Add and Mul, and the buffers")]
 fn pairs(
     rows: usize,
     channels: usize,
@@ -56,21 +32,12 @@ fn pairs(
 ) {
     for index in 0..rows {
         let row_a = pack::row(a.codes, pack::row_bytes(a.bits, channels), index);
-        let row_b = pack::row(
-            b.codes,
-            pack::row_bytes(b.bits, channels),
-            if broadcast { 0 } else { index },
-        );
+        let row_b = pack::row(b.codes, pack::row_bytes(b.bits, channels), if broadcast { 0 } else { index });
         let out = pack::row_mut(output, pack::row_bytes(codes.bits, channels), index);
         for channel in 0..channels {
             let a = pack::code(row_a, a.bits, channel) - a.zero_point;
             let b = pack::code(row_b, b.bits, channel) - b.zero_point;
-            pack::set_code(
-                out,
-                codes.bits,
-                channel,
-                codes.code(value(i64::from(a), i64::from(b))),
-            );
+            pack::set_code(out, codes.bits, channel, codes.code(value(i64::from(a), i64::from(b))));
         }
         pack::clear_unused(out, codes.bits, channels);
     }
@@ -78,74 +45,38 @@ fn pairs(
 
 /// One tensor to another quantizer; see [`Requantize`].
 pub fn requantize(params: &Requantize, input: Activations<'_>, output: &mut [u8]) {
-    map(
-        params.rows,
-        params.channels,
-        params.codes.bits,
-        input,
-        output,
-        |code| {
-            let value = i64::from(code - input.zero_point);
-            params
-                .codes
-                .code(requant::requantize(value, params.multiplier, params.shift))
-        },
-    );
+    map(params.rows, params.channels, params.codes.bits, input, output, |code| {
+        let value = i64::from(code - input.zero_point);
+        params.codes.code(requant::requantize(value, params.multiplier, params.shift))
+    });
 }
 
 /// A function given by a table; see [`Table`].
 pub fn table(table: &Table<'_>, input: Activations<'_>, output: &mut [u8]) {
     // Points of 16-bit input have two bytes whatever the width of the output.
     let interpolated = input.bits == ActivationBits::A16;
-    let entry_bits = if interpolated {
-        ActivationBits::A16
-    } else {
-        table.bits
-    };
-    let entry_bits = if entry_bits == ActivationBits::A16 {
-        entry_bits
-    } else {
-        ActivationBits::A8
-    };
+    let entry_bits = if interpolated { ActivationBits::A16 } else { table.bits };
+    let entry_bits = if entry_bits == ActivationBits::A16 { entry_bits } else { ActivationBits::A8 };
     let entry = |index| pack::code(table.entries, entry_bits, index);
-    map(
-        table.rows,
-        table.channels,
-        table.bits,
-        input,
-        output,
-        |code| {
-            if interpolated {
-                let offset = (code + 32768) as usize;
-                let (point, fraction) = (offset >> 7, (offset & 127) as i32);
-                let (here, next) = (entry(point), entry(point + 1));
-                here + (((next - here) * fraction + 64) >> 7)
-            } else {
-                entry(code as usize)
-            }
-        },
-    );
+    map(table.rows, table.channels, table.bits, input, output, |code| {
+        if interpolated {
+            let offset = (code + 32768) as usize;
+            let (point, fraction) = (offset >> 7, (offset & 127) as i32);
+            let (here, next) = (entry(point), entry(point + 1));
+            here + (((next - here) * fraction + 64) >> 7)
+        } else {
+            entry(code as usize)
+        }
+    });
 }
 
 /// Writes `function(code)` for every code.
-fn map(
-    rows: usize,
-    channels: usize,
-    bits: ActivationBits,
-    input: Activations<'_>,
-    output: &mut [u8],
-    function: impl Fn(i32) -> i32,
-) {
+fn map(rows: usize, channels: usize, bits: ActivationBits, input: Activations<'_>, output: &mut [u8], function: impl Fn(i32) -> i32) {
     for index in 0..rows {
         let row = pack::row(input.codes, pack::row_bytes(input.bits, channels), index);
         let out = pack::row_mut(output, pack::row_bytes(bits, channels), index);
         for channel in 0..channels {
-            pack::set_code(
-                out,
-                bits,
-                channel,
-                function(pack::code(row, input.bits, channel)),
-            );
+            pack::set_code(out, bits, channel, function(pack::code(row, input.bits, channel)));
         }
         pack::clear_unused(out, bits, channels);
     }
@@ -168,16 +99,8 @@ mod tests {
             shift: 1,
             codes: OutputCodes::full(ActivationBits::A8, 10),
         };
-        let a = Activations {
-            codes: &[1, 3, 0],
-            bits: ActivationBits::A8,
-            zero_point: 1,
-        };
-        let b = Activations {
-            codes: &[3, 0, 255],
-            bits: ActivationBits::A8,
-            zero_point: 2,
-        };
+        let a = Activations { codes: &[1, 3, 0], bits: ActivationBits::A8, zero_point: 1 };
+        let b = Activations { codes: &[3, 0, 255], bits: ActivationBits::A8, zero_point: 2 };
         let mut output = [0; 3];
         add(&params, a, b, &mut output);
         assert_eq!(output, [11, 11, 136]); // 0.5, 2 - 1, -1 + 126.5
@@ -194,23 +117,10 @@ mod tests {
             broadcast: true,
             multiplier: 1 << 30,
             shift: 32,
-            codes: OutputCodes {
-                zero_point: 3,
-                lo: 3,
-                hi: 12,
-                bits: ActivationBits::A4,
-            },
+            codes: OutputCodes { zero_point: 3, lo: 3, hi: 12, bits: ActivationBits::A4 },
         };
-        let a = Activations {
-            codes: &[0x21, 0x93],
-            bits: ActivationBits::A4,
-            zero_point: 0,
-        };
-        let b = Activations {
-            codes: &[6, 0, 0xff, 0xff],
-            bits: ActivationBits::A16,
-            zero_point: 0,
-        };
+        let a = Activations { codes: &[0x21, 0x93], bits: ActivationBits::A4, zero_point: 0 };
+        let b = Activations { codes: &[6, 0, 0xff, 0xff], bits: ActivationBits::A16, zero_point: 0 };
         let mut output = [0; 2];
         mul(&params, a, b, &mut output);
         // (1 * 6) / 4 = 1.5 -> 2, (2 * -1) / 4 = -0.5 -> 0; (3 * 6) / 4 = 4.5 -> 5, (9 * -1) / 4 -> clamped
@@ -219,24 +129,9 @@ mod tests {
 
     #[test]
     fn a_unit_multiplier_clamps_alone() {
-        let codes = OutputCodes {
-            zero_point: 100,
-            lo: 100,
-            hi: 200,
-            bits: ActivationBits::A8,
-        };
-        let params = Requantize {
-            rows: 1,
-            channels: 4,
-            multiplier: 1 << 30,
-            shift: 30,
-            codes,
-        };
-        let input = Activations {
-            codes: &[0, 100, 150, 255],
-            bits: ActivationBits::A8,
-            zero_point: 100,
-        };
+        let codes = OutputCodes { zero_point: 100, lo: 100, hi: 200, bits: ActivationBits::A8 };
+        let params = Requantize { rows: 1, channels: 4, multiplier: 1 << 30, shift: 30, codes };
+        let input = Activations { codes: &[0, 100, 150, 255], bits: ActivationBits::A8, zero_point: 100 };
         let mut output = [0; 4];
         requantize(&params, input, &mut output);
         assert_eq!(output, [100, 100, 150, 200]);
@@ -245,17 +140,8 @@ mod tests {
     #[test]
     fn tables_look_up_and_interpolate() {
         let entries = [3, 2, 1, 0];
-        let params = Table {
-            rows: 1,
-            channels: 4,
-            entries: &entries,
-            bits: ActivationBits::A4,
-        };
-        let input = Activations {
-            codes: &[0b11_10_01_00],
-            bits: ActivationBits::A2,
-            zero_point: 0,
-        };
+        let params = Table { rows: 1, channels: 4, entries: &entries, bits: ActivationBits::A4 };
+        let input = Activations { codes: &[0b11_10_01_00], bits: ActivationBits::A2, zero_point: 0 };
         let mut output = [0; 2];
         table(&params, input, &mut output);
         assert_eq!(output, [0x23, 0x01]);
@@ -265,33 +151,12 @@ mod tests {
         for (index, point) in points.as_chunks_mut().0.iter_mut().enumerate() {
             *point = (index as i16 * 4 - 1024).to_le_bytes();
         }
-        let params = Table {
-            rows: 1,
-            channels: 3,
-            entries: &points,
-            bits: ActivationBits::A16,
-        };
-        let codes = [
-            (-32768i16).to_le_bytes(),
-            48i16.to_le_bytes(),
-            32767i16.to_le_bytes(),
-        ];
-        let input = Activations {
-            codes: codes.as_flattened(),
-            bits: ActivationBits::A16,
-            zero_point: 0,
-        };
+        let params = Table { rows: 1, channels: 3, entries: &points, bits: ActivationBits::A16 };
+        let codes = [(-32768i16).to_le_bytes(), 48i16.to_le_bytes(), 32767i16.to_le_bytes()];
+        let input = Activations { codes: codes.as_flattened(), bits: ActivationBits::A16, zero_point: 0 };
         let mut output = [0; 6];
         table(&params, input, &mut output);
         // 48 * 4 / 128 = 1.5 -> 2; 32767 * 4 / 128 = 1023.97
-        assert_eq!(
-            output
-                .as_chunks()
-                .0
-                .iter()
-                .map(|&pair| i16::from_le_bytes(pair))
-                .collect::<std::vec::Vec<_>>(),
-            [-1024, 2, 1024]
-        );
+        assert_eq!(output.as_chunks().0.iter().map(|&pair| i16::from_le_bytes(pair)).collect::<std::vec::Vec<_>>(), [-1024, 2, 1024]);
     }
 }

@@ -1,8 +1,6 @@
 //! Operators that move codes.
 
-use crate::{
-    ActivationBits, Activations, ConcatPart, Image, Pad, RANK_MAX, Slice, Transpose, pack, requant,
-};
+use crate::{ActivationBits, Activations, ConcatPart, Image, Pad, RANK_MAX, Slice, Transpose, pack, requant};
 
 /// Pad with a constant code; see [`Pad`].
 pub fn pad(pad: &Pad, input: Activations<'_>, output: &mut [u8]) {
@@ -20,11 +18,7 @@ pub fn pad(pad: &Pad, input: Activations<'_>, output: &mut [u8]) {
 /// Every step-th code; see [`Slice`].
 pub fn slice(slice: &Slice, input: Activations<'_>, output: &mut [u8]) {
     fill(slice.output, input.bits, output, |at| {
-        image_code(
-            slice.input,
-            input,
-            [0, 1, 2].map(|axis| slice.begin[axis] + at[axis] * slice.step[axis]),
-        )
+        image_code(slice.input, input, [0, 1, 2].map(|axis| slice.begin[axis] + at[axis] * slice.step[axis]))
     });
 }
 
@@ -42,11 +36,7 @@ fn fill(image: Image, bits: ActivationBits, output: &mut [u8], code: impl Fn([us
 }
 
 fn image_code(image: Image, input: Activations<'_>, [y, x, channel]: [usize; 3]) -> i32 {
-    let pixel = pack::row(
-        input.codes,
-        image.pixel_bytes(input.bits),
-        y * image.width + x,
-    );
+    let pixel = pack::row(input.codes, image.pixel_bytes(input.bits), y * image.width + x);
     pack::code(pixel, input.bits, channel)
 }
 
@@ -65,11 +55,7 @@ pub fn concat_part(part: &ConcatPart, input: Activations<'_>, output: &mut [u8])
                     None => code,
                     Some(rescale) => {
                         let value = i64::from(code - input.zero_point);
-                        part.codes.code(requant::requantize(
-                            value,
-                            rescale.multiplier,
-                            rescale.shift,
-                        ))
+                        part.codes.code(requant::requantize(value, rescale.multiplier, rescale.shift))
                     }
                 };
                 pack::set_code(out, part.codes.bits, part.channel_offset + channel, code);
@@ -106,15 +92,8 @@ pub fn transpose(transpose: &Transpose, input: Activations<'_>, output: &mut [u8
                 }
             }
             let [from_lead @ .., from_channel] = from;
-            let row = from_lead
-                .iter()
-                .zip(&transpose.shape)
-                .fold(0, |row, (&at, &extent)| row * extent + at);
-            let code = pack::code(
-                pack::row(input.codes, input_bytes, row),
-                input.bits,
-                from_channel,
-            );
+            let row = from_lead.iter().zip(&transpose.shape).fold(0, |row, (&at, &extent)| row * extent + at);
+            let code = pack::code(pack::row(input.codes, input_bytes, row), input.bits, from_channel);
             pack::set_code(out, input.bits, channel, code);
         }
         pack::clear_unused(out, input.bits, channels);
@@ -127,42 +106,17 @@ mod tests {
     use crate::{OutputCodes, Rescale};
 
     fn view(codes: &[u8], bits: ActivationBits) -> Activations<'_> {
-        Activations {
-            codes,
-            bits,
-            zero_point: 0,
-        }
+        Activations { codes, bits, zero_point: 0 }
     }
 
     #[test]
     fn pad_and_slice_by_hand() {
-        let (small, large) = (
-            Image {
-                height: 1,
-                width: 2,
-                channels: 1,
-            },
-            Image {
-                height: 2,
-                width: 3,
-                channels: 2,
-            },
-        );
-        let params = Pad {
-            input: small,
-            output: large,
-            before: [1, 0, 1],
-            code: 9,
-        };
+        let (small, large) = (Image { height: 1, width: 2, channels: 1 }, Image { height: 2, width: 3, channels: 2 });
+        let params = Pad { input: small, output: large, before: [1, 0, 1], code: 9 };
         let mut padded = [0; 6];
         pad(&params, view(&[1, 2], ActivationBits::A4), &mut padded);
         assert_eq!(padded, [0x99, 0x99, 0x99, 0x19, 0x29, 0x99]);
-        let params = Slice {
-            input: large,
-            output: small,
-            begin: [1, 0, 1],
-            step: [1, 1, 1],
-        };
+        let params = Slice { input: large, output: small, begin: [1, 0, 1], step: [1, 1, 1] };
         let mut sliced = [0; 2];
         slice(&params, view(&padded, ActivationBits::A4), &mut sliced);
         assert_eq!(sliced, [1, 2]);
@@ -183,20 +137,9 @@ mod tests {
         };
         let mut output = [0xff; 4];
         concat_part(&part, view(&[5, 6], ActivationBits::A4), &mut output);
-        part = ConcatPart {
-            input_channels: 2,
-            channel_offset: 1,
-            ..part
-        };
-        part.rescale = Some(Rescale {
-            multiplier: 1 << 30,
-            shift: 31,
-        });
-        concat_part(
-            &part,
-            view(&[2, 4, 6, 250], ActivationBits::A8),
-            &mut output,
-        );
+        part = ConcatPart { input_channels: 2, channel_offset: 1, ..part };
+        part.rescale = Some(Rescale { multiplier: 1 << 30, shift: 31 });
+        concat_part(&part, view(&[2, 4, 6, 250], ActivationBits::A8), &mut output);
         // Half, plus 1; the unused half of each second byte is 0.
         assert_eq!(output, [0x25, 0x03, 0x46, 0x0f]);
     }
@@ -205,11 +148,7 @@ mod tests {
     fn transpose_by_hand() {
         let params = Transpose::new(&[2, 3], &[1, 0]).unwrap();
         let mut output = [0xff; 3];
-        transpose(
-            &params,
-            view(&[0x21, 0x03, 0x54, 0x06], ActivationBits::A4),
-            &mut output,
-        );
+        transpose(&params, view(&[0x21, 0x03, 0x54, 0x06], ActivationBits::A4), &mut output);
         assert_eq!(output, [0x41, 0x52, 0x63]);
     }
 }

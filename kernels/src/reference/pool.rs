@@ -27,10 +27,7 @@ pub fn average_pool(pool: &AveragePool<'_>, input: Activations<'_>, output: &mut
 
 /// Max pool; see [`MaxPool`].
 pub fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]) {
-    let (input_bytes, output_bytes) = (
-        pool.input.pixel_bytes(input.bits),
-        pool.output.pixel_bytes(input.bits),
-    );
+    let (input_bytes, output_bytes) = (pool.input.pixel_bytes(input.bits), pool.output.pixel_bytes(input.bits));
     for y in 0..pool.output.height {
         for x in 0..pool.output.width {
             let out = pack::row_mut(output, output_bytes, y * pool.output.width + x);
@@ -48,13 +45,7 @@ pub fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]) {
 }
 
 /// Calls `visit` with the index of every input pixel that the window at output `(y, x)` meets.
-fn for_each_pixel(
-    input: crate::Image,
-    window: Window,
-    y: usize,
-    x: usize,
-    mut visit: impl FnMut(usize),
-) {
+fn for_each_pixel(input: crate::Image, window: Window, y: usize, x: usize, mut visit: impl FnMut(usize)) {
     // Taps in the padding are left out beforehand: a file may claim a kernel that is far larger than the image.
     for ky in window.taps_inside(0, y, input.height) {
         for kx in window.taps_inside(1, x, input.width) {
@@ -72,26 +63,13 @@ mod tests {
     use super::*;
     use crate::{ActivationBits, CountPadding, Image, OutputCodes};
 
-    const WINDOW: Window = Window {
-        kernel: [2, 2],
-        stride: [2, 2],
-        dilation: [1, 1],
-        pad: [0, 0],
-    };
+    const WINDOW: Window = Window { kernel: [2, 2], stride: [2, 2], dilation: [1, 1], pad: [0, 0] };
 
     #[test]
     fn averages_divide_by_what_they_count() {
         // A 3 x 3 image in 2 x 2 windows with ceil_mode: the last row and column are cut off.
-        let input = Image {
-            height: 3,
-            width: 3,
-            channels: 1,
-        };
-        let output = Image {
-            height: 2,
-            width: 2,
-            channels: 1,
-        };
+        let input = Image { height: 3, width: 3, channels: 1 };
+        let output = Image { height: 2, width: 2, channels: 1 };
         let mut pool = AveragePool {
             input,
             output,
@@ -102,11 +80,7 @@ mod tests {
             shift: &[30, 31, 32],
             codes: OutputCodes::full(ActivationBits::A8, 7),
         };
-        let codes = Activations {
-            codes: &[1, 2, 3, 4, 5, 6, 7, 8, 9],
-            bits: ActivationBits::A8,
-            zero_point: 1,
-        };
+        let codes = Activations { codes: &[1, 2, 3, 4, 5, 6, 7, 8, 9], bits: ActivationBits::A8, zero_point: 1 };
         assert_eq!(pool.check(codes.operand(), 4), Ok(()));
         let mut averages = [0; 4];
         average_pool(&pool, codes, &mut averages);
@@ -126,35 +100,15 @@ mod tests {
     #[test]
     fn padding_never_wins() {
         let pool = MaxPool {
-            input: Image {
-                height: 1,
-                width: 2,
-                channels: 1,
-            },
-            output: Image {
-                height: 1,
-                width: 2,
-                channels: 1,
-            },
-            window: Window {
-                kernel: [3, 3],
-                stride: [1, 2],
-                dilation: [1, 1],
-                pad: [1, 1],
-            },
+            input: Image { height: 1, width: 2, channels: 1 },
+            output: Image { height: 1, width: 2, channels: 1 },
+            window: Window { kernel: [3, 3], stride: [1, 2], dilation: [1, 1], pad: [1, 1] },
         };
         let codes = [(-300i16).to_le_bytes(), (-200i16).to_le_bytes()];
-        let input = Activations {
-            codes: codes.as_flattened(),
-            bits: ActivationBits::A16,
-            zero_point: 0,
-        };
+        let input = Activations { codes: codes.as_flattened(), bits: ActivationBits::A16, zero_point: 0 };
         let mut output = [0; 4];
         assert_eq!(pool.check(input.operand(), 4), Ok(()));
         max_pool(&pool, input, &mut output);
-        assert_eq!(
-            output.as_chunks().0,
-            &[(-200i16).to_le_bytes(), (-200i16).to_le_bytes()]
-        );
+        assert_eq!(output.as_chunks().0, &[(-200i16).to_le_bytes(), (-200i16).to_le_bytes()]);
     }
 }

@@ -28,23 +28,13 @@ const LN_2: u64 = 45426;
 pub fn softmax(softmax: &Softmax, input: Activations<'_>, output: &mut [u8]) {
     let input_bytes = pack::row_bytes(input.bits, softmax.channels);
     let output_bytes = pack::row_bytes(softmax.bits, softmax.channels);
-    let one = if softmax.bits == ActivationBits::A16 {
-        32767
-    } else {
-        255
-    };
+    let one = if softmax.bits == ActivationBits::A16 { 32767 } else { 255 };
     for index in 0..softmax.rows {
         let row = pack::row(input.codes, input_bytes, index);
         let out = pack::row_mut(output, output_bytes, index);
         let codes = || (0..softmax.channels).map(|channel| pack::code(row, input.bits, channel));
         let largest = codes().max().unwrap_or(0);
-        let power = |code| {
-            power(requantize(
-                i64::from(largest - code),
-                softmax.multiplier,
-                softmax.shift,
-            ))
-        };
+        let power = |code| power(requantize(i64::from(largest - code), softmax.multiplier, softmax.shift));
         let sum: u64 = codes().map(power).sum();
         for (channel, code) in codes().enumerate() {
             // The largest code's power is 2^30, so the sum is never 0.
@@ -80,51 +70,24 @@ mod tests {
     fn rescale(scale: f64) -> (i32, u8) {
         let factor = scale * std::f64::consts::LOG2_E * 65536.0;
         let shift = (31 - factor.log2().floor() as i32 - 1).clamp(1, 62);
-        (
-            (factor * f64::from(shift).exp2()).round() as i32,
-            shift as u8,
-        )
+        ((factor * f64::from(shift).exp2()).round() as i32, shift as u8)
     }
 
     /// Largest distance, in codes, between the kernel's output and the exact softmax of the input's codes.
-    fn error(
-        input: &Tensor,
-        rows: usize,
-        channels: usize,
-        scale: f64,
-        bits: ActivationBits,
-    ) -> f64 {
+    fn error(input: &Tensor, rows: usize, channels: usize, scale: f64, bits: ActivationBits) -> f64 {
         let (multiplier, shift) = rescale(scale);
-        let params = Softmax {
-            rows,
-            channels,
-            multiplier,
-            shift,
-            bits,
-        };
-        let (in_bytes, out_bytes) = (
-            pack::row_bytes(input.bits, channels),
-            pack::row_bytes(bits, channels),
-        );
+        let params = Softmax { rows, channels, multiplier, shift, bits };
+        let (in_bytes, out_bytes) = (pack::row_bytes(input.bits, channels), pack::row_bytes(bits, channels));
         let mut output = vec![0; rows * out_bytes];
         params.check(input.view().operand(), output.len()).unwrap();
         softmax(&params, input.view(), &mut output);
-        let one = if bits == ActivationBits::A16 {
-            32767.0
-        } else {
-            255.0
-        };
+        let one = if bits == ActivationBits::A16 { 32767.0 } else { 255.0 };
         let mut worst: f64 = 0.0;
         for row in 0..rows {
             let codes = pack::row(&input.codes, in_bytes, row);
-            let codes: vec::Vec<i32> = (0..channels)
-                .map(|channel| pack::code(codes, input.bits, channel))
-                .collect();
+            let codes: vec::Vec<i32> = (0..channels).map(|channel| pack::code(codes, input.bits, channel)).collect();
             let largest = codes.iter().copied().max().unwrap_or(0);
-            let powers: vec::Vec<f64> = codes
-                .iter()
-                .map(|&code| (f64::from(code - largest) * scale).exp())
-                .collect();
+            let powers: vec::Vec<f64> = codes.iter().map(|&code| (f64::from(code - largest) * scale).exp()).collect();
             let sum: f64 = powers.iter().sum();
             for (channel, power) in powers.iter().enumerate() {
                 let code = pack::code(pack::row(&output, out_bytes, row), bits, channel);
@@ -136,19 +99,10 @@ mod tests {
 
     #[test]
     fn every_pair_of_8_bit_codes() {
-        let pairs: vec::Vec<u8> = (0..=255)
-            .flat_map(|a| (0..=255).flat_map(move |b| [a, b]))
-            .collect();
-        let input = Tensor {
-            codes: pairs,
-            bits: ActivationBits::A8,
-            zero_point: 0,
-        };
+        let pairs: vec::Vec<u8> = (0..=255).flat_map(|a| (0..=255).flat_map(move |b| [a, b])).collect();
+        let input = Tensor { codes: pairs, bits: ActivationBits::A8, zero_point: 0 };
         for scale in [0.5, 0.1, 0.047, 0.01, 0.001] {
-            let (narrow, wide) = (
-                error(&input, 65536, 2, scale, ActivationBits::A8),
-                error(&input, 65536, 2, scale, ActivationBits::A16),
-            );
+            let (narrow, wide) = (error(&input, 65536, 2, scale, ActivationBits::A8), error(&input, 65536, 2, scale, ActivationBits::A16));
             assert!(narrow < 0.501 && wide < 0.55, "{scale} {narrow} {wide}");
         }
     }
@@ -162,10 +116,7 @@ mod tests {
                 for scale in [8.0, 1.0, 0.1, 0.01, 0.0005] {
                     let rows = 12;
                     let input = random.tensor(rows, channels, bits);
-                    for (worst, output) in worst
-                        .iter_mut()
-                        .zip([ActivationBits::A8, ActivationBits::A16])
-                    {
+                    for (worst, output) in worst.iter_mut().zip([ActivationBits::A8, ActivationBits::A16]) {
                         *worst = worst.max(error(&input, rows, channels, scale, output));
                     }
                 }
@@ -182,10 +133,7 @@ mod tests {
             let power = power(exponent);
             assert!(power <= last, "{exponent}");
             let exact = (30.0 - exponent as f64 / 65536.0).exp2();
-            assert!(
-                (power as f64 - exact).abs() <= 0.5 + exact * 3e-6,
-                "{exponent} {power} {exact}"
-            );
+            assert!((power as f64 - exact).abs() <= 0.5 + exact * 3e-6, "{exponent} {power} {exact}");
             last = power;
         }
         assert_eq!(super::power(0), 1 << 30);

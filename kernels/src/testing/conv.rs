@@ -2,9 +2,7 @@
 
 use super::{Random, Tensor};
 use crate::reference::{self, Native};
-use crate::{
-    Accumulator, ActivationBits, Activations, Conv, Image, OutputStage, WeightBits, Window, pack,
-};
+use crate::{Accumulator, ActivationBits, Activations, Conv, Image, OutputStage, WeightBits, Window, pack};
 use std::vec;
 use std::vec::Vec;
 
@@ -50,18 +48,14 @@ impl Case {
         }
         let largest_code = f64::from(input_bits.hi().max(-input_bits.lo()));
         let magnitude = row_len as f64 * largest_code * f64::from(-weight_bits.lo());
-        let stages: Vec<_> = (0..outputs)
-            .map(|_| random.rescale(accumulator.multiplier_max(), magnitude / 4.0, output_bits))
-            .collect();
+        let stages: Vec<_> = (0..outputs).map(|_| random.rescale(accumulator.multiplier_max(), magnitude / 4.0, output_bits)).collect();
         let bias_max = (magnitude / 8.0).min(1e9) as i32;
         Self {
             shape,
             weight_bits,
             accumulator,
             weights,
-            bias: (0..outputs)
-                .map(|_| random.between(-bias_max, bias_max))
-                .collect(),
+            bias: (0..outputs).map(|_| random.between(-bias_max, bias_max)).collect(),
             multiplier: stages.iter().map(|stage| stage.0).collect(),
             shift: stages.iter().map(|stage| stage.1).collect(),
             codes: random.codes(output_bits),
@@ -108,28 +102,15 @@ pub(crate) fn shape(
         (input + window.pad[axis] + end).saturating_sub(span) / window.stride[axis] + 1
     };
     Shape {
-        input: Image {
-            height,
-            width,
-            channels: inputs,
-        },
-        output: Image {
-            height: extent(0, height, bottom),
-            width: extent(1, width, right),
-            channels: outputs,
-        },
+        input: Image { height, width, channels: inputs },
+        output: Image { height: extent(0, height, bottom), width: extent(1, width, right), channels: outputs },
         window,
         groups,
     }
 }
 
 fn window(kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2], pad: [usize; 2]) -> Window {
-    Window {
-        kernel,
-        stride,
-        dilation,
-        pad,
-    }
+    Window { kernel, stride, dilation, pad }
 }
 
 /// Geometries on both sides of every boundary: lanes, blocks of columns, bytes of packed codes, edges of the image.
@@ -161,64 +142,16 @@ pub(crate) fn shapes() -> Vec<Shape> {
     }
     for kernel in [[1, 3], [3, 1], [5, 5], [7, 2], [4, 4]] {
         let wide = window(kernel, [1, 1], [1, 1], [kernel[0] / 2, kernel[1] / 2]);
-        shapes.push(shape(
-            [5, 6],
-            [3, 4],
-            wide,
-            [kernel[0] / 2, kernel[1] / 2],
-            1,
-        ));
-        shapes.push(shape(
-            [5, 6],
-            [18, 18],
-            wide,
-            [kernel[0] / 2, kernel[1] / 2],
-            18,
-        ));
-        shapes.push(shape(
-            [5, 6],
-            [6, 9],
-            wide,
-            [kernel[0] / 2, kernel[1] / 2],
-            3,
-        ));
+        shapes.push(shape([5, 6], [3, 4], wide, [kernel[0] / 2, kernel[1] / 2], 1));
+        shapes.push(shape([5, 6], [18, 18], wide, [kernel[0] / 2, kernel[1] / 2], 18));
+        shapes.push(shape([5, 6], [6, 9], wide, [kernel[0] / 2, kernel[1] / 2], 3));
     }
     // Strided and padded pointwise; a window that meets padding alone; a dilation wider than the image.
-    shapes.push(shape(
-        [5, 5],
-        [9, 4],
-        window([1, 1], [2, 2], [1, 1], [0, 0]),
-        [0, 0],
-        1,
-    ));
-    shapes.push(shape(
-        [3, 3],
-        [9, 4],
-        window([1, 1], [1, 1], [1, 1], [2, 1]),
-        [1, 2],
-        1,
-    ));
-    shapes.push(shape(
-        [2, 2],
-        [4, 4],
-        window([3, 3], [2, 2], [1, 1], [5, 4]),
-        [4, 5],
-        1,
-    ));
-    shapes.push(shape(
-        [2, 2],
-        [4, 4],
-        window([3, 3], [1, 1], [4, 5], [4, 5]),
-        [4, 5],
-        4,
-    ));
-    shapes.push(shape(
-        [2, 2],
-        [4, 4],
-        window([3, 3], [1, 1], [4, 5], [4, 5]),
-        [4, 5],
-        1,
-    ));
+    shapes.push(shape([5, 5], [9, 4], window([1, 1], [2, 2], [1, 1], [0, 0]), [0, 0], 1));
+    shapes.push(shape([3, 3], [9, 4], window([1, 1], [1, 1], [1, 1], [2, 1]), [1, 2], 1));
+    shapes.push(shape([2, 2], [4, 4], window([3, 3], [2, 2], [1, 1], [5, 4]), [4, 5], 1));
+    shapes.push(shape([2, 2], [4, 4], window([3, 3], [1, 1], [4, 5], [4, 5]), [4, 5], 4));
+    shapes.push(shape([2, 2], [4, 4], window([3, 3], [1, 1], [4, 5], [4, 5]), [4, 5], 1));
     shapes
 }
 
@@ -239,21 +172,12 @@ pub(crate) fn check(seed: u64, kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut 
         }
     }
     // Every triple of widths.
-    let shape = shape(
-        [3, 3],
-        [5, 6],
-        window([2, 2], [1, 1], [1, 1], [1, 0]),
-        [0, 1],
-        1,
-    );
+    let shape = shape([3, 3], [5, 6], window([2, 2], [1, 1], [1, 1], [1, 0]), [0, 1], 1);
     for weight_bits in WeightBits::ALL {
         for input_bits in ActivationBits::ALL {
             for output_bits in ActivationBits::ALL {
                 let bits = [input_bits, output_bits];
-                check_case(
-                    &Case::random(&mut random, shape, weight_bits, bits, Accumulator::I32),
-                    &kernel,
-                );
+                check_case(&Case::random(&mut random, shape, weight_bits, bits, Accumulator::I32), &kernel);
             }
         }
     }
@@ -265,91 +189,35 @@ fn check_case(case: &Case, kernel: &impl Fn(&Conv<'_>, Activations<'_>, &mut [u8
     let conv = case.conv();
     let (input, bytes) = (case.input.view(), case.output_bytes());
     conv.check(input.operand(), bytes, usize::MAX).unwrap();
-    let what = (
-        &case.shape,
-        case.weight_bits,
-        case.input.bits,
-        case.codes,
-        case.accumulator,
-    );
-    super::same(
-        bytes,
-        &what,
-        |out| reference::conv::<Native>(&conv, input, out),
-        |out| kernel(&conv, input, out),
-    );
+    let what = (&case.shape, case.weight_bits, case.input.bits, case.codes, case.accumulator);
+    super::same(bytes, &what, |out| reference::conv::<Native>(&conv, input, out), |out| kernel(&conv, input, out));
 }
 
 /// Accumulators at their bounds: 2^31 - 1, -2^31 and 2^39 - 1, from the longest rows of the largest products.
 #[track_caller]
 fn check_bounds(kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
     let cases = [
-        (
-            Accumulator::I32,
-            511,
-            -128,
-            -32768,
-            (1 << 22) - 1,
-            (1i64 << 31) - 1,
-        ),
-        (
-            Accumulator::I32,
-            511,
-            -128,
-            32767,
-            -(511 * 128) - (1 << 22),
-            -(1i64 << 31),
-        ),
-        (
-            Accumulator::I64,
-            131_071,
-            -128,
-            -32768,
-            (1 << 22) - 1,
-            (1i64 << 39) - 1,
-        ),
-        (
-            Accumulator::I64,
-            131_071,
-            -128,
-            32767,
-            -(1 << 22),
-            -(131_071i64 << 22) + 131_071 * 128 - (1 << 22),
-        ),
+        (Accumulator::I32, 511, -128, -32768, (1 << 22) - 1, (1i64 << 31) - 1),
+        (Accumulator::I32, 511, -128, 32767, -(511 * 128) - (1 << 22), -(1i64 << 31)),
+        (Accumulator::I64, 131_071, -128, -32768, (1 << 22) - 1, (1i64 << 39) - 1),
+        (Accumulator::I64, 131_071, -128, 32767, -(1 << 22), -(131_071i64 << 22) + 131_071 * 128 - (1 << 22)),
     ];
     for (accumulator, inputs, weight, code, bias, acc) in cases {
         let (a8, w8) = (ActivationBits::A16, WeightBits::W8);
         let shape = shape([1, 1], [inputs, 1], Window::POINT, [0, 0], 1);
-        let mut case = Case::random(
-            &mut Random::new(1),
-            shape,
-            w8,
-            [a8, ActivationBits::A16],
-            accumulator,
-        );
+        let mut case = Case::random(&mut Random::new(1), shape, w8, [a8, ActivationBits::A16], accumulator);
         case.weights.fill(weight as i8 as u8);
-        case.input.codes = vec![code as i16; inputs]
-            .into_iter()
-            .flat_map(i16::to_le_bytes)
-            .collect();
+        case.input.codes = vec![code as i16; inputs].into_iter().flat_map(i16::to_le_bytes).collect();
         case.bias = vec![bias];
-        for m in [
-            accumulator.multiplier_max(),
-            accumulator.multiplier_max() / 2 + 1,
-        ] {
+        for m in [accumulator.multiplier_max(), accumulator.multiplier_max() / 2 + 1] {
             for r in 1..=62 {
                 case.multiplier = vec![m];
                 case.shift = vec![r];
                 case.codes = crate::OutputCodes::full(ActivationBits::A16, 0);
                 let mut out = [0; 2];
                 kernel(&case.conv(), case.input.view(), &mut out);
-                let exact =
-                    ((i128::from(acc) * i128::from(m) + (1 << (r - 1))) >> r).clamp(-32768, 32767);
-                assert_eq!(
-                    i128::from(i16::from_le_bytes(out)),
-                    exact,
-                    "{accumulator:?} {acc} {m} {r}"
-                );
+                let exact = ((i128::from(acc) * i128::from(m) + (1 << (r - 1))) >> r).clamp(-32768, 32767);
+                assert_eq!(i128::from(i16::from_le_bytes(out)), exact, "{accumulator:?} {acc} {m} {r}");
             }
         }
     }

@@ -9,41 +9,10 @@ use std::vec;
 use std::vec::Vec;
 
 /// Sizes at which arithmetic goes wrong, among ordinary ones.
-const SIZES: [usize; 16] = [
-    0,
-    1,
-    2,
-    3,
-    4,
-    5,
-    8,
-    9,
-    17,
-    70,
-    1 << 31,
-    1 << 32,
-    usize::MAX / 8,
-    isize::MAX as usize,
-    isize::MAX as usize + 1,
-    usize::MAX,
-];
+const SIZES: [usize; 16] =
+    [0, 1, 2, 3, 4, 5, 8, 9, 17, 70, 1 << 31, 1 << 32, usize::MAX / 8, isize::MAX as usize, isize::MAX as usize + 1, usize::MAX];
 
-const NUMBERS: [i32; 14] = [
-    0,
-    1,
-    -1,
-    2,
-    3,
-    15,
-    16,
-    63,
-    255,
-    256,
-    32767,
-    -32768,
-    i32::MAX,
-    i32::MIN,
-];
+const NUMBERS: [i32; 14] = [0, 1, -1, 2, 3, 15, 16, 63, 255, 256, 32767, -32768, i32::MAX, i32::MIN];
 
 /// Largest buffer that a test makes.
 const BYTES_MAX: usize = 1 << 16;
@@ -57,29 +26,16 @@ fn corrupt<T: Copy>(random: &mut Random, fields: &mut [&mut T], values: &[T]) {
 }
 
 fn corrupt_codes(random: &mut Random, codes: &mut OutputCodes) {
-    corrupt(
-        random,
-        &mut [&mut codes.zero_point, &mut codes.lo, &mut codes.hi],
-        &NUMBERS,
-    );
+    corrupt(random, &mut [&mut codes.zero_point, &mut codes.lo, &mut codes.hi], &NUMBERS);
     corrupt(random, &mut [&mut codes.bits], &ActivationBits::ALL);
 }
 
 fn corrupt_image(random: &mut Random, image: &mut Image) {
-    corrupt(
-        random,
-        &mut [&mut image.height, &mut image.width, &mut image.channels],
-        &SIZES,
-    );
+    corrupt(random, &mut [&mut image.height, &mut image.width, &mut image.channels], &SIZES);
 }
 
 fn corrupt_window(random: &mut Random, window: &mut Window) {
-    let Window {
-        kernel,
-        stride,
-        dilation,
-        pad,
-    } = window;
+    let Window { kernel, stride, dilation, pad } = window;
     let fields = kernel.iter_mut().chain(stride).chain(dilation).chain(pad);
     corrupt(random, &mut fields.collect::<Vec<_>>(), &SIZES);
 }
@@ -91,30 +47,18 @@ fn tensor(random: &mut Random, image: Image, bits: ActivationBits) -> Tensor {
         _ => random.tensor(1, 5, bits),
     };
     let same = tensor.zero_point;
-    corrupt(
-        random,
-        &mut [&mut tensor.zero_point],
-        &[same, same, -1, 0, 256],
-    );
+    corrupt(random, &mut [&mut tensor.zero_point], &[same, same, -1, 0, 256]);
     tensor
 }
 
 /// The right length for an image, or another where that would be too large; at times one byte off.
 fn bytes(random: &mut Random, image: Image, bits: ActivationBits) -> usize {
-    let bytes = image
-        .bytes_checked(bits)
-        .ok()
-        .filter(|&bytes| bytes <= BYTES_MAX)
-        .unwrap_or(7);
+    let bytes = image.bytes_checked(bits).ok().filter(|&bytes| bytes <= BYTES_MAX).unwrap_or(7);
     bytes + random.choose(&[0, 0, 0, 0, 0, 0, 0, 1])
 }
 
 fn rows(rows: usize, channels: usize) -> Image {
-    Image {
-        height: 1,
-        width: rows,
-        channels,
-    }
+    Image { height: 1, width: rows, channels }
 }
 
 #[test]
@@ -123,10 +67,7 @@ fn convolution() {
     let (shapes, mut accepted) = (shapes(), 0);
     for _ in 0..60_000 {
         let shape = random.choose(&shapes);
-        let bits = [
-            random.choose(&ActivationBits::ALL),
-            random.choose(&ActivationBits::ALL),
-        ];
+        let bits = [random.choose(&ActivationBits::ALL), random.choose(&ActivationBits::ALL)];
         let accumulator = random.choose(&[Accumulator::I32, Accumulator::I64]);
         if shape.output.pixels() * shape.output.channels * shape.window.taps() > 2000 {
             continue;
@@ -140,55 +81,28 @@ fn convolution() {
             _ => corrupt_window(&mut random, &mut case.shape.window),
         }
         corrupt_codes(&mut random, &mut case.codes);
-        corrupt(
-            &mut random,
-            &mut case.multiplier.iter_mut().collect::<Vec<_>>(),
-            &NUMBERS,
-        );
-        corrupt(
-            &mut random,
-            &mut case.bias.iter_mut().collect::<Vec<_>>(),
-            &NUMBERS,
-        );
-        corrupt(
-            &mut random,
-            &mut case.shift.iter_mut().collect::<Vec<_>>(),
-            &[0, 1, 62, 63, 64, 255],
-        );
+        corrupt(&mut random, &mut case.multiplier.iter_mut().collect::<Vec<_>>(), &NUMBERS);
+        corrupt(&mut random, &mut case.bias.iter_mut().collect::<Vec<_>>(), &NUMBERS);
+        corrupt(&mut random, &mut case.shift.iter_mut().collect::<Vec<_>>(), &[0, 1, 62, 63, 64, 255]);
         case.input = tensor(&mut random, case.shape.input, bits[0]);
         let output_bytes = bytes(&mut random, case.shape.output, case.codes.bits);
         let (outputs, taps) = (case.shape.output.channels, case.shape.window.kernel);
-        let inputs = case
-            .shape
-            .input
-            .channels
-            .checked_div(case.shape.groups)
-            .unwrap_or(1);
-        let row = taps[0]
-            .checked_mul(taps[1])
-            .and_then(|taps| taps.checked_mul(inputs));
+        let inputs = case.shape.input.channels.checked_div(case.shape.groups).unwrap_or(1);
+        let row = taps[0].checked_mul(taps[1]).and_then(|taps| taps.checked_mul(inputs));
         let row = row.filter(|&row| row < 4096 && outputs < 16).unwrap_or(3);
-        let weights =
-            if outputs < 16 { outputs } else { 1 } * pack::weight_row_bytes(case.weight_bits, row);
+        let weights = if outputs < 16 { outputs } else { 1 } * pack::weight_row_bytes(case.weight_bits, row);
         case.weights = (0..weights).map(|_| random.next() as u8).collect();
         for stage in [&mut case.multiplier, &mut case.bias] {
             stage.resize(outputs.min(100), 1);
         }
         case.shift.resize(outputs.min(100), 1);
         let (conv, input) = (case.conv(), case.input.view());
-        if conv
-            .check(input.operand(), output_bytes, usize::MAX)
-            .is_err()
-            || conv.macs() > 100_000
-        {
+        if conv.check(input.operand(), output_bytes, usize::MAX).is_err() || conv.macs() > 100_000 {
             continue;
         }
         accepted += 1;
         let least = portable::conv_scratch_bytes_min(&conv, bits[0]);
-        assert_eq!(
-            conv.check(input.operand(), output_bytes, least - 1),
-            Err(Invalid::ScratchLength)
-        );
+        assert_eq!(conv.check(input.operand(), output_bytes, least - 1), Err(Invalid::ScratchLength));
         same(
             output_bytes,
             &(case.shape, case.codes, case.accumulator, case.input.bits),
@@ -211,12 +125,7 @@ fn pools() {
             1 => corrupt_image(&mut random, &mut shape.output),
             _ => corrupt_window(&mut random, &mut shape.window),
         }
-        let super::conv::Shape {
-            input,
-            output,
-            window,
-            ..
-        } = shape;
+        let super::conv::Shape { input, output, window, .. } = shape;
         let mut codes = random.codes(random.clone().choose(&ActivationBits::ALL));
         corrupt_codes(&mut random, &mut codes);
         let input_bits = random.choose(&ActivationBits::ALL);
@@ -225,11 +134,7 @@ fn pools() {
         let [bottom, right] = &mut end;
         corrupt(&mut random, &mut [bottom, right], &SIZES);
         let mut multiplier: Vec<i32> = (0..40).map(|_| random.between(0, i32::MAX)).collect();
-        corrupt(
-            &mut random,
-            &mut multiplier.iter_mut().collect::<Vec<_>>(),
-            &NUMBERS,
-        );
+        corrupt(&mut random, &mut multiplier.iter_mut().collect::<Vec<_>>(), &NUMBERS);
         let pool = AveragePool {
             input,
             output,
@@ -250,11 +155,7 @@ fn pools() {
                 |out| portable::average_pool(&pool, tensor.view(), out),
             );
         }
-        let pool = MaxPool {
-            input,
-            output,
-            window,
-        };
+        let pool = MaxPool { input, output, window };
         let output_bytes = bytes(&mut random, output, input_bits);
         if pool.check(tensor.view().operand(), output_bytes).is_ok() {
             accepted[1] += 1;
@@ -266,10 +167,7 @@ fn pools() {
             );
         }
     }
-    assert!(
-        accepted.into_iter().all(|count| count > 1000),
-        "{accepted:?}"
-    );
+    assert!(accepted.into_iter().all(|count| count > 1000), "{accepted:?}");
 }
 
 #[test]
@@ -277,28 +175,20 @@ fn elementwise() {
     let mut random = Random::new(42);
     let mut accepted = [0; 5];
     for _ in 0..40_000 {
-        let mut size = [
-            random.between(1, 5) as usize,
-            random.between(1, 70) as usize,
-        ];
+        let mut size = [random.between(1, 5) as usize, random.between(1, 70) as usize];
         let [height, channels] = &mut size;
         corrupt(&mut random, &mut [height, channels], &SIZES);
         let [height, channels] = size;
         let bits = [0; 3].map(|_| random.choose(&ActivationBits::ALL));
         let mut codes = random.codes(bits[2]);
         corrupt_codes(&mut random, &mut codes);
-        let (mut multiplier, mut other) =
-            (random.between(0, i32::MAX), random.between(0, i32::MAX));
+        let (mut multiplier, mut other) = (random.between(0, i32::MAX), random.between(0, i32::MAX));
         corrupt(&mut random, &mut [&mut multiplier, &mut other], &NUMBERS);
         let shift = random.choose(&[0, 1, 20, 30, 31, 32, 40, 62, 63, 255]);
         let broadcast = random.between(0, 1) == 0;
         let image = rows(height, channels);
         let a = tensor(&mut random, image, bits[0]);
-        let b = tensor(
-            &mut random,
-            rows(if broadcast { 1 } else { height }, channels),
-            bits[1],
-        );
+        let b = tensor(&mut random, rows(if broadcast { 1 } else { height }, channels), bits[1]);
         let output_bytes = bytes(&mut random, image, codes.bits);
         let (va, vb) = (a.view(), b.view());
         let add = Add {
@@ -314,76 +204,39 @@ fn elementwise() {
         if add.check(va.operand(), vb.operand(), output_bytes).is_ok() {
             accepted[0] += 1;
             let one = |out: &mut [u8]| reference::add(&add, va, vb, out);
-            same(output_bytes, &(add, bits), one, |out| {
-                portable::add(&add, va, vb, out)
-            });
+            same(output_bytes, &(add, bits), one, |out| portable::add(&add, va, vb, out));
         }
-        let mul = Mul {
-            rows: height,
-            channels,
-            broadcast,
-            multiplier,
-            shift,
-            codes,
-        };
+        let mul = Mul { rows: height, channels, broadcast, multiplier, shift, codes };
         if mul.check(va.operand(), vb.operand(), output_bytes).is_ok() {
             accepted[1] += 1;
             let one = |out: &mut [u8]| reference::mul(&mul, va, vb, out);
-            same(output_bytes, &(mul, bits), one, |out| {
-                portable::mul(&mul, va, vb, out)
-            });
+            same(output_bytes, &(mul, bits), one, |out| portable::mul(&mul, va, vb, out));
         }
-        let params = Requantize {
-            rows: height,
-            channels,
-            multiplier,
-            shift,
-            codes,
-        };
+        let params = Requantize { rows: height, channels, multiplier, shift, codes };
         if params.check(va.operand(), output_bytes).is_ok() {
             accepted[2] += 1;
             let one = |out: &mut [u8]| reference::requantize(&params, va, out);
-            same(output_bytes, &(params, bits), one, |out| {
-                portable::requantize(&params, va, out)
-            });
+            same(output_bytes, &(params, bits), one, |out| portable::requantize(&params, va, out));
         }
         let len = Table::entries_bytes(bits[0], codes.bits) + random.choose(&[0, 0, 0, 1]);
         let entries: Vec<u8> = match random.between(0, 3) {
             0 => (0..len).map(|_| random.next() as u8).collect(),
             _ => vec![0; len],
         };
-        let table = Table {
-            rows: height,
-            channels,
-            entries: &entries,
-            bits: codes.bits,
-        };
+        let table = Table { rows: height, channels, entries: &entries, bits: codes.bits };
         if table.check(va.operand(), output_bytes).is_ok() {
             accepted[3] += 1;
             let one = |out: &mut [u8]| reference::table(&table, va, out);
-            same(output_bytes, &bits, one, |out| {
-                portable::table(&table, va, out)
-            });
+            same(output_bytes, &bits, one, |out| portable::table(&table, va, out));
         }
-        let softmax = Softmax {
-            rows: height,
-            channels,
-            multiplier,
-            shift,
-            bits: codes.bits,
-        };
+        let softmax = Softmax { rows: height, channels, multiplier, shift, bits: codes.bits };
         if softmax.check(va.operand(), output_bytes).is_ok() {
             accepted[4] += 1;
             let one = |out: &mut [u8]| reference::softmax(&softmax, va, out);
-            same(output_bytes, &(softmax, bits), one, |out| {
-                portable::softmax(&softmax, va, out)
-            });
+            same(output_bytes, &(softmax, bits), one, |out| portable::softmax(&softmax, va, out));
         }
     }
-    assert!(
-        accepted.into_iter().all(|count| count > 1000),
-        "{accepted:?}"
-    );
+    assert!(accepted.into_iter().all(|count| count > 1000), "{accepted:?}");
 }
 
 #[test]
@@ -393,11 +246,7 @@ fn movement() {
     for _ in 0..60_000 {
         let bits = random.choose(&ActivationBits::ALL);
         let mut size = || random.between(1, 5) as usize;
-        let mut input = Image {
-            height: size(),
-            width: size(),
-            channels: size(),
-        };
+        let mut input = Image { height: size(), width: size(), channels: size() };
         let mut before = [size() - 1, size() - 1, size() - 1];
         let mut output = Image {
             height: input.height + before[0] + size() - 1,
@@ -408,55 +257,26 @@ fn movement() {
         match random.between(0, 3) {
             0 => corrupt_image(&mut random, &mut input),
             1 => corrupt_image(&mut random, &mut output),
-            2 => corrupt(
-                &mut random,
-                &mut step.iter_mut().collect::<Vec<_>>(),
-                &SIZES,
-            ),
-            _ => corrupt(
-                &mut random,
-                &mut before.iter_mut().collect::<Vec<_>>(),
-                &SIZES,
-            ),
+            2 => corrupt(&mut random, &mut step.iter_mut().collect::<Vec<_>>(), &SIZES),
+            _ => corrupt(&mut random, &mut before.iter_mut().collect::<Vec<_>>(), &SIZES),
         }
         let tensor_in = tensor(&mut random, input, bits);
         let output_bytes = bytes(&mut random, output, bits);
-        let pad = Pad {
-            input,
-            output,
-            before,
-            code: random.choose(&NUMBERS),
-        };
+        let pad = Pad { input, output, before, code: random.choose(&NUMBERS) };
         if pad.check(tensor_in.view().operand(), output_bytes).is_ok() {
             accepted[0] += 1;
             let one = |out: &mut [u8]| reference::pad(&pad, tensor_in.view(), out);
-            same(output_bytes, &(pad, bits), one, |out| {
-                portable::pad(&pad, tensor_in.view(), out)
-            });
+            same(output_bytes, &(pad, bits), one, |out| portable::pad(&pad, tensor_in.view(), out));
         }
         let tensor_in = tensor(&mut random, output, bits);
-        let mut small = Image {
-            height: 1,
-            width: 1,
-            channels: 1,
-        };
+        let mut small = Image { height: 1, width: 1, channels: 1 };
         corrupt_image(&mut random, &mut small);
         let output_bytes = bytes(&mut random, small, bits);
-        let slice = Slice {
-            input: output,
-            output: small,
-            begin: before,
-            step,
-        };
-        if slice
-            .check(tensor_in.view().operand(), output_bytes)
-            .is_ok()
-        {
+        let slice = Slice { input: output, output: small, begin: before, step };
+        if slice.check(tensor_in.view().operand(), output_bytes).is_ok() {
             accepted[1] += 1;
             let one = |out: &mut [u8]| reference::slice(&slice, tensor_in.view(), out);
-            same(output_bytes, &(slice, bits), one, |out| {
-                portable::slice(&slice, tensor_in.view(), out)
-            });
+            same(output_bytes, &(slice, bits), one, |out| portable::slice(&slice, tensor_in.view(), out));
         }
 
         let mut part = ConcatPart {
@@ -467,47 +287,19 @@ fn movement() {
             input_channels: random.between(1, 4) as usize,
             output_channels: 5,
             channel_offset: random.between(0, 1) as usize,
-            rescale: Some(Rescale {
-                multiplier: random.choose(&NUMBERS),
-                shift: random.choose(&[1, 40, 62, 63]),
-            }),
+            rescale: Some(Rescale { multiplier: random.choose(&NUMBERS), shift: random.choose(&[1, 40, 62, 63]) }),
             codes: random.codes(bits),
         };
         if random.between(0, 1) == 0 {
             part.rescale = None;
         }
         corrupt_codes(&mut random, &mut part.codes);
-        let ConcatPart {
-            outer,
-            input_rows,
-            output_rows,
-            row_offset,
-            ..
-        } = &mut part;
-        corrupt(
-            &mut random,
-            &mut [outer, input_rows, output_rows, row_offset],
-            &SIZES,
-        );
-        let ConcatPart {
-            input_channels,
-            output_channels,
-            channel_offset,
-            ..
-        } = &mut part;
-        corrupt(
-            &mut random,
-            &mut [input_channels, output_channels, channel_offset],
-            &SIZES,
-        );
-        let input = rows(
-            part.outer.wrapping_mul(part.input_rows),
-            part.input_channels,
-        );
-        let output = rows(
-            part.outer.wrapping_mul(part.output_rows),
-            part.output_channels,
-        );
+        let ConcatPart { outer, input_rows, output_rows, row_offset, .. } = &mut part;
+        corrupt(&mut random, &mut [outer, input_rows, output_rows, row_offset], &SIZES);
+        let ConcatPart { input_channels, output_channels, channel_offset, .. } = &mut part;
+        corrupt(&mut random, &mut [input_channels, output_channels, channel_offset], &SIZES);
+        let input = rows(part.outer.wrapping_mul(part.input_rows), part.input_channels);
+        let output = rows(part.outer.wrapping_mul(part.output_rows), part.output_channels);
         let tensor_in = tensor(&mut random, input, bits);
         let output_bytes = bytes(&mut random, output, part.codes.bits);
         if part.check(tensor_in.view().operand(), output_bytes).is_ok() {
@@ -529,26 +321,13 @@ fn movement() {
 
         let mut shape = [0; RANK_MAX].map(|_| random.between(1, 3) as usize);
         let mut axes = random.choose(&[[0, 1, 2, 3, 4], [4, 3, 2, 1, 0], [1, 0, 2, 4, 3]]);
-        corrupt(
-            &mut random,
-            &mut shape.iter_mut().collect::<Vec<_>>(),
-            &SIZES,
-        );
-        corrupt(
-            &mut random,
-            &mut axes.iter_mut().collect::<Vec<_>>(),
-            &SIZES,
-        );
+        corrupt(&mut random, &mut shape.iter_mut().collect::<Vec<_>>(), &SIZES);
+        corrupt(&mut random, &mut axes.iter_mut().collect::<Vec<_>>(), &SIZES);
         let transpose = Transpose { shape, axes };
-        let image = |[lead @ .., channels]: [usize; RANK_MAX]| {
-            rows(lead.into_iter().fold(1, usize::wrapping_mul), channels)
-        };
+        let image = |[lead @ .., channels]: [usize; RANK_MAX]| rows(lead.into_iter().fold(1, usize::wrapping_mul), channels);
         let tensor_in = tensor(&mut random, image(shape), bits);
         let output_bytes = bytes(&mut random, image(transpose.output_shape()), bits);
-        if transpose
-            .check(tensor_in.view().operand(), output_bytes)
-            .is_ok()
-        {
+        if transpose.check(tensor_in.view().operand(), output_bytes).is_ok() {
             accepted[3] += 1;
             let one = |out: &mut [u8]| reference::transpose(&transpose, tensor_in.view(), out);
             same(output_bytes, &(transpose, bits), one, |out| {
@@ -556,8 +335,5 @@ fn movement() {
             });
         }
     }
-    assert!(
-        accepted.into_iter().all(|count| count > 1000),
-        "{accepted:?}"
-    );
+    assert!(accepted.into_iter().all(|count| count > 1000), "{accepted:?}");
 }

@@ -108,11 +108,7 @@ impl ActivationBits {
 
     /// The largest code.
     pub const fn hi(self) -> i32 {
-        if self.signed() {
-            32767
-        } else {
-            (1 << self.bits()) - 1
-        }
+        if self.signed() { 32767 } else { (1 << self.bits()) - 1 }
     }
 
     /// Whether `code` is one of this width's codes.
@@ -178,8 +174,6 @@ impl Arrangement {
 
     /// The arrangement of that name, if this crate has kernels for it.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|arrangement| arrangement.name() == name)
+        Self::ALL.into_iter().find(|arrangement| arrangement.name() == name)
     }
 }

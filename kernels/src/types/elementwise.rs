@@ -31,18 +31,13 @@ pub struct Add {
 
 impl Add {
     /// Everything that the kernels rely on.
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, or a multiplier, the shift, a zero point or the clamp is out of range.
     pub fn check(&self, a: Operand, b: Operand, output_bytes: usize) -> Result<(), Invalid> {
         check_rescale(self.multiplier_a, self.shift, Accumulator::I32)?;
         check_rescale(self.multiplier_b, self.shift, Accumulator::I32)?;
-        check_pair(
-            self.rows,
-            self.channels,
-            self.broadcast,
-            a,
-            b,
-            self.codes,
-            output_bytes,
-        )
+        check_pair(self.rows, self.channels, self.broadcast, a, b, self.codes, output_bytes)
     }
 }
 
@@ -65,17 +60,12 @@ pub struct Mul {
 
 impl Mul {
     /// Everything that the kernels rely on.
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, or a multiplier, the shift, a zero point or the clamp is out of range.
     pub fn check(&self, a: Operand, b: Operand, output_bytes: usize) -> Result<(), Invalid> {
         check_rescale(self.multiplier, self.shift, Accumulator::I32)?;
-        check_pair(
-            self.rows,
-            self.channels,
-            self.broadcast,
-            a,
-            b,
-            self.codes,
-            output_bytes,
-        )
+        check_pair(self.rows, self.channels, self.broadcast, a, b, self.codes, output_bytes)
     }
 }
 
@@ -97,6 +87,9 @@ pub struct Requantize {
 
 impl Requantize {
     /// Everything that the kernels rely on.
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, or a multiplier, the shift, a zero point or the clamp is out of range.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
         check_rescale(self.multiplier, self.shift, Accumulator::I32)?;
         input.check(rows_bytes(self.rows, self.channels, input.bits)?)?;
@@ -135,6 +128,9 @@ impl Table<'_> {
     }
 
     /// Everything that the kernels rely on: also that every entry is a code of the output.
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, the table has the wrong length, or an entry is not a code of the output.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
         input.check(rows_bytes(self.rows, self.channels, input.bits)?)?;
         if rows_bytes(self.rows, self.channels, self.bits)? != output_bytes {
@@ -146,13 +142,9 @@ impl Table<'_> {
         let wide = input.bits == ActivationBits::A16 || self.bits == ActivationBits::A16;
         let fits = if wide {
             let (points, _) = self.entries.as_chunks::<2>();
-            points
-                .iter()
-                .all(|&point| self.bits.contains(i32::from(i16::from_le_bytes(point))))
+            points.iter().all(|&point| self.bits.contains(i32::from(i16::from_le_bytes(point))))
         } else {
-            self.entries
-                .iter()
-                .all(|&entry| self.bits.contains(i32::from(entry)))
+            self.entries.iter().all(|&entry| self.bits.contains(i32::from(entry)))
         };
         if fits { Ok(()) } else { Err(Invalid::Code) }
     }
@@ -176,6 +168,9 @@ pub struct Softmax {
 
 impl Softmax {
     /// Everything that the kernels rely on.
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, the output has neither 8 nor 16 bits, or the multiplier or the shift is out of range.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
         check_rescale(self.multiplier, self.shift, Accumulator::I32)?;
         input.check(rows_bytes(self.rows, self.channels, input.bits)?)?;
@@ -202,20 +197,11 @@ fn check_pair(
     output_bytes: usize,
 ) -> Result<(), Invalid> {
     a.check(rows_bytes(rows, channels, a.bits)?)?;
-    b.check(rows_bytes(
-        if broadcast { 1 } else { rows },
-        channels,
-        b.bits,
-    )?)?;
+    b.check(rows_bytes(if broadcast { 1 } else { rows }, channels, b.bits)?)?;
     check_output(rows, channels, codes, output_bytes)
 }
 
-fn check_output(
-    rows: usize,
-    channels: usize,
-    codes: OutputCodes,
-    output_bytes: usize,
-) -> Result<(), Invalid> {
+fn check_output(rows: usize, channels: usize, codes: OutputCodes, output_bytes: usize) -> Result<(), Invalid> {
     if rows_bytes(rows, channels, codes.bits)? != output_bytes {
         return Err(Invalid::OutputLength);
     }

@@ -30,24 +30,17 @@ impl Image {
         self.pixels() * self.pixel_bytes(bits)
     }
 
-    /// As [`Image::bytes`], with an error where a dimension is zero or the size does not fit.
+    /// As [`Image::bytes`], for sizes that nothing has vouched for.
+    ///
+    /// # Errors
+    /// A dimension is zero, or the size does not fit the address space.
     pub fn bytes_checked(&self, bits: ActivationBits) -> Result<usize, Invalid> {
-        rows_bytes(
-            self.height
-                .checked_mul(self.width)
-                .ok_or(Invalid::TooLarge)?,
-            self.channels,
-            bits,
-        )
+        rows_bytes(self.height.checked_mul(self.width).ok_or(Invalid::TooLarge)?, self.channels, bits)
     }
 }
 
 /// Bytes of `rows` rows of `channels` codes, each row starting at a byte.
-pub(super) fn rows_bytes(
-    rows: usize,
-    channels: usize,
-    bits: ActivationBits,
-) -> Result<usize, Invalid> {
+pub(super) fn rows_bytes(rows: usize, channels: usize, bits: ActivationBits) -> Result<usize, Invalid> {
     if rows == 0 || channels == 0 {
         return Err(Invalid::Shape);
     }
@@ -56,21 +49,12 @@ pub(super) fn rows_bytes(
         return Err(Invalid::TooLarge);
     }
     // More codes than bytes: kernels count codes as well.
-    if rows
-        .checked_mul(channels)
-        .is_none_or(|codes| codes > isize::MAX as usize)
-    {
+    if rows.checked_mul(channels).is_none_or(|codes| codes > isize::MAX as usize) {
         return Err(Invalid::TooLarge);
     }
-    let bytes = rows
-        .checked_mul(crate::pack::row_bytes(bits, channels))
-        .ok_or(Invalid::TooLarge)?;
+    let bytes = rows.checked_mul(crate::pack::row_bytes(bits, channels)).ok_or(Invalid::TooLarge)?;
     // Offsets are compared as isize in places, and no slice is longer than that.
-    if bytes > isize::MAX as usize {
-        Err(Invalid::TooLarge)
-    } else {
-        Ok(bytes)
-    }
+    if bytes > isize::MAX as usize { Err(Invalid::TooLarge) } else { Ok(bytes) }
 }
 
 /// A sliding window. Every pair is `[vertical, horizontal]`.
@@ -92,12 +76,7 @@ pub struct Window {
 
 impl Window {
     /// The window of a pointwise operator: one tap, stride 1, no padding.
-    pub const POINT: Self = Self {
-        kernel: [1, 1],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pad: [0, 0],
-    };
+    pub const POINT: Self = Self { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pad: [0, 0] };
 
     /// Number of taps.
     pub const fn taps(&self) -> usize {
@@ -109,8 +88,7 @@ impl Window {
     #[inline(always)]
     pub fn position(&self, axis: usize, out: usize, tap: usize, extent: usize) -> Option<usize> {
         let at = out * self.stride[axis] + tap * self.dilation[axis];
-        at.checked_sub(self.pad[axis])
-            .filter(|&position| position < extent)
+        at.checked_sub(self.pad[axis]).filter(|&position| position < extent)
     }
 
     /// Taps of output position `out` along `axis` that read the input and not the padding.
@@ -118,9 +96,7 @@ impl Window {
     pub fn taps_inside(&self, axis: usize, out: usize, extent: usize) -> Range<usize> {
         let (at, dilation) = (out * self.stride[axis], self.dilation[axis].max(1));
         let first = self.pad[axis].saturating_sub(at).div_ceil(dilation);
-        let end = (self.pad[axis] + extent)
-            .saturating_sub(at)
-            .div_ceil(dilation);
+        let end = (self.pad[axis] + extent).saturating_sub(at).div_ceil(dilation);
         first.min(self.kernel[axis])..end.min(self.kernel[axis])
     }
 
@@ -130,21 +106,14 @@ impl Window {
             if self.kernel[axis] == 0 || self.stride[axis] == 0 || self.dilation[axis] == 0 {
                 return Err(Invalid::Window);
             }
-            let last_out = extent
-                .checked_sub(1)
-                .and_then(|last| last.checked_mul(self.stride[axis]));
+            let last_out = extent.checked_sub(1).and_then(|last| last.checked_mul(self.stride[axis]));
             let last_tap = (self.kernel[axis] - 1).checked_mul(self.dilation[axis]);
-            let last = last_out
-                .zip(last_tap)
-                .and_then(|(out, tap)| out.checked_add(tap));
+            let last = last_out.zip(last_tap).and_then(|(out, tap)| out.checked_add(tap));
             if last.is_none() || self.pad[axis] > isize::MAX as usize {
                 return Err(Invalid::TooLarge);
             }
         }
-        self.kernel[0]
-            .checked_mul(self.kernel[1])
-            .map(|_| ())
-            .ok_or(Invalid::TooLarge)
+        self.kernel[0].checked_mul(self.kernel[1]).map(|_| ()).ok_or(Invalid::TooLarge)
     }
 }
 
@@ -162,11 +131,7 @@ pub struct Activations<'a> {
 impl Activations<'_> {
     /// What `check` needs to know of these codes.
     pub const fn operand(&self) -> Operand {
-        Operand {
-            bytes: self.codes.len(),
-            bits: self.bits,
-            zero_point: self.zero_point,
-        }
+        Operand { bytes: self.codes.len(), bits: self.bits, zero_point: self.zero_point }
     }
 }
 
@@ -187,11 +152,7 @@ impl Operand {
         if self.bytes != bytes {
             return Err(Invalid::InputLength);
         }
-        if self.bits.contains(self.zero_point) {
-            Ok(())
-        } else {
-            Err(Invalid::ZeroPoint)
-        }
+        if self.bits.contains(self.zero_point) { Ok(()) } else { Err(Invalid::ZeroPoint) }
     }
 }
 
@@ -205,22 +166,13 @@ mod tests {
             for stride in 1..4 {
                 for dilation in 1..4 {
                     for pad in 0..9 {
-                        let window = Window {
-                            kernel: [1, kernel],
-                            stride: [1, stride],
-                            dilation: [1, dilation],
-                            pad: [0, pad],
-                        };
+                        let window = Window { kernel: [1, kernel], stride: [1, stride], dilation: [1, dilation], pad: [0, pad] };
                         for extent in 1..6 {
                             for out in 0..9 {
                                 let inside = window.taps_inside(1, out, extent);
                                 let position = |tap| window.position(1, out, tap, extent);
                                 for tap in 0..kernel {
-                                    assert_eq!(
-                                        inside.contains(&tap),
-                                        position(tap).is_some(),
-                                        "{window:?} {extent} {out}"
-                                    );
+                                    assert_eq!(inside.contains(&tap), position(tap).is_some(), "{window:?} {extent} {out}");
                                 }
                             }
                         }

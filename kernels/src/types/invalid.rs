@@ -36,6 +36,8 @@ pub enum Invalid {
     Code,
     /// A pooling window counts elements for which there is no divisor, or a sum may pass 2^31.
     Count,
+    /// The counts of the divisors are not strictly ascending.
+    CountOrder,
     /// A permutation repeats an axis or names one that does not exist.
     Permutation,
 }
@@ -60,6 +62,7 @@ impl Invalid {
             Self::Clamp => "the clamp is empty or outside the output's codes",
             Self::Code => "a constant is not a code of the output",
             Self::Count => "a window's number of elements has no divisor",
+            Self::CountOrder => "the counts of the divisors are not strictly ascending",
             Self::Permutation => "the permutation does not name every axis once",
         }
     }

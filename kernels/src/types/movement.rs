@@ -20,6 +20,9 @@ pub struct Pad {
 
 impl Pad {
     /// Everything that the kernels rely on.
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, the input does not lie inside the output, or the constant is no code.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
         input.check(self.input.bytes_checked(input.bits)?)?;
         if self.output.bytes_checked(input.bits)? != output_bytes {
@@ -27,18 +30,11 @@ impl Pad {
         }
         for axis in 0..3 {
             let (inner, outer) = (extents(self.input)[axis], extents(self.output)[axis]);
-            if self.before[axis]
-                .checked_add(inner)
-                .is_none_or(|end| end > outer)
-            {
+            if self.before[axis].checked_add(inner).is_none_or(|end| end > outer) {
                 return Err(Invalid::Shape);
             }
         }
-        if input.bits.contains(self.code) {
-            Ok(())
-        } else {
-            Err(Invalid::Code)
-        }
+        if input.bits.contains(self.code) { Ok(()) } else { Err(Invalid::Code) }
     }
 }
 
@@ -57,15 +53,17 @@ pub struct Slice {
 
 impl Slice {
     /// Everything that the kernels rely on.
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, a step is zero, or a position that is read lies outside the input.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
         input.check(self.input.bytes_checked(input.bits)?)?;
         if self.output.bytes_checked(input.bits)? != output_bytes {
             return Err(Invalid::OutputLength);
         }
         for axis in 0..3 {
-            let last = (extents(self.output)[axis] - 1)
-                .checked_mul(self.step[axis])
-                .and_then(|distance| distance.checked_add(self.begin[axis]));
+            let last =
+                (extents(self.output)[axis] - 1).checked_mul(self.step[axis]).and_then(|distance| distance.checked_add(self.begin[axis]));
             if self.step[axis] == 0 || last.is_none_or(|last| last >= extents(self.input)[axis]) {
                 return Err(Invalid::Shape);
             }
@@ -115,24 +113,19 @@ pub struct ConcatPart {
 
 impl ConcatPart {
     /// Everything that the kernels rely on.
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, the part does not lie inside the output, or its requantisation is out of range.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
-        let input_rows = self
-            .outer
-            .checked_mul(self.input_rows)
-            .ok_or(Invalid::TooLarge)?;
-        let output_rows = self
-            .outer
-            .checked_mul(self.output_rows)
-            .ok_or(Invalid::TooLarge)?;
+        let input_rows = self.outer.checked_mul(self.input_rows).ok_or(Invalid::TooLarge)?;
+        let output_rows = self.outer.checked_mul(self.output_rows).ok_or(Invalid::TooLarge)?;
         input.check(rows_bytes(input_rows, self.input_channels, input.bits)?)?;
         if rows_bytes(output_rows, self.output_channels, self.codes.bits)? != output_bytes {
             return Err(Invalid::OutputLength);
         }
         let rows_end = self.row_offset.checked_add(self.input_rows);
         let channels_end = self.channel_offset.checked_add(self.input_channels);
-        if rows_end.is_none_or(|end| end > self.output_rows)
-            || channels_end.is_none_or(|end| end > self.output_channels)
-        {
+        if rows_end.is_none_or(|end| end > self.output_rows) || channels_end.is_none_or(|end| end > self.output_channels) {
             return Err(Invalid::Shape);
         }
         match self.rescale {
@@ -161,16 +154,16 @@ pub struct Transpose {
 
 impl Transpose {
     /// From a shape and a permutation of the same rank, 1 ..= [`RANK_MAX`].
+    ///
+    /// # Errors
+    /// The ranks differ or are out of range, or the axes are no permutation.
     pub fn new(shape: &[usize], axes: &[usize]) -> Result<Self, Invalid> {
         let rank = shape.len();
         if rank != axes.len() || rank == 0 || rank > RANK_MAX {
             return Err(Invalid::Permutation);
         }
         let lead = RANK_MAX - rank;
-        let mut transpose = Self {
-            shape: [1; RANK_MAX],
-            axes: [0, 1, 2, 3, 4],
-        };
+        let mut transpose = Self { shape: [1; RANK_MAX], axes: [0, 1, 2, 3, 4] };
         for (to, &extent) in transpose.shape.iter_mut().skip(lead).zip(shape) {
             *to = extent;
         }
@@ -183,11 +176,13 @@ impl Transpose {
 
     /// Shape of the output.
     pub fn output_shape(&self) -> [usize; RANK_MAX] {
-        self.axes
-            .map(|axis| self.shape.get(axis).copied().unwrap_or(1))
+        self.axes.map(|axis| self.shape.get(axis).copied().unwrap_or(1))
     }
 
     /// Everything that the kernels rely on.
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, or the axes are no permutation.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
         self.check_axes()?;
         input.check(shape_bytes(self.shape, input.bits)?)?;
@@ -199,20 +194,13 @@ impl Transpose {
 
     fn check_axes(&self) -> Result<(), Invalid> {
         let all = (0..RANK_MAX).all(|axis| self.axes.contains(&axis));
-        if all {
-            Ok(())
-        } else {
-            Err(Invalid::Permutation)
-        }
+        if all { Ok(()) } else { Err(Invalid::Permutation) }
     }
 }
 
 fn shape_bytes(shape: [usize; RANK_MAX], bits: ActivationBits) -> Result<usize, Invalid> {
     let [lead @ .., channels] = shape;
-    let rows = lead
-        .into_iter()
-        .try_fold(1usize, usize::checked_mul)
-        .ok_or(Invalid::TooLarge)?;
+    let rows = lead.into_iter().try_fold(1usize, usize::checked_mul).ok_or(Invalid::TooLarge)?;
     rows_bytes(rows, channels, bits)
 }
 

@@ -49,39 +49,22 @@ impl Conv<'_> {
 
     /// Everything that [`reference::conv`](crate::reference::conv) and [`portable::conv`] rely on. The scratch must
     /// have [`portable::conv_scratch_bytes_min`] bytes; more of it is faster.
-    pub fn check(
-        &self,
-        input: Operand,
-        output_bytes: usize,
-        scratch_bytes: usize,
-    ) -> Result<(), Invalid> {
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, the window or the groups do not suit the shapes, or the output stage is out of range.
+    pub fn check(&self, input: Operand, output_bytes: usize, scratch_bytes: usize) -> Result<(), Invalid> {
         input.check(self.input.bytes_checked(input.bits)?)?;
         if self.output.bytes_checked(self.stage.bits)? != output_bytes {
             return Err(Invalid::OutputLength);
         }
         self.window.check(self.output)?;
-        if self.groups == 0
-            || !self.input.channels.is_multiple_of(self.groups)
-            || !self.output.channels.is_multiple_of(self.groups)
-        {
+        if self.groups == 0 || !self.input.channels.is_multiple_of(self.groups) || !self.output.channels.is_multiple_of(self.groups) {
             return Err(Invalid::Groups);
         }
-        let row_len = self
-            .window
-            .taps()
-            .checked_mul(self.group_inputs())
-            .ok_or(Invalid::TooLarge)?;
-        check_weights(
-            self.weights,
-            self.weight_bits,
-            self.output.channels,
-            row_len,
-        )?;
+        let row_len = self.window.taps().checked_mul(self.group_inputs()).ok_or(Invalid::TooLarge)?;
+        check_weights(self.weights, self.weight_bits, self.output.channels, row_len)?;
         self.stage.check(self.output.channels, self.accumulator)?;
-        check_scratch(
-            portable::conv_scratch_bytes_min(self, input.bits),
-            scratch_bytes,
-        )
+        check_scratch(portable::conv_scratch_bytes_min(self, input.bits), scratch_bytes)
     }
 }
 
@@ -108,16 +91,8 @@ impl<'a> FullyConnected<'a> {
     /// The same layer as a pointwise convolution over `rows` pixels.
     pub const fn as_conv(&self) -> Conv<'a> {
         Conv {
-            input: Image {
-                height: 1,
-                width: self.rows,
-                channels: self.inputs,
-            },
-            output: Image {
-                height: 1,
-                width: self.rows,
-                channels: self.outputs,
-            },
+            input: Image { height: 1, width: self.rows, channels: self.inputs },
+            output: Image { height: 1, width: self.rows, channels: self.outputs },
             window: Window::POINT,
             groups: 1,
             weight_bits: self.weight_bits,
@@ -128,12 +103,10 @@ impl<'a> FullyConnected<'a> {
     }
 
     /// Everything that the kernels for this layer rely on.
-    pub fn check(
-        &self,
-        input: Operand,
-        output_bytes: usize,
-        scratch_bytes: usize,
-    ) -> Result<(), Invalid> {
+    ///
+    /// # Errors
+    /// Sizes are zero, too large or not those of the buffers, or the output stage is out of range.
+    pub fn check(&self, input: Operand, output_bytes: usize, scratch_bytes: usize) -> Result<(), Invalid> {
         self.as_conv().check(input, output_bytes, scratch_bytes)
     }
 }
@@ -146,12 +119,7 @@ const fn divide(channels: usize, groups: usize) -> usize {
     }
 }
 
-fn check_weights(
-    weights: &[u8],
-    bits: WeightBits,
-    rows: usize,
-    row_len: usize,
-) -> Result<(), Invalid> {
+fn check_weights(weights: &[u8], bits: WeightBits, rows: usize, row_len: usize) -> Result<(), Invalid> {
     if row_len > usize::MAX / 8 {
         return Err(Invalid::TooLarge);
     }
@@ -163,9 +131,5 @@ fn check_weights(
 }
 
 pub(super) fn check_scratch(needed: usize, given: usize) -> Result<(), Invalid> {
-    if needed <= given {
-        Ok(())
-    } else {
-        Err(Invalid::ScratchLength)
-    }
+    if needed <= given { Ok(()) } else { Err(Invalid::ScratchLength) }
 }

@@ -18,12 +18,7 @@ pub struct OutputCodes {
 impl OutputCodes {
     /// All codes of that width, with that zero point.
     pub const fn full(bits: ActivationBits, zero_point: i32) -> Self {
-        Self {
-            zero_point,
-            lo: bits.lo(),
-            hi: bits.hi(),
-            bits,
-        }
+        Self { zero_point, lo: bits.lo(), hi: bits.hi(), bits }
     }
 
     /// The code of a requantized value: zero point added and clamped in 64 bits.
@@ -35,6 +30,9 @@ impl OutputCodes {
     }
 
     /// Zero point and clamp are codes of the width and lo <= hi.
+    ///
+    /// # Errors
+    /// The zero point is no code, or the clamp is empty or outside the codes.
     pub fn check(&self) -> Result<(), Invalid> {
         if !self.bits.contains(self.zero_point) {
             return Err(Invalid::ZeroPoint);
@@ -69,25 +67,19 @@ pub struct OutputStage<'a> {
 impl OutputStage<'_> {
     /// The part that all channels share.
     pub const fn codes(&self) -> OutputCodes {
-        OutputCodes {
-            zero_point: self.zero_point,
-            lo: self.lo,
-            hi: self.hi,
-            bits: self.bits,
-        }
+        OutputCodes { zero_point: self.zero_point, lo: self.lo, hi: self.hi, bits: self.bits }
     }
 
     /// Bias, multiplier and shift of output channel `index`.
     #[inline]
     pub fn channel(&self, index: usize) -> Option<(i32, i32, u8)> {
-        Some((
-            *self.bias.get(index)?,
-            *self.multiplier.get(index)?,
-            *self.shift.get(index)?,
-        ))
+        Some((*self.bias.get(index)?, *self.multiplier.get(index)?, *self.shift.get(index)?))
     }
 
     /// Lengths, multipliers, shifts and clamp suit `channels` outputs of that accumulator.
+    ///
+    /// # Errors
+    /// The lists have another length than `channels`, or a multiplier, a shift, the zero point or the clamp is out of range.
     pub fn check(&self, channels: usize, accumulator: Accumulator) -> Result<(), Invalid> {
         if [self.bias.len(), self.multiplier.len(), self.shift.len()] != [channels; 3] {
             return Err(Invalid::StageLength);
@@ -100,11 +92,7 @@ impl OutputStage<'_> {
 }
 
 /// One multiplier and shift are in range for that accumulator.
-pub(super) fn check_rescale(
-    multiplier: i32,
-    shift: u8,
-    accumulator: Accumulator,
-) -> Result<(), Invalid> {
+pub(super) fn check_rescale(multiplier: i32, shift: u8, accumulator: Accumulator) -> Result<(), Invalid> {
     if !(0..=accumulator.multiplier_max()).contains(&multiplier) {
         return Err(Invalid::Multiplier);
     }

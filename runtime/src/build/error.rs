@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-/// Why [`write`](fn@super::write) refused a description: something in it is larger than the format can say.
+/// Why [`write`](fn@super::write) refused a description: something in it is larger than the format can say, or a list has not the length that its
+/// shapes ask for, which the file could not show.
 ///
 /// Everything else that may be wrong with a description shows when the file is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,21 @@ pub enum WriteError {
         /// The node.
         node: usize,
     },
+    /// Bias, multipliers and shifts are not as many as the output has channels.
+    StageLength {
+        /// The node.
+        node: usize,
+    },
+    /// The packed weights are not as long as width and shapes ask for.
+    WeightLength {
+        /// The node.
+        node: usize,
+    },
+    /// A table has not as many entries as the widths of input and output ask for.
+    TableLength {
+        /// The node.
+        node: usize,
+    },
     /// A table's entry does not fit the bytes of the output's width.
     TableEntry {
         /// The node.
@@ -34,24 +50,16 @@ pub enum WriteError {
 impl fmt::Display for WriteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMany => {
-                f.write_str("the model has too many tensors, nodes or groups for the file format")
+            Self::TooMany => f.write_str("the model has too many tensors, nodes or groups for the file format"),
+            Self::Shape { tensor } => write!(f, "the shape of tensor {tensor} is too large for the file format"),
+            Self::Node { node } => write!(f, "node {node} has more inputs or list entries than the file format allows"),
+            Self::StageLength { node } => {
+                write!(f, "bias, multipliers and shifts of node {node} are not one for each output channel")
             }
-            Self::Shape { tensor } => write!(
-                f,
-                "the shape of tensor {tensor} is too large for the file format"
-            ),
-            Self::Node { node } => write!(
-                f,
-                "node {node} has more inputs or list entries than the file format allows"
-            ),
-            Self::TableEntry { node } => write!(
-                f,
-                "an entry of the table of node {node} does not fit its output"
-            ),
-            Self::Input => f.write_str(
-                "the input has no tensor, or unequal numbers of means and standard deviations",
-            ),
+            Self::WeightLength { node } => write!(f, "the weights of node {node} are not as long as its shapes ask for"),
+            Self::TableLength { node } => write!(f, "the table of node {node} is not as long as the widths of its codes ask for"),
+            Self::TableEntry { node } => write!(f, "an entry of the table of node {node} does not fit its output"),
+            Self::Input => f.write_str("the input has no tensor, or unequal numbers of means and standard deviations"),
             Self::TooLarge => f.write_str("the arena or the file would pass 4 GiB"),
         }
     }

@@ -13,8 +13,7 @@ pub(super) struct RawSection {
 impl RawSection {
     /// Appends a block made of these parts and returns its offset; `None` past 4 GiB.
     pub(super) fn push(&mut self, parts: &[&[u8]]) -> Option<u32> {
-        self.bytes
-            .resize(self.bytes.len().next_multiple_of(BLOCK_ALIGNMENT), 0);
+        self.bytes.resize(self.bytes.len().next_multiple_of(BLOCK_ALIGNMENT), 0);
         let offset = u32::try_from(self.bytes.len()).ok()?;
         for part in parts {
             self.bytes.extend_from_slice(part);

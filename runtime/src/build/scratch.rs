@@ -20,21 +20,13 @@ pub fn scratch_bytes_min(spec: &ModelSpec, node: usize) -> usize {
 }
 
 /// Asks about the convolution that a node is; a fully connected layer is one too.
-fn with_conv(
-    spec: &ModelSpec,
-    node: usize,
-    ask: impl Fn(&kernels::Conv<'_>, ActivationBits) -> usize,
-) -> Option<usize> {
+fn with_conv(spec: &ModelSpec, node: usize, ask: impl Fn(&kernels::Conv<'_>, ActivationBits) -> usize) -> Option<usize> {
     let node = spec.nodes.get(node)?;
     let first = spec.tensors.get(*node.inputs.first()?)?;
     let output = spec.tensors.get(node.output)?;
     let (first_shape, output_shape) = (Shape::new(&first.shape)?, Shape::new(&output.shape)?);
     match &node.operator {
-        OperatorSpec::Conv {
-            window,
-            groups,
-            weighted,
-        } => {
+        OperatorSpec::Conv { window, groups, weighted } => {
             let input = image(&first_shape).ok()?;
             // Group sizes are quotients.
             input.channels.checked_div(*groups)?;

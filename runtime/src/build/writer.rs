@@ -5,11 +5,9 @@ use alloc::vec::Vec;
 use apq_kernels::ActivationBits;
 use serde::Serialize;
 
+use super::lengths::check_lengths;
 use super::raw::{RawSection, words};
-use super::{
-    AlignedBytes, InputSpec, ModelSpec, NodeSpec, OperatorSpec, TensorSpec, WeightedSpec,
-    WriteError,
-};
+use super::{AlignedBytes, InputSpec, ModelSpec, NodeSpec, OperatorSpec, TensorSpec, WeightedSpec, WriteError};
 use crate::header::{ALIGNMENT, HEADER_BYTES, Header};
 use crate::input::{InputRecord, OutputRecord, RawType, quantize_input};
 use crate::model::{ARRANGEMENTS_MAX, GraphRecord, OFFSET_BYTES};
@@ -19,7 +17,7 @@ use crate::tensor::{Shape, Tensor};
 /// Lays a model out as a file. The same description gives the same bytes.
 ///
 /// # Errors
-/// Something is larger than the format can say; see [`WriteError`].
+/// Something is larger than the format can say, or a list is not as long as the shapes ask for; see [`WriteError`].
 pub fn write(spec: &ModelSpec) -> Result<AlignedBytes, WriteError> {
     let mut raw = RawSection::default();
     let arrangements = arrangements(spec);
@@ -40,10 +38,7 @@ pub fn write(spec: &ModelSpec) -> Result<AlignedBytes, WriteError> {
         offsets.push(records.len());
         append(&mut records, group)?;
     }
-    let used = Operator::NAMES
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| operators >> index & 1 == 1);
+    let used = Operator::NAMES.iter().enumerate().filter(|(index, _)| operators >> index & 1 == 1);
     let operator_names: Vec<&str> = used.map(|(_, &name)| name).collect();
     let head = GraphRecord {
         name: &spec.name,
@@ -82,12 +77,7 @@ fn assemble(graph: &[u8], raw: &[u8]) -> Result<AlignedBytes, WriteError> {
     if let Some(target) = file.get_mut(raw_offset..) {
         target.copy_from_slice(raw);
     }
-    let header = Header {
-        graph_offset: HEADER_BYTES,
-        graph_length: graph.len(),
-        raw_offset,
-        raw_length: raw.len(),
-    };
+    let header = Header { graph_offset: HEADER_BYTES, graph_length: graph.len(), raw_offset, raw_length: raw.len() };
     header.write(&mut file);
     Ok(file)
 }
@@ -96,9 +86,7 @@ fn assemble(graph: &[u8], raw: &[u8]) -> Result<AlignedBytes, WriteError> {
 fn arrangements(spec: &ModelSpec) -> Vec<&'static str> {
     let mut names = Vec::new();
     for node in &spec.nodes {
-        if let OperatorSpec::Conv { weighted, .. } | OperatorSpec::FullyConnected { weighted } =
-            &node.operator
-        {
+        if let OperatorSpec::Conv { weighted, .. } | OperatorSpec::FullyConnected { weighted } = &node.operator {
             let name = weighted.arrangement.name();
             if !names.contains(&name) {
                 names.push(name);
@@ -129,46 +117,25 @@ fn node_record<'s>(
 ) -> Result<Node<'s>, WriteError> {
     let mut inputs = heapless::Vec::new();
     for &input in &node.inputs {
-        inputs
-            .push(small(input)?)
-            .map_err(|_| WriteError::Node { node: index })?;
+        inputs.push(small(input)?).map_err(|_| WriteError::Node { node: index })?;
     }
+    check_lengths(spec, node, index)?;
     let operator = match &node.operator {
-        OperatorSpec::Conv {
-            window,
-            groups,
-            weighted,
-        } => Operator::Conv(Conv {
-            window: *window,
-            groups: large(*groups)?,
-            weighted: weighted_record(weighted, arrangements, raw)?,
-        }),
-        OperatorSpec::FullyConnected { weighted } => {
-            Operator::FullyConnected(weighted_record(weighted, arrangements, raw)?)
+        OperatorSpec::Conv { window, groups, weighted } => {
+            Operator::Conv(Conv { window: *window, groups: large(*groups)?, weighted: weighted_record(weighted, arrangements, raw)? })
         }
+        OperatorSpec::FullyConnected { weighted } => Operator::FullyConnected(weighted_record(weighted, arrangements, raw)?),
         OperatorSpec::Add(add) => Operator::Add(*add),
         OperatorSpec::Mul(rescale) => Operator::Mul(*rescale),
-        OperatorSpec::AveragePool {
-            window,
-            counted_end,
-            divisors,
-        } => {
-            let counts: Vec<u8> = divisors
-                .iter()
-                .flat_map(|divisor| divisor.count.to_le_bytes())
-                .collect();
-            let multipliers: Vec<u8> = divisors
-                .iter()
-                .flat_map(|divisor| divisor.multiplier.to_le_bytes())
-                .collect();
+        OperatorSpec::AveragePool { window, counted_end, divisors } => {
+            let counts: Vec<u8> = divisors.iter().flat_map(|divisor| divisor.count.to_le_bytes()).collect();
+            let multipliers: Vec<u8> = divisors.iter().flat_map(|divisor| divisor.multiplier.to_le_bytes()).collect();
             let shifts: Vec<u8> = divisors.iter().map(|divisor| divisor.shift).collect();
             Operator::AveragePool(AveragePool {
                 window: *window,
                 counted_end: *counted_end,
                 divisors: small(divisors.len())?,
-                raw: raw
-                    .push(&[&counts, &multipliers, &shifts])
-                    .ok_or(WriteError::TooLarge)?,
+                raw: raw.push(&[&counts, &multipliers, &shifts]).ok_or(WriteError::TooLarge)?,
             })
         }
         OperatorSpec::MaxPool(window) => Operator::MaxPool(*window),
@@ -177,24 +144,19 @@ fn node_record<'s>(
         OperatorSpec::Slice(slice) => Operator::Slice(*slice),
         OperatorSpec::Concat { axis, rescales } => Operator::Concat(Concat {
             axis: u8::try_from(*axis).map_err(|_| WriteError::Node { node: index })?,
-            rescales: heapless::Vec::from_slice(rescales)
-                .map_err(|_| WriteError::Node { node: index })?,
+            rescales: heapless::Vec::from_slice(rescales).map_err(|_| WriteError::Node { node: index })?,
         }),
         OperatorSpec::Transpose { axes } => {
             let mut list = heapless::Vec::new();
             for &axis in axes {
                 let axis = u8::try_from(axis).map_err(|_| WriteError::Node { node: index })?;
-                list.push(axis)
-                    .map_err(|_| WriteError::Node { node: index })?;
+                list.push(axis).map_err(|_| WriteError::Node { node: index })?;
             }
             Operator::Transpose { axes: list }
         }
         OperatorSpec::Table { entries } => {
-            let bytes =
-                table_bytes(spec, node, entries).ok_or(WriteError::TableEntry { node: index })?;
-            Operator::Table {
-                raw: raw.push(&[&bytes]).ok_or(WriteError::TooLarge)?,
-            }
+            let bytes = table_bytes(spec, node, entries).ok_or(WriteError::TableEntry { node: index })?;
+            Operator::Table { raw: raw.push(&[&bytes]).ok_or(WriteError::TooLarge)? }
         }
         OperatorSpec::Softmax(rescale) => Operator::Softmax(*rescale),
         OperatorSpec::Reshape => Operator::Reshape,
@@ -210,17 +172,9 @@ fn node_record<'s>(
     })
 }
 
-fn weighted_record(
-    weighted: &WeightedSpec,
-    arrangements: &[&str],
-    raw: &mut RawSection,
-) -> Result<Weighted, WriteError> {
-    let place = arrangements
-        .iter()
-        .position(|&name| name == weighted.arrangement.name());
-    let place = place
-        .filter(|&place| place < ARRANGEMENTS_MAX)
-        .ok_or(WriteError::TooMany)?;
+fn weighted_record(weighted: &WeightedSpec, arrangements: &[&str], raw: &mut RawSection) -> Result<Weighted, WriteError> {
+    let place = arrangements.iter().position(|&name| name == weighted.arrangement.name());
+    let place = place.filter(|&place| place < ARRANGEMENTS_MAX).ok_or(WriteError::TooMany)?;
     let bias = words(&weighted.bias, i32::to_le_bytes);
     let multiplier = words(&weighted.multiplier, i32::to_le_bytes);
     Ok(Weighted {
@@ -228,9 +182,7 @@ fn weighted_record(
         accumulator: weighted.accumulator,
         arrangement: place as u8,
         weights: raw.push(&[&weighted.weights]).ok_or(WriteError::TooLarge)?,
-        stage: raw
-            .push(&[&bias, &multiplier, &weighted.shift])
-            .ok_or(WriteError::TooLarge)?,
+        stage: raw.push(&[&bias, &multiplier, &weighted.shift]).ok_or(WriteError::TooLarge)?,
     })
 }
 
@@ -239,24 +191,12 @@ fn table_bytes(spec: &ModelSpec, node: &NodeSpec, entries: &[i16]) -> Option<Vec
     let input = spec.tensors.get(*node.inputs.first()?)?;
     let output = spec.tensors.get(node.output)?;
     if input.bits == ActivationBits::A16 || output.bits == ActivationBits::A16 {
-        return Some(
-            entries
-                .iter()
-                .flat_map(|entry| entry.to_le_bytes())
-                .collect(),
-        );
+        return Some(entries.iter().flat_map(|entry| entry.to_le_bytes()).collect());
     }
-    entries
-        .iter()
-        .map(|&entry| u8::try_from(entry).ok())
-        .collect()
+    entries.iter().map(|&entry| u8::try_from(entry).ok()).collect()
 }
 
-fn input_record(
-    spec: &ModelSpec,
-    input: &InputSpec,
-    raw: &mut RawSection,
-) -> Result<InputRecord, WriteError> {
+fn input_record(spec: &ModelSpec, input: &InputSpec, raw: &mut RawSection) -> Result<InputRecord, WriteError> {
     let tensor = spec.tensors.get(input.tensor).ok_or(WriteError::Input)?;
     if input.mean.len() != input.std.len() {
         return Err(WriteError::Input);
@@ -283,9 +223,7 @@ fn input_record(
         tensor: small(input.tensor)?,
         raw_type: input.raw,
         lists: large(input.mean.len())?,
-        raw: raw
-            .push(&[&mean, &std, &table])
-            .ok_or(WriteError::TooLarge)?,
+        raw: raw.push(&[&mean, &std, &table]).ok_or(WriteError::TooLarge)?,
     })
 }
 

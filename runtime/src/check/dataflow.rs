@@ -35,9 +35,7 @@ pub(super) fn check(model: &Model<'_>) -> Result<(), LoadError> {
         }
         let whole = follow(model, tensor, bytes_of(&record))?;
         if !whole && output == Some(tensor) {
-            return Err(LoadError::Output {
-                problem: PortProblem::Unwritten,
-            });
+            return Err(LoadError::Output { problem: PortProblem::Unwritten });
         }
     }
     Ok(())
@@ -48,9 +46,7 @@ fn own_places(model: &Model<'_>, node: u16) -> Result<(), NodeProblem> {
     let wiring = wiring(model, node).ok_or(NodeProblem::Record)?;
     let output = model.tensor(wiring.output).ok_or(NodeProblem::Reference)?;
     if output.alias.is_some() {
-        return Err(NodeProblem::Written {
-            tensor: wiring.output,
-        });
+        return Err(NodeProblem::Written { tensor: wiring.output });
     }
     let (output, scratch) = (bytes_of(&output), scratch_of(&wiring));
     let mut touched = overlap(output, scratch);
@@ -58,11 +54,7 @@ fn own_places(model: &Model<'_>, node: u16) -> Result<(), NodeProblem> {
         let input = model.tensor(input).ok_or(NodeProblem::Reference)?;
         touched |= overlap(output, bytes_of(&input)) || overlap(scratch, bytes_of(&input));
     }
-    if touched {
-        Err(NodeProblem::Overlap)
-    } else {
-        Ok(())
-    }
+    if touched { Err(NodeProblem::Overlap) } else { Ok(()) }
 }
 
 /// Follows one tensor through all nodes; whether it is whole at the end.
@@ -72,10 +64,7 @@ fn follow(model: &Model<'_>, tensor: u16, bytes: Bytes) -> Result<bool, LoadErro
     for node in 0..model.record().nodes {
         let error = |problem| LoadError::Node { node, problem };
         let wiring = wiring(model, node).ok_or(error(NodeProblem::Record))?;
-        let reads = wiring
-            .inputs
-            .iter()
-            .any(|&input| model.root(input) == Some(tensor));
+        let reads = wiring.inputs.iter().any(|&input| model.root(input) == Some(tensor));
         if reads && !whole {
             return Err(error(NodeProblem::Unwritten { tensor }));
         }
@@ -85,9 +74,7 @@ fn follow(model: &Model<'_>, tensor: u16, bytes: Bytes) -> Result<bool, LoadErro
             }
             (written, whole) = (true, true);
         } else {
-            let output = model
-                .tensor(wiring.output)
-                .ok_or(error(NodeProblem::Reference))?;
+            let output = model.tensor(wiring.output).ok_or(error(NodeProblem::Reference))?;
             whole &= !overlap(bytes_of(&output), bytes);
             whole &= !overlap(scratch_of(&wiring), bytes);
         }

@@ -11,7 +11,10 @@ use crate::node::{Concat, Node, Operator};
 use crate::tensor::Tensor;
 
 /// Checks node `index` and returns the place of its operator in the list of operators.
-pub(super) fn check(model: &Model<'_>, index: u16) -> Result<usize, NodeProblem> {
+///
+/// `raw_left`: bytes of the raw section that the nodes before leave; this node's are taken away. Many nodes that name one
+/// block would otherwise make a small file take hours to check.
+pub(super) fn check(model: &Model<'_>, index: u16, raw_left: &mut usize) -> Result<usize, NodeProblem> {
     let node = model.node(index).ok_or(NodeProblem::Record)?;
     let operator = node.operator.index();
     if model.operator_set() >> operator & 1 == 0 {
@@ -30,22 +33,31 @@ pub(super) fn check(model: &Model<'_>, index: u16) -> Result<usize, NodeProblem>
     }
     let output = model.tensor(node.output).ok_or(NodeProblem::Reference)?;
     let first = input(model, &node, 0)?;
-    let second = if inputs_expected == 2 {
-        Some(input(model, &node, 1)?)
-    } else {
-        None
-    };
+    let second = if inputs_expected == 2 { Some(input(model, &node, 1)?) } else { None };
     clamp(&node, &output)?;
     let scratch = node.scratch.length as usize;
     let scratch_end = (node.scratch.offset as usize).checked_add(scratch);
     let scratch_aligned = (node.scratch.offset as usize).is_multiple_of(ALIGNMENT);
-    if scratch > 0 && (!scratch_aligned || scratch_end.is_none_or(|end| end > model.arena_bytes()))
-    {
+    if scratch > 0 && (!scratch_aligned || scratch_end.is_none_or(|end| end > model.arena_bytes())) {
         return Err(NodeProblem::Scratch);
     }
     let kernel = bind(model, &node, &first, second.as_ref(), &output)?;
+    *raw_left = raw_left.checked_sub(raw_bytes(&kernel)).ok_or(NodeProblem::RawShared)?;
     parameters(model, &node, &kernel, &first, second.as_ref(), &output)?;
     Ok(operator)
+}
+
+/// Bytes that a kernel reads from the raw section.
+fn raw_bytes(kernel: &Kernel<'_>) -> usize {
+    // Two words and a byte for each channel or divisor.
+    const ENTRY_BYTES: usize = 9;
+    match kernel {
+        Kernel::Conv(conv) => conv.weights.len().saturating_add(conv.stage.bias.len() * ENTRY_BYTES),
+        Kernel::FullyConnected(layer) => layer.weights.len().saturating_add(layer.stage.bias.len() * ENTRY_BYTES),
+        Kernel::AveragePool(pool) => pool.counts.len() * ENTRY_BYTES,
+        Kernel::Table(table) => table.entries.len(),
+        _ => 0,
+    }
 }
 
 fn input<'a>(model: &Model<'a>, node: &Node<'_>, place: usize) -> Result<Tensor<'a>, NodeProblem> {
@@ -67,11 +79,7 @@ fn clamp(node: &Node<'_>, output: &Tensor<'_>) -> Result<(), NodeProblem> {
         Operator::Concat(concat) => concat.rescales.iter().all(Option::is_some),
         _ => false,
     };
-    if clamps && lo <= hi && output.bits.contains(lo) && output.bits.contains(hi) {
-        Ok(())
-    } else {
-        Err(NodeProblem::Clamp)
-    }
+    if clamps && lo <= hi && output.bits.contains(lo) && output.bits.contains(hi) { Ok(()) } else { Err(NodeProblem::Clamp) }
 }
 
 /// The kernel's own check, and what it leaves to its caller: shared quantizers and the accumulator's bound.
@@ -89,25 +97,11 @@ fn parameters(
     match kernel {
         Kernel::Conv(conv) => {
             conv.check(input, bytes, scratch)?;
-            accumulator(
-                conv.weights,
-                conv.weight_bits,
-                conv.row_len(),
-                &conv.stage,
-                conv.accumulator,
-                first.bits,
-            )
+            accumulator(conv.weights, conv.weight_bits, conv.row_len(), &conv.stage, conv.accumulator, first.bits)
         }
         Kernel::FullyConnected(layer) => {
             layer.check(input, bytes, scratch)?;
-            accumulator(
-                layer.weights,
-                layer.weight_bits,
-                layer.inputs,
-                &layer.stage,
-                layer.accumulator,
-                first.bits,
-            )
+            accumulator(layer.weights, layer.weight_bits, layer.inputs, &layer.stage, layer.accumulator, first.bits)
         }
         Kernel::Add(add) => {
             let second = second.ok_or(NodeProblem::InputCount)?;
@@ -151,11 +145,7 @@ fn parameters(
         }
         Kernel::Reshape => {
             shared_quantizer(first, output)?;
-            if first.shape.elements() == output.shape.elements() {
-                Ok(())
-            } else {
-                Err(NodeProblem::Shape)
-            }
+            if first.shape.elements() == output.shape.elements() { Ok(()) } else { Err(NodeProblem::Shape) }
         }
         Kernel::Concat => match &node.operator {
             Operator::Concat(record) => concat(model, node, record, output),
@@ -164,12 +154,7 @@ fn parameters(
     }
 }
 
-fn concat(
-    model: &Model<'_>,
-    node: &Node<'_>,
-    record: &Concat,
-    output: &Tensor<'_>,
-) -> Result<(), NodeProblem> {
+fn concat(model: &Model<'_>, node: &Node<'_>, record: &Concat, output: &Tensor<'_>) -> Result<(), NodeProblem> {
     let codes = output_codes(node, output);
     let mut offset = 0;
     for place in 0..node.inputs.len() {
@@ -182,27 +167,15 @@ fn concat(
         offset = next;
     }
     // A gap would leave codes that nothing wrote.
-    if offset == output.shape.size(usize::from(record.axis)) {
-        Ok(())
-    } else {
-        Err(NodeProblem::Shape)
-    }
+    if offset == output.shape.size(usize::from(record.axis)) { Ok(()) } else { Err(NodeProblem::Shape) }
 }
 
 fn same_shape(first: &Tensor<'_>, output: &Tensor<'_>) -> Result<(), NodeProblem> {
-    if first.shape == output.shape {
-        Ok(())
-    } else {
-        Err(NodeProblem::Shape)
-    }
+    if first.shape == output.shape { Ok(()) } else { Err(NodeProblem::Shape) }
 }
 
 fn shared_quantizer(first: &Tensor<'_>, output: &Tensor<'_>) -> Result<(), NodeProblem> {
-    if same_quantizer(first, output) {
-        Ok(())
-    } else {
-        Err(NodeProblem::Quantizer)
-    }
+    if same_quantizer(first, output) { Ok(()) } else { Err(NodeProblem::Quantizer) }
 }
 
 /// Proves from the weights that no sum of any output channel, whole or partial, leaves the accumulator for any codes of
@@ -222,16 +195,10 @@ fn accumulator(
     let code_max = u64::from(input.lo().unsigned_abs().max(input.hi().unsigned_abs()));
     let rows = weights.chunks_exact(pack::weight_row_bytes(bits, row_len).max(1));
     for (channel, (row, bias)) in rows.zip(stage.bias).enumerate() {
-        let sum: u64 = (0..row_len)
-            .map(|index| u64::from(pack::weight(row, bits, index).unsigned_abs()))
-            .sum();
-        let bound = sum
-            .saturating_mul(code_max)
-            .saturating_add(u64::from(bias.unsigned_abs()));
+        let sum: u64 = (0..row_len).map(|index| u64::from(pack::weight(row, bits, index).unsigned_abs())).sum();
+        let bound = sum.saturating_mul(code_max).saturating_add(u64::from(bias.unsigned_abs()));
         if bound >= limit {
-            return Err(NodeProblem::Accumulator {
-                channel: channel as u32,
-            });
+            return Err(NodeProblem::Accumulator { channel: channel as u32 });
         }
     }
     Ok(())

@@ -7,19 +7,9 @@ use apq_runtime::build::*;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-pub(crate) const WEIGHTS: [WeightBits; 4] = [
-    WeightBits::W2,
-    WeightBits::W4,
-    WeightBits::W6,
-    WeightBits::W8,
-];
-pub(crate) const ACTIVATIONS: [ActivationBits; 5] = [
-    ActivationBits::A2,
-    ActivationBits::A4,
-    ActivationBits::A6,
-    ActivationBits::A8,
-    ActivationBits::A16,
-];
+pub(crate) const WEIGHTS: [WeightBits; 4] = [WeightBits::W2, WeightBits::W4, WeightBits::W6, WeightBits::W8];
+pub(crate) const ACTIVATIONS: [ActivationBits; 5] =
+    [ActivationBits::A2, ActivationBits::A4, ActivationBits::A6, ActivationBits::A8, ActivationBits::A16];
 
 /// A model that grows node by node.
 pub(crate) struct Net {
@@ -28,26 +18,13 @@ pub(crate) struct Net {
 }
 
 /// The window of a pointwise operator.
-pub(crate) const POINT: Window = Window {
-    kernel: [1, 1],
-    stride: [1, 1],
-    dilation: [1, 1],
-    pad: [0, 0],
-};
+pub(crate) const POINT: Window = Window { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pad: [0, 0] };
 
 /// A 3 x 3 window with padding 1.
-pub(crate) const THREE: Window = Window {
-    kernel: [3, 3],
-    stride: [1, 1],
-    dilation: [1, 1],
-    pad: [1, 1],
-};
+pub(crate) const THREE: Window = Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pad: [1, 1] };
 
 /// A requantisation by a factor of nearly 1.
-pub(crate) const UNIT: Rescale = Rescale {
-    multiplier: i32::MAX,
-    shift: 31,
-};
+pub(crate) const UNIT: Rescale = Rescale { multiplier: i32::MAX, shift: 31 };
 
 impl Net {
     /// A model whose input has this shape and width; the input is tensor 0.
@@ -57,34 +34,18 @@ impl Net {
             tensors: Vec::new(),
             nodes: Vec::new(),
             groups: vec!["all".into()],
-            input: InputSpec {
-                tensor: 0,
-                raw: RawType::U8,
-                mean: vec![128.0],
-                std: vec![64.0],
-            },
-            output: OutputSpec {
-                tensor: 0,
-                classes: 0,
-                softmax_removed: false,
-            },
+            input: InputSpec { tensor: 0, raw: RawType::U8, mean: vec![128.0], std: vec![64.0] },
+            output: OutputSpec { tensor: 0, classes: 0, softmax_removed: false },
             arena_bytes: 0,
         };
-        let mut net = Self {
-            spec,
-            rng: ChaCha8Rng::seed_from_u64(seed),
-        };
+        let mut net = Self { spec, rng: ChaCha8Rng::seed_from_u64(seed) };
         net.tensor(shape, bits);
         net
     }
 
     /// A new tensor at the end of the arena.
     pub(crate) fn tensor(&mut self, shape: &[usize], bits: ActivationBits) -> usize {
-        let zero_point = if bits.signed() {
-            0
-        } else {
-            self.rng.random_range(bits.lo()..=bits.hi())
-        };
+        let zero_point = if bits.signed() { 0 } else { self.rng.random_range(bits.lo()..=bits.hi()) };
         let offset = self.spec.arena_bytes.next_multiple_of(ALIGNMENT);
         let index = self.spec.tensors.len();
         self.spec.tensors.push(TensorSpec {
@@ -119,12 +80,7 @@ impl Net {
     }
 
     /// A node that writes `output`, which becomes the model's output. Scratch memory comes at the end of the arena.
-    pub(crate) fn node(
-        &mut self,
-        operator: OperatorSpec,
-        inputs: &[usize],
-        output: usize,
-    ) -> usize {
+    pub(crate) fn node(&mut self, operator: OperatorSpec, inputs: &[usize], output: usize) -> usize {
         let index = self.spec.nodes.len();
         self.spec.nodes.push(NodeSpec {
             name: format!("n{index}"),
@@ -138,10 +94,7 @@ impl Net {
         let length = scratch_bytes(&self.spec, index);
         if length > 0 {
             let offset = self.spec.arena_bytes.next_multiple_of(ALIGNMENT);
-            self.spec.nodes[index].scratch = Region {
-                offset: offset as u32,
-                length: length as u32,
-            };
+            self.spec.nodes[index].scratch = Region { offset: offset as u32, length: length as u32 };
             self.spec.arena_bytes = offset + length;
         }
         self.spec.output.tensor = output;
@@ -171,25 +124,15 @@ impl Net {
         };
         let mut bound_max = 0;
         for row in spec.weights.chunks_exact_mut(row_bytes) {
-            let weights: Vec<i8> = (0..row_len)
-                .map(|_| self.rng.random_range(bits.lo()..=bits.hi()) as i8)
-                .collect();
+            let weights: Vec<i8> = (0..row_len).map(|_| self.rng.random_range(bits.lo()..=bits.hi()) as i8).collect();
             pack::pack_weights(bits, &weights, row);
-            let sum: u64 = weights
-                .iter()
-                .map(|weight| u64::from(weight.unsigned_abs()))
-                .sum();
+            let sum: u64 = weights.iter().map(|weight| u64::from(weight.unsigned_abs())).sum();
             let bound = (sum * code_max).max(1);
             bound_max = bound_max.max(bound);
-            let bias = self
-                .rng
-                .random_range(-(bound as i64) / 4..=bound as i64 / 4);
-            spec.bias
-                .push(bias.clamp(i64::from(i32::MIN / 2), i64::from(i32::MAX / 2)) as i32);
+            let bias = self.rng.random_range(-(bound as i64) / 4..=bound as i64 / 4);
+            spec.bias.push(bias.clamp(i64::from(i32::MIN / 2), i64::from(i32::MAX / 2)) as i32);
             // bound * m / 2^r is about four times the codes of the output, m having 31 bits.
-            let shift = (30 + bound.ilog2())
-                .saturating_sub(output.bits() + 2)
-                .clamp(1, 62);
+            let shift = (30 + bound.ilog2()).saturating_sub(output.bits() + 2).clamp(1, 62);
             spec.shift.push(shift as u8);
         }
         if bound_max >= 1 << 30 {
@@ -224,26 +167,12 @@ impl Net {
         let weighted = self.weighted(outputs, row_len, weight_bits, input_bits, bits);
         let [height, width] = output_size(window, shape[1], shape[2]);
         let output = self.tensor(&[1, height, width, outputs], bits);
-        self.node(
-            OperatorSpec::Conv {
-                window,
-                groups,
-                weighted,
-            },
-            &[input],
-            output,
-        );
+        self.node(OperatorSpec::Conv { window, groups, weighted }, &[input], output);
         output
     }
 
     /// A fully connected layer from `input` to a new tensor.
-    pub(crate) fn fully_connected(
-        &mut self,
-        input: usize,
-        outputs: usize,
-        weight_bits: WeightBits,
-        bits: ActivationBits,
-    ) -> usize {
+    pub(crate) fn fully_connected(&mut self, input: usize, outputs: usize, weight_bits: WeightBits, bits: ActivationBits) -> usize {
         let mut shape = self.spec.tensors[input].shape.clone();
         let input_bits = self.spec.tensors[input].bits;
         let inputs = *shape.last().unwrap();
@@ -258,40 +187,20 @@ impl Net {
     pub(crate) fn add(&mut self, a: usize, b: usize, bits: ActivationBits) -> usize {
         let shape = self.spec.tensors[a].shape.clone();
         let output = self.tensor(&shape, bits);
-        let multipliers = [
-            self.rng.random_range(1 << 18..1 << 20),
-            self.rng.random_range(1 << 18..1 << 20),
-        ];
-        let add = Add {
-            multipliers,
-            shift: 20,
-            subtract: self.rng.random(),
-        };
+        let multipliers = [self.rng.random_range(1 << 18..1 << 20), self.rng.random_range(1 << 18..1 << 20)];
+        let add = Add { multipliers, shift: 20, subtract: self.rng.random() };
         self.node(OperatorSpec::Add(add), &[a, b], output);
         output
     }
 
     /// An average pool that counts only elements of the input, into a new tensor.
-    pub(crate) fn average_pool(
-        &mut self,
-        input: usize,
-        window: Window,
-        bits: ActivationBits,
-    ) -> usize {
+    pub(crate) fn average_pool(&mut self, input: usize, window: Window, bits: ActivationBits) -> usize {
         let shape = self.spec.tensors[input].shape.clone();
         let [height, width] = output_size(window, shape[1], shape[2]);
         let output = self.tensor(&[1, height, width, shape[3]], bits);
         let taps = u32::from(window.kernel[0] * window.kernel[1]);
-        let divisors = (1..=taps).map(|count| DivisorSpec {
-            count,
-            multiplier: ((1u64 << 31) / u64::from(count) - 1) as i32,
-            shift: 31,
-        });
-        let operator = OperatorSpec::AveragePool {
-            window,
-            counted_end: None,
-            divisors: divisors.collect(),
-        };
+        let divisors = (1..=taps).map(|count| DivisorSpec { count, multiplier: ((1u64 << 31) / u64::from(count) - 1) as i32, shift: 31 });
+        let operator = OperatorSpec::AveragePool { window, counted_end: None, divisors: divisors.collect() };
         self.node(operator, &[input], output);
         output
     }
@@ -309,12 +218,7 @@ impl Net {
         let mut bytes = vec![0; bytes(&tensor.shape, bits)];
         for row in bytes.chunks_exact_mut(row_bytes) {
             for channel in 0..channels {
-                pack::set_code(
-                    row,
-                    bits,
-                    channel,
-                    self.rng.random_range(bits.lo()..=bits.hi()),
-                );
+                pack::set_code(row, bits, channel, self.rng.random_range(bits.lo()..=bits.hi()));
             }
         }
         bytes
@@ -345,22 +249,10 @@ pub(crate) fn residual_net(seed: u64, weight_bits: WeightBits, bits: ActivationB
     let depthwise = net.conv(stem, THREE, 8, 8, weight_bits, bits);
     let pointwise = net.conv(depthwise, POINT, 1, 8, weight_bits, bits);
     let sum = net.add(stem, pointwise, bits);
-    let pooled = net.average_pool(
-        sum,
-        Window {
-            kernel: [6, 6],
-            pad: [0, 0],
-            ..THREE
-        },
-        bits,
-    );
+    let pooled = net.average_pool(sum, Window { kernel: [6, 6], pad: [0, 0], ..THREE }, bits);
     let flat = net.view(&[1, 8], pooled);
     let logits = net.fully_connected(flat, 5, weight_bits, ActivationBits::A8);
-    net.spec.output = OutputSpec {
-        tensor: logits,
-        classes: 5,
-        softmax_removed: true,
-    };
+    net.spec.output = OutputSpec { tensor: logits, classes: 5, softmax_removed: true };
     net
 }
 
@@ -368,135 +260,57 @@ pub(crate) fn residual_net(seed: u64, weight_bits: WeightBits, bits: ActivationB
 pub(crate) fn every_operator_net(seed: u64, bits: ActivationBits) -> Net {
     let mut net = Net::new(seed, &[1, 6, 5, 6], bits);
     net.spec.input.raw = RawType::I8;
-    let conv = net.conv(
-        0,
-        Window {
-            kernel: [3, 2],
-            stride: [2, 1],
-            ..THREE
-        },
-        2,
-        6,
-        WeightBits::W6,
-        bits,
-    );
+    let conv = net.conv(0, Window { kernel: [3, 2], stride: [2, 1], ..THREE }, 2, 6, WeightBits::W6, bits);
     let shape = net.spec.tensors[conv].shape.clone();
-    let [_, height, width, channels] = shape[..] else {
-        panic!("rank 4")
-    };
+    let [_, height, width, channels] = shape[..] else { panic!("rank 4") };
 
     let scaled = net.tensor(&shape, bits);
     net.node(OperatorSpec::Requantize(UNIT), &[conv], scaled);
     let sum = net.add(conv, scaled, bits);
-    let row = net.average_pool(
-        sum,
-        Window {
-            kernel: [height as u16, width as u16],
-            pad: [0, 0],
-            ..THREE
-        },
-        bits,
-    );
+    let row = net.average_pool(sum, Window { kernel: [height as u16, width as u16], pad: [0, 0], ..THREE }, bits);
     let gate = net.tensor(&[1, 1, 1, channels], bits);
     let entries = table_entries(&mut net, bits, bits);
     net.node(OperatorSpec::Table { entries }, &[row], gate);
     let gated = net.tensor(&shape, bits);
-    net.node(
-        OperatorSpec::Mul(Rescale {
-            multiplier: 1 << 30,
-            shift: 34,
-        }),
-        &[sum, gate],
-        gated,
-    );
+    net.node(OperatorSpec::Mul(Rescale { multiplier: 1 << 30, shift: 34 }), &[sum, gate], gated);
 
     let pooled = net.tensor_like(&[1, height - 1, width - 1, channels], gated);
-    net.node(
-        OperatorSpec::MaxPool(Window {
-            kernel: [2, 2],
-            pad: [0, 0],
-            ..THREE
-        }),
-        &[gated],
-        pooled,
-    );
+    net.node(OperatorSpec::MaxPool(Window { kernel: [2, 2], pad: [0, 0], ..THREE }), &[gated], pooled);
     let padded = net.tensor_like(&[1, height + 1, width, channels + 1], pooled);
     let code = net.spec.tensors[pooled].zero_point;
-    net.node(
-        OperatorSpec::Pad(Pad {
-            before: [1, 0, 1],
-            code,
-        }),
-        &[pooled],
-        padded,
-    );
+    net.node(OperatorSpec::Pad(Pad { before: [1, 0, 1], code }), &[pooled], padded);
     let sliced = net.tensor_like(&[1, height, width, channels], padded);
-    net.node(
-        OperatorSpec::Slice(Slice {
-            begin: [1, 0, 0],
-            step: [1, 1, 1],
-        }),
-        &[padded],
-        sliced,
-    );
+    net.node(OperatorSpec::Slice(Slice { begin: [1, 0, 0], step: [1, 1, 1] }), &[padded], sliced);
 
     let joined = net.tensor_like(&[1, height, width, 2 * channels], sliced);
-    let operator = OperatorSpec::Concat {
-        axis: 3,
-        rescales: vec![None, Some(UNIT)],
-    };
+    let operator = OperatorSpec::Concat { axis: 3, rescales: vec![None, Some(UNIT)] };
     net.node(operator, &[sliced, gated], joined);
     let stacked = net.tensor_like(&[1, 2 * height, width, 2 * channels], joined);
-    net.node(
-        OperatorSpec::Concat {
-            axis: 1,
-            rescales: vec![None, None],
-        },
-        &[joined, joined],
-        stacked,
-    );
+    net.node(OperatorSpec::Concat { axis: 1, rescales: vec![None, None] }, &[joined, joined], stacked);
     let turned = net.tensor_like(&[1, 2 * channels, width, 2 * height], stacked);
-    net.node(
-        OperatorSpec::Transpose {
-            axes: vec![0, 3, 2, 1],
-        },
-        &[stacked],
-        turned,
-    );
+    net.node(OperatorSpec::Transpose { axes: vec![0, 3, 2, 1] }, &[stacked], turned);
     let codes = 4 * channels * width * height;
     let flat = net.tensor_like(&[1, codes], turned);
     net.node(OperatorSpec::Reshape, &[turned], flat);
 
     let logits = net.fully_connected(flat, 7, WeightBits::W2, bits);
     let output = net.tensor(&[1, 7], ActivationBits::A8);
-    (
-        net.spec.tensors[output].scale,
-        net.spec.tensors[output].zero_point,
-    ) = (1.0 / 255.0, 0);
-    net.node(
-        OperatorSpec::Softmax(Rescale {
-            multiplier: 1 << 30,
-            shift: 20,
-        }),
-        &[logits],
-        output,
-    );
+    (net.spec.tensors[output].scale, net.spec.tensors[output].zero_point) = (1.0 / 255.0, 0);
+    net.node(OperatorSpec::Softmax(Rescale { multiplier: 1 << 30, shift: 20 }), &[logits], output);
     net.spec.output.classes = 7;
     net
 }
 
+/// Weights and output stage of a convolution or fully connected layer.
+pub(crate) fn weighted(spec: &mut ModelSpec, node: usize) -> &mut WeightedSpec {
+    match &mut spec.nodes[node].operator {
+        OperatorSpec::Conv { weighted, .. } | OperatorSpec::FullyConnected { weighted } => weighted,
+        _ => panic!("no weights"),
+    }
+}
+
 /// A random table from `input` to `output` codes.
-pub(crate) fn table_entries(
-    net: &mut Net,
-    input: ActivationBits,
-    output: ActivationBits,
-) -> Vec<i16> {
-    let entries = if input == ActivationBits::A16 {
-        513
-    } else {
-        1 << input.bits()
-    };
-    (0..entries)
-        .map(|_| net.rng.random_range(output.lo()..=output.hi()) as i16)
-        .collect()
+pub(crate) fn table_entries(net: &mut Net, input: ActivationBits, output: ActivationBits) -> Vec<i16> {
+    let entries = if input == ActivationBits::A16 { 513 } else { 1 << input.bits() };
+    (0..entries).map(|_| net.rng.random_range(output.lo()..=output.hi()) as i16).collect()
 }

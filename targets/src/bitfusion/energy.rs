@@ -1,8 +1,6 @@
 //! Energy of a tiling.
 
-use super::machine::{
-    BUSY_CYCLE_NJ, CYCLE_NJ, DRAM_NJ, PARTIAL_SUM_BITS, SRAM_READ_NJ, SRAM_WRITE_NJ,
-};
+use super::machine::{BUSY_CYCLE_NJ, CYCLE_NJ, DRAM_NJ, PARTIAL_SUM_BITS, SRAM_READ_NJ, SRAM_WRITE_NJ};
 use super::reuse::Traffic;
 use super::tile::{Sizes, Tile};
 use super::work::Dense;
@@ -20,12 +18,8 @@ pub(super) fn tile_nj(dense: &Dense, tile: &Tile, sizes: &Sizes) -> f64 {
     let weights = taps * tile.output_channels * dense.weights.bits;
     let outputs = sizes.pixels * tile.output_channels * PARTIAL_SUM_BITS;
 
-    let output_stationary = activations
-        + (weights * sizes.pixels) as f64 * SRAM_READ_NJ.weights
-        + outputs as f64 * OUTPUT_UPDATE_NJ;
-    let weight_stationary = activations
-        + weights as f64 * SRAM_READ_NJ.weights
-        + (outputs * sizes.reductions) as f64 * OUTPUT_UPDATE_NJ;
+    let output_stationary = activations + (weights * sizes.pixels) as f64 * SRAM_READ_NJ.weights + outputs as f64 * OUTPUT_UPDATE_NJ;
+    let weight_stationary = activations + weights as f64 * SRAM_READ_NJ.weights + (outputs * sizes.reductions) as f64 * OUTPUT_UPDATE_NJ;
     output_stationary.min(weight_stationary)
 }
 

@@ -31,25 +31,15 @@ impl<T: Copy> Streams<T> {
 
 /// What a tile may occupy, in bits: half of 64, 32 and 16 KiB, the other half being filled or
 /// drained meanwhile.
-pub(super) const TILE_BITS_MAX: Streams<u64> = Streams {
-    weights: 65536 * 8 / 2,
-    activations: 32768 * 8 / 2,
-    outputs: 16384 * 8 / 2,
-};
+pub(super) const TILE_BITS_MAX: Streams<u64> = Streams { weights: 65536 * 8 / 2, activations: 32768 * 8 / 2, outputs: 16384 * 8 / 2 };
 
 /// Energy of reading one bit of each SRAM, in nJ.
-pub(super) const SRAM_READ_NJ: Streams<f64> = Streams {
-    weights: 0.000_683_701 / ACCESS_BITS,
-    activations: 0.001_903_18 / ACCESS_BITS,
-    outputs: 0.000_947_547 / ACCESS_BITS,
-};
+pub(super) const SRAM_READ_NJ: Streams<f64> =
+    Streams { weights: 0.000_683_701 / ACCESS_BITS, activations: 0.001_903_18 / ACCESS_BITS, outputs: 0.000_947_547 / ACCESS_BITS };
 
 /// Energy of writing one bit of each SRAM, in nJ.
-pub(super) const SRAM_WRITE_NJ: Streams<f64> = Streams {
-    weights: 0.000_925_317 / ACCESS_BITS,
-    activations: 0.003_638_53 / ACCESS_BITS,
-    outputs: 0.002_012_5 / ACCESS_BITS,
-};
+pub(super) const SRAM_WRITE_NJ: Streams<f64> =
+    Streams { weights: 0.000_925_317 / ACCESS_BITS, activations: 0.003_638_53 / ACCESS_BITS, outputs: 0.002_012_5 / ACCESS_BITS };
 
 /// The SRAM figures are for accesses of this many bits.
 const ACCESS_BITS: f64 = 32.0;
@@ -86,11 +76,28 @@ impl Precision {
             16 => (16, 1, 2),
             _ => return None,
         };
-        Some(Self {
-            bits: u64::from(bits),
-            stored_bits,
-            lanes,
-            passes,
-        })
+        Some(Self { bits: u64::from(bits), stored_bits, lanes, passes })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use apq_kernels::bitfused::FusionUnit;
+    use apq_kernels::{ActivationBits, WeightBits};
+
+    use super::*;
+
+    /// The costs count the products and the passes of the unit that the `bitfused` kernels compute with.
+    #[test]
+    fn lanes_and_passes_are_those_of_a_fusion_unit() {
+        for w_bits in WeightBits::ALL {
+            for a_bits in ActivationBits::ALL {
+                let unit = FusionUnit::new(w_bits, a_bits);
+                let of = |bits: u32| Precision::new(bits as u8).unwrap();
+                let (weights, activations) = (of(w_bits.bits()), of(a_bits.bits()));
+                assert_eq!((weights.lanes * activations.lanes) as usize, unit.products(), "{w_bits:?} {a_bits:?}");
+                assert_eq!((weights.passes * activations.passes) as usize, unit.passes(), "{w_bits:?} {a_bits:?}");
+            }
+        }
     }
 }

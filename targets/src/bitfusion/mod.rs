@@ -72,26 +72,19 @@ impl BitFusion {
     /// # Errors
     /// The layer is not modelled, or not a layer.
     pub fn plan(&self, key: &LayerKey) -> Result<Plan, CostError> {
-        let invalid = |reason| CostError::Invalid {
-            key: Box::new(key.clone()),
-            reason,
-        };
-        let not_modelled = |reason| CostError::NotModelled {
+        let invalid = |reason| CostError::Invalid { key: Box::new(key.clone()), reason };
+        let not_modelled = |reason: &'static str| CostError::NotModelled {
             key: Box::new(key.clone()),
             model: Self::NAME.to_string(),
-            reason,
+            reason: reason.into(),
         };
         key.check().map_err(invalid)?;
         let work = Work::of(key).map_err(|outside| match outside {
             Outside::NotModelled(reason) => not_modelled(reason),
             Outside::TooLarge => invalid(KeyError::TooLarge),
         })?;
-        let tiling = tiling::best(&work.dense)
-            .ok_or_else(|| not_modelled("its smallest tile does not fit in the SRAMs"))?;
-        let plan = Plan {
-            convolutions: work.convolutions,
-            tiling,
-        };
+        let tiling = tiling::best(&work.dense).ok_or_else(|| not_modelled("its smallest tile does not fit in the SRAMs"))?;
+        let plan = Plan { convolutions: work.convolutions, tiling };
         match plan.cycles() {
             Some(cycles) if cycles <= CYCLES_MAX => Ok(plan),
             _ => Err(invalid(KeyError::TooLarge)),
@@ -121,10 +114,6 @@ impl CostModel for BitFusion {
     fn cost(&self, key: &LayerKey) -> Result<Cost, CostError> {
         let plan = self.plan(key)?;
         let cycles = plan.cycles();
-        Ok(Cost {
-            cycles,
-            latency_ns: cycles.map(|cycles| cycles as f64 * NS_PER_CYCLE),
-            energy_nj: Some(plan.energy_nj()),
-        })
+        Ok(Cost { cycles, latency_ns: cycles.map(|cycles| cycles as f64 * NS_PER_CYCLE), energy_nj: Some(plan.energy_nj()) })
     }
 }

@@ -35,9 +35,7 @@ pub(super) struct Traffic {
 impl Traffic {
     /// What no order of the loops can go below: every loop that a stream depends on, once.
     pub(super) fn least(sizes: &Sizes, trips: &Trips) -> Self {
-        let least = |bits: u64, depends: &[usize]| {
-            depends.iter().fold(bits, |bits, &axis| bits * trips[axis])
-        };
+        let least = |bits: u64, depends: &[usize]| depends.iter().fold(bits, |bits, &axis| bits * trips[axis]);
         Self {
             total: Streams {
                 weights: least(sizes.dram.weights, DEPENDS.weights),
@@ -60,36 +58,17 @@ struct Stream {
 
 impl Stream {
     fn new(dram: u64, sram: u64) -> Self {
-        Self {
-            total: dram,
-            first: dram,
-            sram: Some(sram),
-        }
+        Self { total: dram, first: dram, sram: Some(sram) }
     }
 
     fn inside(self, trips: u64, depends: bool, sram_max: u64) -> Self {
         match self.sram {
-            None => Self {
-                total: self.total * trips,
-                ..self
-            },
+            None => Self { total: self.total * trips, ..self },
             Some(_) if !depends => self,
             Some(sram) => {
                 let total = self.total * trips;
                 let sram = sram * trips;
-                if sram > sram_max {
-                    Self {
-                        total,
-                        sram: None,
-                        ..self
-                    }
-                } else {
-                    Self {
-                        total,
-                        first: total,
-                        sram: Some(sram),
-                    }
-                }
+                if sram > sram_max { Self { total, sram: None, ..self } } else { Self { total, first: total, sram: Some(sram) } }
             }
         }
     }
@@ -99,17 +78,9 @@ impl Streams<Stream> {
     fn inside(self, axis: usize, trips: u64) -> Self {
         let depends = |axes: &[usize]| axes.contains(&axis);
         Self {
-            weights: self
-                .weights
-                .inside(trips, depends(DEPENDS.weights), TILE_BITS_MAX.weights),
-            activations: self.activations.inside(
-                trips,
-                depends(DEPENDS.activations),
-                TILE_BITS_MAX.activations,
-            ),
-            outputs: self
-                .outputs
-                .inside(trips, depends(DEPENDS.outputs), TILE_BITS_MAX.outputs),
+            weights: self.weights.inside(trips, depends(DEPENDS.weights), TILE_BITS_MAX.weights),
+            activations: self.activations.inside(trips, depends(DEPENDS.activations), TILE_BITS_MAX.activations),
+            outputs: self.outputs.inside(trips, depends(DEPENDS.outputs), TILE_BITS_MAX.outputs),
         }
     }
 }
@@ -128,29 +99,12 @@ pub(super) fn for_each_order(sizes: &Sizes, trips: &Trips, visit: &mut impl FnMu
 }
 
 /// Puts each of the `left` loops around what has been built so far. At most four levels deep.
-fn outwards(
-    streams: Streams<Stream>,
-    left: [bool; 4],
-    trips: &Trips,
-    visit: &mut impl FnMut(Traffic),
-) {
+fn outwards(streams: Streams<Stream>, left: [bool; 4], trips: &Trips, visit: &mut impl FnMut(Traffic)) {
     if left == [false; 4] {
-        let Streams {
-            weights,
-            activations,
-            outputs,
-        } = streams;
+        let Streams { weights, activations, outputs } = streams;
         return visit(Traffic {
-            total: Streams {
-                weights: weights.total,
-                activations: activations.total,
-                outputs: outputs.total,
-            },
-            first: Streams {
-                weights: weights.first,
-                activations: activations.first,
-                outputs: outputs.first,
-            },
+            total: Streams { weights: weights.total, activations: activations.total, outputs: outputs.total },
+            first: Streams { weights: weights.first, activations: activations.first, outputs: outputs.first },
         });
     }
     let interchangeable = left[HEIGHT] && left[WIDTH] && trips[HEIGHT] == trips[WIDTH];

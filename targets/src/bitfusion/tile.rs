@@ -33,11 +33,7 @@ pub(super) struct Sizes {
 impl Tile {
     /// Sizes of the tile, or `None` where a stream does not fit in its half of the SRAM.
     pub(super) fn sizes(&self, dense: &Dense) -> Option<Sizes> {
-        let Tile {
-            output: [height, width],
-            input_channels,
-            output_channels,
-        } = *self;
+        let Tile { output: [height, width], input_channels, output_channels } = *self;
         let reduction = dense.reduction();
         let kernel = dense.kernel_area();
         let pixels = height * width;
@@ -53,11 +49,7 @@ impl Tile {
             return None;
         }
         // im2col stores each pixel once for every kernel element that reads it.
-        let input_pixels = if dense.im2col {
-            pixels * kernel
-        } else {
-            dense.input_side(0, height) * dense.input_side(1, width)
-        };
+        let input_pixels = if dense.im2col { pixels * kernel } else { dense.input_side(0, height) * dense.input_side(1, width) };
         let channel_rows = input_channels.div_ceil(reduction);
         let activations = input_pixels * channel_rows * reduction * dense.activations.stored_bits;
         if activations > TILE_BITS_MAX.activations {
@@ -70,19 +62,11 @@ impl Tile {
                 activations: input_pixels * input_channels * dense.activations.bits,
                 outputs: pixels * output_channels * PARTIAL_SUM_BITS,
             },
-            sram: Streams {
-                weights,
-                activations,
-                outputs,
-            },
+            sram: Streams { weights, activations, outputs },
             pixels,
             columns,
             // im2col lines kernel and channels up; otherwise each kernel element starts anew.
-            reductions: if dense.im2col {
-                weight_rows
-            } else {
-                kernel * channel_rows
-            },
+            reductions: if dense.im2col { weight_rows } else { kernel * channel_rows },
         })
     }
 }

@@ -46,8 +46,7 @@ impl Tiling {
         let mut tiling = Self {
             tile,
             busy_cycles,
-            fill_cycles: transfer(traffic.first.each().iter().sum())
-                + transfer(traffic.first.outputs),
+            fill_cycles: transfer(traffic.first.each().iter().sum()) + transfer(traffic.first.outputs),
             dram_cycles: transfer(dram_read_bits) + transfer(dram_write_bits),
             dram_read_bits,
             dram_write_bits,
@@ -58,8 +57,7 @@ impl Tiling {
     }
 
     fn beats(&self, other: &Option<Tiling>) -> bool {
-        other
-            .is_none_or(|other| (self.cycles(), self.energy_nj) < (other.cycles(), other.energy_nj))
+        other.is_none_or(|other| (self.cycles(), self.energy_nj) < (other.cycles(), other.energy_nj))
     }
 }
 
@@ -71,11 +69,7 @@ pub(super) fn best(dense: &Dense) -> Option<Tiling> {
     for side in cuts(1, height.max(width)) {
         for input_channels in cuts(1, dense.input_channels) {
             for output_channels in cuts(column, dense.output_channels) {
-                let tile = Tile {
-                    output: [side.min(height), side.min(width)],
-                    input_channels,
-                    output_channels,
-                };
+                let tile = Tile { output: [side.min(height), side.min(width)], input_channels, output_channels };
                 if let Some(sizes) = tile.sizes(dense) {
                     try_tile(dense, &tile, &sizes, &mut best);
                 }

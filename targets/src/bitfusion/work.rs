@@ -73,11 +73,7 @@ impl Dense {
     /// Whether every tiling stays below [`TRAFFIC_BITS_MAX`]. The factors 2 are for edge tiles,
     /// which are charged in full: `tile * ceil(size / tile) < 2 * size`.
     fn in_range(&self) -> bool {
-        let product = |factors: &[u64]| {
-            factors
-                .iter()
-                .try_fold(1_u64, |product, &factor| product.checked_mul(factor))
-        };
+        let product = |factors: &[u64]| factors.iter().try_fold(1_u64, |product, &factor| product.checked_mul(factor));
         let [height, width] = self.output;
         let channels = [2 * self.input_channels, 2 * self.output_channels];
         let pixels = [2 * height, 2 * width];
@@ -85,15 +81,7 @@ impl Dense {
             let dilated = (self.kernel[axis] - 1).checked_mul(self.dilation[axis])?;
             dilated.checked_add(1 + self.stride[axis])
         };
-        let weights = product(&[
-            pixels[0],
-            pixels[1],
-            channels[0],
-            channels[1],
-            self.kernel[0],
-            self.kernel[1],
-            self.weights.bits,
-        ]);
+        let weights = product(&[pixels[0], pixels[1], channels[0], channels[1], self.kernel[0], self.kernel[1], self.weights.bits]);
         let activations = reach(0).zip(reach(1)).and_then(|(rows, columns)| {
             product(&[
                 pixels[0],
@@ -105,16 +93,8 @@ impl Dense {
                 self.activations.bits,
             ])
         });
-        let outputs = product(&[
-            pixels[0],
-            pixels[1],
-            channels[0],
-            channels[1],
-            PARTIAL_SUM_BITS,
-        ]);
-        [weights, activations, outputs]
-            .iter()
-            .all(|bits| bits.is_some_and(|bits| bits <= TRAFFIC_BITS_MAX))
+        let outputs = product(&[pixels[0], pixels[1], channels[0], channels[1], PARTIAL_SUM_BITS]);
+        [weights, activations, outputs].iter().all(|bits| bits.is_some_and(|bits| bits <= TRAFFIC_BITS_MAX))
     }
 }
 
@@ -122,21 +102,16 @@ impl Work {
     /// `key` has passed [`LayerKey::check`].
     pub(super) fn of(key: &LayerKey) -> Result<Self, Outside> {
         if !key.operator.has_weights() {
-            return Err(Outside::NotModelled(
-                "only convolution, fully connected and matrix product are",
-            ));
+            return Err(Outside::NotModelled("only convolution, fully connected and matrix product are"));
         }
-        let width = |bits| {
-            Precision::new(bits).ok_or(Outside::NotModelled("operands have 1 to 8 or 16 bits"))
-        };
+        let width = |bits| Precision::new(bits).ok_or(Outside::NotModelled("operands have 1 to 8 or 16 bits"));
         let weights = width(key.weight_bits)?;
         let activations = width(key.activation_bits)?;
 
         let groups = u64::from(key.groups);
         let input_channels = u64::from(key.input_channels) / groups;
         let output_channels = u64::from(key.output_channels) / groups;
-        let (convolutions, input_channels, output_channels) = if key.operator == Operator::Depthwise
-        {
+        let (convolutions, input_channels, output_channels) = if key.operator == Operator::Depthwise {
             let block = DEPTHWISE_BLOCK * weights.lanes * activations.lanes;
             let multiplier = output_channels;
             (groups.div_ceil(block), block, block * multiplier)
@@ -156,17 +131,11 @@ impl Work {
             dilation: key.dilation.map(u64::from),
             weights,
             activations,
-            im2col: key.operator == Operator::Conv
-                && key.reads_network_input
-                && key.groups == 1
-                && key.kernel != [1, 1],
+            im2col: key.operator == Operator::Conv && key.reads_network_input && key.groups == 1 && key.kernel != [1, 1],
         };
         if !dense.in_range() {
             return Err(Outside::TooLarge);
         }
-        Ok(Self {
-            convolutions,
-            dense,
-        })
+        Ok(Self { convolutions, dense })
     }
 }

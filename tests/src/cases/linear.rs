@@ -32,6 +32,8 @@ fn convolutions() -> Vec<Case> {
         conv("conv-same-upper-even-kernel", &[1, 3, 7, 8], [4, 3, 4, 2], true, &[same("SAME_UPPER")]),
         conv("conv-same-lower", &[1, 3, 8, 7], [4, 3, 4, 4], true, &[same("SAME_LOWER"), ("strides", [3, 2].into())]),
         conv("conv-valid", &[1, 3, 8, 9], [4, 3, 3, 3], true, &[same("VALID"), strides.clone()]),
+        conv("conv-pads-beyond-kernel", &[1, 3, 4, 4], [4, 3, 1, 2], true, &[("pads", [2, 3, 1, 2].into())]),
+        conv("conv-stride-beyond-kernel", &[1, 3, 9, 8], [4, 3, 2, 1], true, &[("strides", [4, 3].into())]),
         conv("conv-notset", &[1, 3, 5, 5], [4, 3, 3, 3], true, &[same("NOTSET"), ("pads", [1, 0, 1, 0].into())]),
         conv("conv-groups", &[1, 6, 6, 5], [9, 2, 3, 3], true, &[("group", 3.into()), ("pads", [1, 1, 1, 1].into())]),
         conv("conv-depthwise", &[1, 7, 8, 6], [7, 1, 3, 3], true, &[("group", 7.into()), ("pads", [1, 1, 1, 1].into())]),
@@ -161,7 +163,15 @@ fn matmul() -> Vec<Case> {
         right("matmul-bias-first", &[1, 9], true),
         right("matmul-rank-3", &[1, 4, 9], false),
         right("matmul-rank-4", &[1, 2, 3, 9], true),
+        right("matmul-rank-5", &[1, 2, 2, 3, 6], false),
         left("matmul-left-rank-3", &[1, 7, 3]),
+        case("matmul-left-bias", 13, &[1, 7, 3], |net| {
+            let w = net.weights(&[5, 7]);
+            let a = net.node("MatMul", &[&w, "input"], &[]);
+            let b = net.vector(&[5, 1], 0.4);
+            let a = net.node("Add", &[&a, &b], &[]);
+            net.node("Relu", &[&a], &[])
+        }),
         left("matmul-left-rank-4", &[1, 2, 7, 3]),
         case("matmul-batched-constant", 13, &[1, 4, 6], |net| {
             let w = net.weights(&[1, 6, 5]);

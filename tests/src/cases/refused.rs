@@ -160,6 +160,25 @@ fn forms() -> Vec<Refused> {
             &[("kernel_shape", [3, 3].into()), ("strides", [2, 2].into()), ("ceil_mode", 1.into()), ("count_include_pad", 1.into())],
             &["node \"averagepool1\"", "attribute ceil_mode", "one of the two"],
         ),
+        refuse(
+            case("refused-pad-rank-5", 13, &[1, 2, 2, 3, 4], |net| {
+                let pads = net.integers(&[0, 0, 1, 1, 0, 0, 0, 0, 0, 0]);
+                net.node("Pad", &["input", &pads], &[])
+            }),
+            &["node \"pad", "axes"],
+        ),
+        pool(
+            "refused-window-of-padding",
+            "MaxPool",
+            &[("kernel_shape", [2, 2].into()), ("dilations", [9, 1].into()), ("pads", [9, 0, 9, 0].into())],
+            &["node \"maxpool1\"", "attribute pads", "nothing but padding"],
+        ),
+        pool(
+            "refused-window-of-many-taps",
+            "AveragePool",
+            &[("kernel_shape", [33, 1].into()), ("pads", [16, 0, 16, 0].into())],
+            &["node \"averagepool1\"", "attribute kernel_shape", "33"],
+        ),
         reduce("refused-mean-of-channels", &[1]),
         reduce("refused-mean-of-rows", &[2]),
         refuse(

@@ -45,6 +45,27 @@ fn concat() -> Vec<Case> {
             let w = net.weights(&[7, 5]);
             net.node("Gemm", &[&a, &w], &[])
         }),
+        case("concat-seventeen", 13, &[1, 2, 3, 3], |net| {
+            // More inputs than one node of the file can have.
+            let parts: Vec<String> = (0..17).map(|_| net.conv("input", 2, 1)).collect();
+            let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+            let a = net.node("Concat", &parts, &[("axis", 1.into())]);
+            net.conv(&a, 17, 3)
+        }),
+        case("concat-of-views", 13, &[1, 3, 4, 4], |net| {
+            let a = net.conv("input", 3, 4);
+            let a = net.node("Transpose", &[&a], &[("perm", [0, 2, 3, 1].into())]);
+            let b = net.node("Transpose", &["input"], &[("perm", [0, 3, 2, 1].into())]);
+            let c = net.node("Concat", &[&a, &b], &[("axis", 3.into())]);
+            net.node("Transpose", &[&c], &[("perm", [0, 3, 1, 2].into())])
+        }),
+        case("concat-rank-5", 13, &[1, 2, 2, 3, 4], |net| {
+            let w = net.weights(&[4, 5]);
+            let a = net.node("MatMul", &["input", &w], &[]);
+            let w = net.weights(&[4, 5]);
+            let b = net.node("MatMul", &["input", &w], &[]);
+            net.node("Concat", &[&a, &b], &[("axis", 2.into())])
+        }),
         case("concat-of-pools", 13, &[1, 3, 6, 6], |net| {
             let a = net.conv("input", 3, 4);
             let pooled = net.node("MaxPool", &[&a], &[("kernel_shape", [3, 3].into()), ("pads", [1, 1, 1, 1].into())]);
@@ -92,6 +113,14 @@ fn pad() -> Vec<Case> {
             let a = net.node("Pad", &["input", &pads, &value], &[]);
             let w = net.weights(&[4, 3, 3, 3]);
             net.node("Conv", &[&a, &w], &[])
+        }),
+        case("pad-channel-last", 13, &[1, 3, 4, 5], |net| {
+            let a = net.conv("input", 3, 4);
+            let a = net.node("Transpose", &[&a], &[("perm", [0, 2, 3, 1].into())]);
+            let pads = net.integers(&[0, 1, 0, 0, 0, 0, 2, 0]);
+            let a = net.node("Pad", &[&a, &pads], &[]);
+            let a = net.node("Transpose", &[&a], &[("perm", [0, 3, 1, 2].into())]);
+            net.conv(&a, 4, 3)
         }),
         case("pad-rank-2", 13, &[1, 7], |net| {
             let pads = net.integers(&[0, 2, 0, 1]);
@@ -186,6 +215,15 @@ fn reshape() -> Vec<Case> {
             let shape = net.integers(&[1, 5, 16]);
             net.node("Reshape", &[&a, &shape], &[])
         }),
+        case("reshape-merged-space", 13, &[1, 3, 4, 5], |net| {
+            let a = net.conv("input", 3, 6);
+            let shape = net.integers(&[0, 6, -1]);
+            let a = net.node("Reshape", &[&a, &shape], &[]);
+            let a = net.node("Transpose", &[&a], &[("perm", [0, 2, 1].into())]);
+            let w = net.weights(&[6, 4]);
+            let a = net.node("MatMul", &[&a, &w], &[]);
+            net.node("Softmax", &[&a], &[("axis", 1.into())])
+        }),
         case("reshape-packing", 13, &[1, 2, 3, 4], |net| {
             // Channels of 5 become channels of 3: sub-byte pixels have to be packed anew.
             let a = net.node("Transpose", &["input"], &[("perm", [0, 2, 3, 1].into())]);
@@ -268,6 +306,8 @@ fn transpose() -> Vec<Case> {
 
 fn nothing() -> Vec<Case> {
     vec![
+        case("identity-alone", 13, &[1, 3, 4, 4], |net| net.node("Identity", &["input"], &[])),
+        case("flatten-alone", 13, &[1, 3, 4, 4], |net| net.node("Flatten", &["input"], &[])),
         case("identity", 13, &[1, 3, 4, 4], |net| {
             let a = net.node("Identity", &["input"], &[]);
             let a = net.conv(&a, 3, 4);

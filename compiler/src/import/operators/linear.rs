@@ -65,11 +65,12 @@ pub(super) fn window(node: OnnxNode<'_>, kernel: [usize; 2], spatial: usize, ima
     match automatic.as_str() {
         "" | "NOTSET" => {
             let pads: Vec<usize> = match node.ints("pads") {
-                None => return Ok(window),
+                None => Vec::new(),
                 Some(pads) => pads.iter().map(|p| usize::try_from(*p).ok().filter(|p| *p < 1 << 20)).collect::<Option<_>>()
                     .ok_or_else(|| node.unsupported("pads", format!("{pads:?}"), "padding of at least 0"))?,
             };
             match (spatial, &pads[..]) {
+                (_, []) => {}
                 (2, [top, left, bottom, right]) => (window.pad_begin, window.pad_end) = ([*top, *left], [*bottom, *right]),
                 (1, [left, right]) => (window.pad_begin, window.pad_end) = ([0, *left], [0, *right]),
                 _ => return Err(node.invalid(format!("pads {pads:?} for {spatial} spatial axes"))),
@@ -88,7 +89,21 @@ pub(super) fn window(node: OnnxNode<'_>, kernel: [usize; 2], spatial: usize, ima
         }
         other => return Err(node.invalid(format!("auto_pad {other}"))),
     }
+    check_window(node, &window, image)?;
     Ok(window)
+}
+
+/// The file format holds 16-bit window sizes, and kernels much larger than their input would only read padding.
+pub(super) fn check_window(node: OnnxNode<'_>, window: &Window, image: [usize; 2]) -> Result<(), ImportError> {
+    const TAPS_FEW: usize = 16;
+    let sizes = [window.kernel, window.stride, window.dilation, window.pad_begin, window.pad_end];
+    if sizes.iter().flatten().any(|size| *size > usize::from(u16::MAX)) {
+        return Err(node.unsupported("", format!("the window {window}"), "sizes of at most 65535"));
+    }
+    if (0..2).any(|axis| window.kernel[axis] > TAPS_FEW.max(2 * image[axis])) {
+        return Err(node.unsupported("kernel_shape", format!("the window {window} over {image:?}"), "kernels of at most twice the input's size"));
+    }
+    Ok(())
 }
 
 pub(super) fn gemm(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
@@ -120,6 +135,9 @@ pub(super) fn gemm(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, 
             }
         }
     };
+    if !values.iter().chain(&bias).all(|v| v.is_finite()) {
+        return Err(node.invalid(format!("alpha {alpha} or beta {beta} makes weights or biases that are not finite")));
+    }
     let input = importer.builder.plain(node.name(), &view);
     let op = Op::FullyConnected { weights: Weights { values: values.into(), bias: bias.into() } };
     let tensor = importer.builder.push(node.name(), op, vec![input], vec![rows, outputs], Clamp::NONE);

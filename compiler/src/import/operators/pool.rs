@@ -4,8 +4,8 @@ use super::super::error::ImportError;
 use super::super::node::OnnxNode;
 use super::super::view::{IMAGE_AXES, View};
 use super::Importer;
-use super::linear::window;
-use crate::graph::{Clamp, Op, Window};
+use super::linear::{check_window, window};
+use crate::graph::{Clamp, Op, TensorId, Window};
 
 pub(super) fn max_pool(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     pool(importer, node, |window, _| Ok(Op::MaxPool { window }))
@@ -45,6 +45,9 @@ fn pool(importer: &mut Importer, node: OnnxNode<'_>, op: impl Fn(Window, bool) -
             grown |= grow_to_ceil(&mut window, axis, image[axis + 1]);
         }
     }
+    if (0..2).any(|axis| reads_only_padding(&window, axis, image[axis + 1])) {
+        return Err(node.unsupported("pads", format!("the window {window} over {shape:?}, of which a position reads nothing but padding"), "padding smaller than the kernel, dilation 1"));
+    }
     let side = |axis: usize| window.output(axis, image[axis + 1]).ok_or_else(|| node.invalid(format!("the window {window} is larger than its input {shape:?}")));
     let output = vec![1, side(0)?, side(1)?, image[3]];
     let tensor = importer.builder.push(node.name(), op(window, grown)?, vec![input], output, Clamp::NONE);
@@ -64,6 +67,13 @@ fn grow_to_ceil(window: &mut Window, axis: usize, input: usize) -> bool {
     true
 }
 
+/// True where some position of the window has no tap inside the input.
+fn reads_only_padding(window: &Window, axis: usize, input: usize) -> bool {
+    let inside = |at: usize| (window.pad_begin[axis]..window.pad_begin[axis] + input).contains(&at);
+    let reads = |place: usize| (0..window.kernel[axis]).any(|tap| inside(place * window.stride[axis] + tap * window.dilation[axis]));
+    window.output(axis, input).is_some_and(|places| !(0..places).all(reads))
+}
+
 pub(super) fn global_average_pool(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     global(importer, node, |window| Op::AveragePool { window, count_include_pad: false })
 }
@@ -79,14 +89,15 @@ fn global(importer: &mut Importer, node: OnnxNode<'_>, op: impl Fn(Window) -> Op
         return Err(node.unsupported("", format!("pooling of {:?}", importer.builder.shape(&view)), "one or two spatial axes"));
     }
     let input = importer.builder.image(node.name(), &view);
-    let tensor = whole_image(importer, node, input, op);
+    let tensor = whole_image(importer, node, input, op)?;
     Ok(importer.builder.from_image(node.name(), tensor, rank))
 }
 
-fn whole_image(importer: &mut Importer, node: OnnxNode<'_>, input: crate::graph::TensorId, op: impl Fn(Window) -> Op) -> crate::graph::TensorId {
+fn whole_image(importer: &mut Importer, node: OnnxNode<'_>, input: TensorId, op: impl Fn(Window) -> Op) -> Result<TensorId, ImportError> {
     let image = importer.builder.graph.tensor(input).shape.clone();
     let window = Window { kernel: [image[1], image[2]], stride: [1; 2], dilation: [1; 2], pad_begin: [0; 2], pad_end: [0; 2] };
-    importer.builder.push(node.name(), op(window), vec![input], vec![1, 1, 1, image[3]], Clamp::NONE)
+    check_window(node, &window, [image[1], image[2]])?;
+    Ok(importer.builder.push(node.name(), op(window), vec![input], vec![1, 1, 1, image[3]], Clamp::NONE))
 }
 
 /// The mean over the spatial axes, with or without keeping them.
@@ -108,7 +119,7 @@ pub(super) fn reduce_mean(importer: &mut Importer, node: OnnxNode<'_>) -> Result
     // Either the axes lie where height and width are stored, or [N, C, H, W] is first stored as an image.
     let image_axes = if stored_sorted == [1, 2] { view.axes.clone() } else { IMAGE_AXES.to_vec() };
     let input = importer.builder.arranged(node.name(), &view, &image_axes);
-    let tensor = whole_image(importer, node, input, |window| Op::AveragePool { window, count_include_pad: false });
+    let tensor = whole_image(importer, node, input, |window| Op::AveragePool { window, count_include_pad: false })?;
     let mean = View { tensor, axes: image_axes };
     if node.int("keepdims").unwrap_or(1) != 0 {
         return Ok(mean);

@@ -4,7 +4,7 @@ use super::super::error::ImportError;
 use super::super::node::OnnxNode;
 use super::super::view::View;
 use super::Importer;
-use crate::graph::{Clamp, Op};
+use crate::graph::{Clamp, Op, TensorId};
 
 pub(super) fn identity(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     if let Some(name) = node.input(2)
@@ -32,11 +32,34 @@ pub(super) fn concat(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View
         size += shape[axis];
         inputs.push(importer.builder.arranged(node.name(), &view, &first.axes));
     }
-    let mut stored = importer.builder.graph.tensor(first.tensor).shape.clone();
     let axis = first.axes[axis];
-    stored[axis] = size;
-    let tensor = importer.builder.push(node.name(), Op::Concat { axis }, inputs, stored, Clamp::NONE);
+    // The file format limits the inputs of a node: longer lists are joined in parts.
+    let mut part = 0;
+    while inputs.len() > CONCAT_INPUTS_MAX {
+        let chunks: Vec<Vec<TensorId>> = inputs.chunks(CONCAT_INPUTS_MAX).map(<[TensorId]>::to_vec).collect();
+        inputs.clear();
+        for chunk in chunks {
+            part += 1;
+            inputs.push(match chunk[..] {
+                [single] => single,
+                _ => join(importer, &format!("{}.part{part}", node.name()), axis, chunk),
+            });
+        }
+    }
+    let tensor = join(importer, node.name(), axis, inputs);
+    debug_assert_eq!(importer.builder.graph.tensor(tensor).shape[axis], size);
     Ok(View { tensor, axes: first.axes })
+}
+
+/// Most inputs of one concatenation.
+const CONCAT_INPUTS_MAX: usize = apq_runtime::INPUTS_MAX;
+
+/// Joins stored tensors along a stored axis.
+fn join(importer: &mut Importer, name: &str, axis: usize, inputs: Vec<TensorId>) -> TensorId {
+    let graph = &importer.builder.graph;
+    let mut shape = graph.tensor(inputs[0]).shape.clone();
+    shape[axis] = inputs.iter().map(|input| graph.tensor(*input).shape[axis]).sum();
+    importer.builder.push(name, Op::Concat { axis }, inputs, shape, Clamp::NONE)
 }
 
 pub(super) fn transpose(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
@@ -102,6 +125,9 @@ pub(super) fn pad(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, I
     let pads = node.ints_or_input("pads", 1)?.ok_or_else(|| node.invalid("pads is missing"))?;
     let pads: Vec<usize> = pads.iter().map(|p| usize::try_from(*p).ok().filter(|p| *p < 1 << 20)).collect::<Option<_>>()
         .ok_or_else(|| node.unsupported("pads", format!("{pads:?}"), "padding of at least 0"))?;
+    if rank > 4 {
+        return Err(node.unsupported("", format!("padding of {shape:?}"), "at most 4 axes"));
+    }
     if pads.len() != 2 * rank {
         return Err(node.invalid(format!("{} pads for {rank} axes", pads.len())));
     }

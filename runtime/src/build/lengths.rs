@@ -1,0 +1,50 @@
+//! Lengths of the lists in a description: the file stores none, a reader takes them from the shapes.
+
+use apq_kernels::{Arrangement, Table, pack};
+
+use super::{ModelSpec, NodeSpec, OperatorSpec, WeightedSpec, WriteError};
+
+/// Weights, output stage and table of a node are as long as the shapes of its tensors ask for.
+///
+/// A node whose tensors do not exist, or whose groups do not divide its channels, is left to the reader, which refuses it.
+pub(super) fn check_lengths(spec: &ModelSpec, node: &NodeSpec, index: usize) -> Result<(), WriteError> {
+    let first = node.inputs.first().and_then(|&first| spec.tensors.get(first));
+    let Some((first, output)) = first.zip(spec.tensors.get(node.output)) else {
+        return Ok(());
+    };
+    let (inputs, outputs) = (channels(&first.shape), channels(&output.shape));
+    match &node.operator {
+        OperatorSpec::Conv { window, groups, weighted } => {
+            let [vertical, horizontal] = window.kernel.map(usize::from);
+            let group_inputs = inputs.checked_div(*groups);
+            let row_len = group_inputs.and_then(|each| each.checked_mul(vertical)?.checked_mul(horizontal));
+            check_weighted(weighted, outputs, row_len, index)
+        }
+        OperatorSpec::FullyConnected { weighted } => check_weighted(weighted, outputs, Some(inputs), index),
+        OperatorSpec::Table { entries } => {
+            let entry_bytes = if first.bits.signed() || output.bits.signed() { 2 } else { 1 };
+            let fits = entries.len() * entry_bytes == Table::entries_bytes(first.bits, output.bits);
+            if fits { Ok(()) } else { Err(WriteError::TableLength { node: index }) }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_weighted(weighted: &WeightedSpec, outputs: usize, row_len: Option<usize>, node: usize) -> Result<(), WriteError> {
+    let WeightedSpec { bias, multiplier, shift, weights, .. } = weighted;
+    if [bias.len(), multiplier.len(), shift.len()] != [outputs; 3] {
+        return Err(WriteError::StageLength { node });
+    }
+    // Bytes of a row are counted in bits first.
+    let Some(row_len) = row_len.filter(|&row_len| row_len <= usize::MAX / 8) else {
+        return Ok(());
+    };
+    let expected = match weighted.arrangement {
+        Arrangement::RowMajor => pack::weight_row_bytes(weighted.bits, row_len).checked_mul(outputs),
+    };
+    if expected == Some(weights.len()) { Ok(()) } else { Err(WriteError::WeightLength { node }) }
+}
+
+fn channels(shape: &[usize]) -> usize {
+    shape.last().copied().unwrap_or(1)
+}

@@ -20,7 +20,7 @@ pub enum NetworkError {
     Import(#[from] ImportError),
     /// The target lacks a kernel.
     #[error(transparent)]
-    NoKernel(#[from] NoKernel),
+    NoKernel(#[from] Box<NoKernel>),
     /// A bug of a pass.
     #[error(transparent)]
     Inconsistent(#[from] GraphError),

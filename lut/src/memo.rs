@@ -7,7 +7,7 @@ use crate::{Cost, CostError, CostModel, LayerKey};
 
 /// A cost model with a memory: each key is asked of the inner model once.
 ///
-/// For one thread. Threads that share costs precompute them with [`crate::Table::from_model`].
+/// For one thread. Threads that share costs precompute them with [`crate::Table::from_model`], which gives the same answers.
 #[derive(Debug)]
 pub struct Memo<M> {
     model: M,

@@ -318,7 +318,7 @@ mod tests {
         assert_eq!(table.not_modelled().collect::<Vec<_>>(), [(&add, "operator")]);
         assert_eq!(Table::from_model(&table, &keys).unwrap().not_modelled().count(), 1);
         let other = LayerKey::plain(Operator::Mul, [2, 2], 4, bits);
-        let missing = total(&table, &[other.clone()]).unwrap_err();
+        let missing = total(&table, core::slice::from_ref(&other)).unwrap_err();
         assert_eq!(missing, CostError::Missing { key: Box::new(other), model: "conv-only".into() });
         assert!(missing.to_string().contains("mul 2x2x4"), "{missing}");
         // A layer is modelled or not.

@@ -36,11 +36,8 @@ fn the_writer_refuses_what_the_format_cannot_say() {
 fn the_writer_refuses_lists_that_are_not_as_long_as_the_shapes_ask_for() {
     for node in [0, 1, 2, 5] {
         let stage = |change: fn(&mut WeightedSpec)| refused(|spec| change(weighted(spec, node)));
-        let shorter: [fn(&mut WeightedSpec); 3] = [
-            |layer| layer.bias.truncate(3),
-            |layer| layer.multiplier.truncate(3),
-            |layer| layer.shift.truncate(3),
-        ];
+        let shorter: [fn(&mut WeightedSpec); 3] =
+            [|layer| layer.bias.truncate(3), |layer| layer.multiplier.truncate(3), |layer| layer.shift.truncate(3)];
         let longer: [fn(&mut WeightedSpec); 3] =
             [|layer| layer.bias.push(1), |layer| layer.multiplier.push(1), |layer| layer.shift.push(1)];
         for change in shorter.into_iter().chain(longer) {

@@ -1,11 +1,12 @@
 //! Post-training mixed precision: from a sensitivity list, a cost model and budgets to bit widths.
 //!
-//! Source: "A Practical Mixed Precision Algorithm for Post-Training Quantization". [`Estimator`] turns the energies measured in phase 1 into the SQNR of equation 3.
-//! [`Problem`] holds the quantizer groups with their candidates, the sensitivity list and the cost
-//! model; [`Problem::assign`] is phase 2 under efficiency budgets, [`Problem::curve`] the whole
-//! trade-off curve. Its flips are the paper's; only where they find no feasible point in list order do
-//! [`Step::PlainFlip`] and [`Step::Exchange`] go beyond them, because costs need not fall with the bits. [`locate`] finds how far down a curve a task budget allows to go.
-//! [`checker`] verifies a result and shares no code with the search.
+//! Source: "A Practical Mixed Precision Algorithm for Post-Training Quantization". [`Estimator`] turns the energies
+//! measured in phase 1 into the SQNR of equation 3. [`Problem`] holds the quantizer groups with their candidates, the
+//! sensitivity list and the cost model; [`Problem::assign`] is phase 2 under efficiency budgets, [`Problem::curve`] the
+//! whole trade-off curve. Its flips are the paper's; only where they find no feasible point in list order do
+//! [`Step::PlainFlip`] and [`Step::Exchange`] go beyond them, because costs need not fall with the bits. [`locate`]
+//! finds how far down a curve a task budget allows to go. [`checker`] verifies a result and shares no code with the
+//! search.
 //!
 //! The crate is `no_std` with `alloc`, reads no files, prints nothing, draws no random numbers and
 //! holds no clock: equal input gives equal results. All costs are integers.

@@ -1,8 +1,8 @@
 //! SQNR from per-sample energies: the three estimators of equation 3.
 //!
-//! Equation 3 of "A Practical Mixed Precision Algorithm for Post-Training Quantization" (section 3.2) is the mean over samples of a ratio. One sample without error
-//! makes that mean infinite, and the best samples dominate it, so two other estimators stand beside
-//! it and the ratio of the means is the default.
+//! Equation 3 of "A Practical Mixed Precision Algorithm for Post-Training Quantization" (section 3.2) is the mean over
+//! samples of a ratio. One sample without error makes that mean infinite, and the best samples dominate it, so two
+//! other estimators stand beside it and the ratio of the means is the default.
 
 use thiserror::Error;
 

@@ -1,7 +1,8 @@
 //! Task budgets: how far down a curve a network can go before its task performance misses a limit.
 //!
-//! Section 3.6 of "A Practical Mixed Precision Algorithm for Post-Training Quantization". Every look at a point is an evaluation of the network, which is
-//! what costs time here, so no point is evaluated twice and all evaluations are reported.
+//! Section 3.6 of "A Practical Mixed Precision Algorithm for Post-Training Quantization". Every look at a point is an
+//! evaluation of the network, which is what costs time here, so no point is evaluated twice and all evaluations are
+//! reported.
 
 use alloc::collections::BTreeMap;
 

@@ -1,7 +1,9 @@
 //! The assignment on small networks made to show one behaviour each.
 
 use apq_search::checker::{Fault, check};
-use apq_search::{Budget, Candidate, Change, Group, NetworkCost, Outcome, Problem, ProblemError, Quantity, Sensitivity, SkipReason, Step, Totals};
+use apq_search::{
+    Budget, Candidate, Change, Group, NetworkCost, Outcome, Problem, ProblemError, Quantity, Sensitivity, SkipReason, Step, Totals,
+};
 
 /// A cost model from a function.
 struct Model<F>(F);

@@ -37,7 +37,7 @@ pub enum ImportError {
     Model(String),
     /// Correct, but outside what `apqc` supports.
     #[error(transparent)]
-    Unsupported(#[from] Unsupported),
+    Unsupported(#[from] Box<Unsupported>),
     /// Correct, but its inputs or outputs are outside what `apqc` supports.
     #[error("{0}")]
     UnsupportedModel(String),

@@ -202,11 +202,12 @@ fn model_input(onnx: &pb::GraphProto) -> Result<ModelInput, ImportError> {
 
 /// How the input is stored: images channel last. An input that the model itself transposes from `[N, H, W, C]` is channel last already.
 fn stored_input(onnx: &pb::GraphProto, input: &ModelInput) -> (Vec<usize>, Vec<usize>) {
-    let consumers: Vec<&pb::NodeProto> = onnx.node.iter().filter(|n| n.input.iter().any(|i| *i == input.name)).collect();
+    let consumers: Vec<&pb::NodeProto> = onnx.node.iter().filter(|n| n.input.contains(&input.name)).collect();
     let channel_first = |node: &&pb::NodeProto| node.op_type == "Transpose" && node.attribute.iter().any(|a| a.name == "perm" && a.ints == [0, 3, 1, 2]);
     let rank = input.shape.len();
     let convolved = |node: &&pb::NodeProto| matches!(node.op_type.as_str(), "Conv" | "MaxPool" | "AveragePool" | "BatchNormalization");
-    if rank == 4 && !(!consumers.is_empty() && consumers.iter().all(channel_first)) {
+    let channel_last = !consumers.is_empty() && consumers.iter().all(channel_first);
+    if rank == 4 && !channel_last {
         let axes = IMAGE_AXES.to_vec();
         return (vec![1, input.shape[2], input.shape[3], input.shape[1]], axes);
     }

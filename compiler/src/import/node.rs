@@ -24,13 +24,13 @@ impl<'a> OnnxNode<'a> {
     }
 
     pub(super) fn unsupported(&self, attribute: &str, detail: impl Into<String>, nearest: &str) -> ImportError {
-        ImportError::Unsupported(Unsupported {
+        ImportError::Unsupported(Box::new(Unsupported {
             node: self.name().into(),
             operator: self.proto.op_type.clone(),
             attribute: (!attribute.is_empty()).then(|| attribute.into()),
             detail: detail.into(),
             nearest: nearest.into(),
-        })
+        }))
     }
 
     fn attribute(&self, name: &str) -> Option<&'a pb::AttributeProto> {

@@ -70,7 +70,7 @@ impl Builder {
     }
 
     /// The value of an operator on images whose input had `rank` axes.
-    pub(super) fn from_image(&mut self, name: &str, tensor: TensorId, rank: usize) -> View {
+    pub(super) fn after_image(&mut self, name: &str, tensor: TensorId, rank: usize) -> View {
         if rank == 4 {
             return View { tensor, axes: IMAGE_AXES.to_vec() };
         }

@@ -52,7 +52,7 @@ pub struct NoKernel {
 }
 
 /// Finds the groups of `graph`. `supports` says whether the target has a kernel for an operator at a candidate's widths.
-pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Candidate) -> bool) -> Result<Grouping, NoKernel> {
+pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Candidate) -> bool) -> Result<Grouping, Box<NoKernel>> {
     let mut sets = DisjointSets::new(graph.tensors.len());
     let mut quantizer: Vec<TensorId> = (0..graph.tensors.len()).map(TensorId).collect();
     for node in &graph.nodes {
@@ -92,7 +92,7 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
     Ok(Grouping { groups, of_tensor, of_node, quantizer })
 }
 
-fn group_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candidate], supports: &impl Fn(&str, Candidate) -> bool) -> Result<Vec<Candidate>, NoKernel> {
+fn group_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candidate], supports: &impl Fn(&str, Candidate) -> bool) -> Result<Vec<Candidate>, Box<NoKernel>> {
     let fits = |node: &NodeId, candidate: Candidate| supports(graph.nodes[node.0].op.name(), candidate) && sum_fits(&graph.nodes[node.0].op, candidate);
     // A softmax writes 8 or 16 bits.
     let writes_softmax = |node: &Node| matches!(node.op, Op::Softmax) && group.tensors.contains(&node.output);
@@ -119,13 +119,13 @@ fn group_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candida
     let guilty = guilty.or_else(|| graph.nodes.iter().position(writes_softmax).map(NodeId)).unwrap_or(group.nodes[0]);
     let node = &graph.nodes[guilty.0];
     let list = |names: Vec<String>| names.join(", ");
-    Err(NoKernel {
+    Err(Box::new(NoKernel {
         group: group.name.clone(),
         node: node.name.clone(),
         operator: node.op.name().into(),
         wanted: list(candidates.iter().map(Candidate::to_string).collect()),
         members: list(group.nodes.iter().map(|node| format!("\"{}\"", graph.nodes[node.0].name)).collect()),
-    })
+    }))
 }
 
 /// The average pool kernels sum in 32 bits: very large windows have no room for wide codes.

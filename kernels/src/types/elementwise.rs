@@ -170,7 +170,8 @@ impl Softmax {
     /// Everything that the kernels rely on.
     ///
     /// # Errors
-    /// Sizes are zero, too large or not those of the buffers, the output has neither 8 nor 16 bits, or the multiplier or the shift is out of range.
+    /// Sizes are zero, too large or not those of the buffers, the output has neither 8 nor 16 bits, or the multiplier
+    /// or the shift is out of range.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
         check_rescale(self.multiplier, self.shift, Accumulator::I32)?;
         input.check(rows_bytes(self.rows, self.channels, input.bits)?)?;

@@ -115,7 +115,8 @@ impl ConcatPart {
     /// Everything that the kernels rely on.
     ///
     /// # Errors
-    /// Sizes are zero, too large or not those of the buffers, the part does not lie inside the output, or its requantisation is out of range.
+    /// Sizes are zero, too large or not those of the buffers, the part does not lie inside the output, or its
+    /// requantisation is out of range.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
         let input_rows = self.outer.checked_mul(self.input_rows).ok_or(Invalid::TooLarge)?;
         let output_rows = self.outer.checked_mul(self.output_rows).ok_or(Invalid::TooLarge)?;

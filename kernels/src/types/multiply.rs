@@ -51,7 +51,8 @@ impl Conv<'_> {
     /// have [`portable::conv_scratch_bytes_min`] bytes; more of it is faster.
     ///
     /// # Errors
-    /// Sizes are zero, too large or not those of the buffers, the window or the groups do not suit the shapes, or the output stage is out of range.
+    /// Sizes are zero, too large or not those of the buffers, the window or the groups do not suit the shapes, or the
+    /// output stage is out of range.
     pub fn check(&self, input: Operand, output_bytes: usize, scratch_bytes: usize) -> Result<(), Invalid> {
         input.check(self.input.bytes_checked(input.bits)?)?;
         if self.output.bytes_checked(self.stage.bits)? != output_bytes {

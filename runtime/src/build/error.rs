@@ -2,8 +2,8 @@
 
 use core::fmt;
 
-/// Why [`write`](fn@super::write) refused a description: something in it is larger than the format can say, or a list has not the length that its
-/// shapes ask for, which the file could not show.
+/// Why [`write`](fn@super::write) refused a description: something in it is larger than the format can say, or a list
+/// has not the length that its shapes ask for, which the file could not show.
 ///
 /// Everything else that may be wrong with a description shows when the file is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,8 @@
 //! Models for tests: random constants, a plan that never reuses memory, every operator.
 #![allow(dead_code)]
 
+pub(crate) mod oracle;
+
 use apq_kernels::pack;
 use apq_runtime::ALIGNMENT;
 use apq_runtime::build::*;

@@ -53,7 +53,7 @@ pub(super) fn conv(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, 
     let output_shape = vec![1, side(0)?, side(1)?, outputs];
     let weights = Weights { values: values.into(), bias: bias.into() };
     let tensor = importer.builder.push(node.name(), Op::Conv { weights, window, groups }, vec![input], output_shape, Clamp::NONE);
-    Ok(importer.builder.from_image(node.name(), tensor, rank))
+    Ok(importer.builder.after_image(node.name(), tensor, rank))
 }
 
 /// Strides, dilations and padding of a convolution or a pooling, `auto_pad` resolved.

@@ -93,11 +93,11 @@ pub(super) fn unknown(proto: &pb::NodeProto) -> ImportError {
     } else {
         nearest.into()
     };
-    ImportError::Unsupported(Unsupported {
+    ImportError::Unsupported(Box::new(Unsupported {
         node: node_name(proto).into(),
         operator: proto.op_type.clone(),
         attribute: None,
         detail: "the operator is not supported on values that depend on the network's input".into(),
         nearest,
-    })
+    }))
 }

@@ -51,7 +51,7 @@ fn pool(importer: &mut Importer, node: OnnxNode<'_>, op: impl Fn(Window, bool) -
     let side = |axis: usize| window.output(axis, image[axis + 1]).ok_or_else(|| node.invalid(format!("the window {window} is larger than its input {shape:?}")));
     let output = vec![1, side(0)?, side(1)?, image[3]];
     let tensor = importer.builder.push(node.name(), op(window, grown)?, vec![input], output, Clamp::NONE);
-    Ok(importer.builder.from_image(node.name(), tensor, rank))
+    Ok(importer.builder.after_image(node.name(), tensor, rank))
 }
 
 /// ceil_mode: one more window where the last step leaves a rest, unless it would start in the padding. True where the window leaves the padded input.
@@ -90,7 +90,7 @@ fn global(importer: &mut Importer, node: OnnxNode<'_>, op: impl Fn(Window) -> Op
     }
     let input = importer.builder.image(node.name(), &view);
     let tensor = whole_image(importer, node, input, op)?;
-    Ok(importer.builder.from_image(node.name(), tensor, rank))
+    Ok(importer.builder.after_image(node.name(), tensor, rank))
 }
 
 fn whole_image(importer: &mut Importer, node: OnnxNode<'_>, input: TensorId, op: impl Fn(Window) -> Op) -> Result<TensorId, ImportError> {

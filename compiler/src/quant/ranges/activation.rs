@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn mse_is_close_to_the_best_of_a_fine_grid() {
         for (heavy, relu) in [(false, false), (true, false), (false, true), (true, true)] {
-            let values = samples(heavy, relu);
+            let values = samples(heavy, relu)[..10_000].to_vec();
             let histogram = histogram(&values);
             let bounds = histogram.bounds();
             for bits in [2, 4, 8] {
@@ -218,12 +218,12 @@ mod tests {
                 for low in lows {
                     for high in parts.clone() {
                         let quantizer = ActivationQuantizer::covering(f64::from(bounds.lo) * low, f64::from(bounds.hi) * high, bits);
-                        best = best.min(measured(&values[..4000], &quantizer) * 10.0);
+                        best = best.min(measured(&values, &quantizer));
                     }
                 }
                 let minmax = measured(&values, &activation_quantizer(&histogram, bits, RangeRule::MinMax));
                 assert!(chosen <= minmax * 1.001, "heavy {heavy} relu {relu} bits {bits}");
-                assert!(chosen <= best * 1.15, "heavy {heavy} relu {relu} bits {bits}: {chosen} against {best}");
+                assert!(chosen <= best * 1.05, "heavy {heavy} relu {relu} bits {bits}: {chosen} against {best}");
             }
         }
     }

@@ -249,7 +249,8 @@ pub fn compile(
     let mut seconds = Seconds { calibrate: start.elapsed().as_secs_f64(), ..Seconds::default() };
 
     let raw_input = RawInput { raw: raw_type(data.calibration), preprocess: data.preprocess.clone() };
-    let groups: Vec<Group> = grouping.groups.iter().map(|group| Group { name: group.name.clone(), candidates: group.candidates.clone() }).collect();
+    let groups: Vec<Group> =
+        grouping.groups.iter().map(|group| Group { name: group.name.clone(), candidates: group.candidates.clone() }).collect();
     let widest: Vec<Candidate> = groups.iter().filter_map(Group::widest).collect();
     let at = Instant::now();
     let (list, forward_passes) = match store.0.load(store.1).filter(|list| complete(&grouping, &widest, list)) {
@@ -335,7 +336,12 @@ pub fn raw_type(data: &Dataset) -> RawType {
 }
 
 /// Outputs of the float reference for every sample, in order.
-pub fn run_reference(network: &Network, data: &Dataset, preprocess: &Preprocess, progress: impl Fn() + Sync) -> Result<Vec<Vec<f32>>, CompileError> {
+pub fn run_reference(
+    network: &Network,
+    data: &Dataset,
+    preprocess: &Preprocess,
+    progress: impl Fn() + Sync,
+) -> Result<Vec<Vec<f32>>, CompileError> {
     use rayon::prelude::*;
     let reference = network.reference()?;
     let outputs: Result<Vec<Vec<f32>>, ImportError> = (0..data.len())
@@ -353,12 +359,17 @@ fn check_shape(network: &Network, data: &Dataset) -> Result<(), CompileError> {
     if data.sample_shape() == network.sample_shape() {
         return Ok(());
     }
-    Err(CompileError::Shape { expected: network.sample_shape().to_vec(), found: data.sample_shape().to_vec(), origin: data.source().into() })
+    Err(CompileError::Shape {
+        expected: network.sample_shape().to_vec(),
+        found: data.sample_shape().to_vec(),
+        origin: data.source().into(),
+    })
 }
 
 fn check_labels(network: &Network, data: &Dataset) -> Result<(), CompileError> {
     let classes = network.graph.tensor(network.graph.output).len();
-    let wrong = data.labels().and_then(|labels| labels.iter().position(|label| *label as usize >= classes).map(|sample| (sample, labels[sample])));
+    let wrong =
+        data.labels().and_then(|labels| labels.iter().position(|label| *label as usize >= classes).map(|sample| (sample, labels[sample])));
     match wrong {
         None => Ok(()),
         Some((sample, label)) => Err(CompileError::Label { origin: data.source().into(), sample, label, classes }),
@@ -387,13 +398,23 @@ fn check_import(network: &Network, executor: &Executor<'_>, samples: &[Vec<f32>]
 
 /// A list from the store holds exactly what would be measured.
 fn complete(grouping: &Grouping, widest: &[Candidate], list: &[Sensitivity]) -> bool {
-    let expected = grouping.groups.iter().enumerate().flat_map(|(index, group)| group.candidates.iter().map(move |candidate| (index, *candidate)));
-    let missing = |(group, candidate): (usize, Candidate)| widest[group] != candidate && !list.iter().any(|entry| entry.group == group && entry.candidate == candidate);
+    let expected =
+        grouping.groups.iter().enumerate().flat_map(|(index, group)| group.candidates.iter().map(move |candidate| (index, *candidate)));
+    let missing = |(group, candidate): (usize, Candidate)| {
+        widest[group] != candidate && !list.iter().any(|entry| entry.group == group && entry.candidate == candidate)
+    };
     !expected.into_iter().any(missing) && list.iter().all(|entry| entry.group < grouping.groups.len())
 }
 
 /// Bytes of the file beside packed weights, at most: those of the network at its widest, and room for nodes that only narrow widths need.
-fn overhead_bytes(graph: &crate::graph::Graph, grouping: &Grouping, bank: &Bank, widest: &[Candidate], output_bits: u8, input: &RawInput) -> Result<u64, CompileError> {
+fn overhead_bytes(
+    graph: &crate::graph::Graph,
+    grouping: &Grouping,
+    bank: &Bank,
+    widest: &[Candidate],
+    output_bits: u8,
+    input: &RawInput,
+) -> Result<u64, CompileError> {
     const REPACKING_NODE_BYTES: usize = 128;
     let network = QuantizedNetwork::new(graph, grouping, bank, widest.to_vec(), output_bits);
     let lowered = lower(&network, input, Effort::quick())?;

@@ -165,4 +165,3 @@ impl NetworkCost for NetworkCosts<'_> {
         }
     }
 }
-

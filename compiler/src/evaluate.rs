@@ -28,7 +28,12 @@ pub enum RunError {
 }
 
 /// Outputs of the integer runtime for all samples, in order: real values, channel last. `progress` is called after each.
-pub fn run_integer(model: &Model<'_>, arithmetic: Arithmetic, data: &Dataset, progress: impl Fn() + Sync) -> Result<Vec<Vec<f32>>, RunError> {
+pub fn run_integer(
+    model: &Model<'_>,
+    arithmetic: Arithmetic,
+    data: &Dataset,
+    progress: impl Fn() + Sync,
+) -> Result<Vec<Vec<f32>>, RunError> {
     let read = |session: &Session<'_, '_>| {
         let mut output = vec![0.0; session.output().shape.elements()];
         session.read_output_f32(&mut output).map_err(|e| RunError::Session(e.to_string()))?;
@@ -106,7 +111,9 @@ pub struct Quality {
 /// Compares outputs with labels and with the outputs of a reference.
 pub fn quality(outputs: &[Vec<f32>], labels: Option<&[u32]>, reference: Option<&[Vec<f32>]>) -> Quality {
     let share = |hits: usize| (!outputs.is_empty()).then(|| hits as f64 / outputs.len() as f64);
-    let hits = |k: usize| labels.and_then(|labels| share(outputs.iter().zip(labels).filter(|(values, label)| in_top(values, **label as usize, k)).count()));
+    let hits = |k: usize| {
+        labels.and_then(|labels| share(outputs.iter().zip(labels).filter(|(values, label)| in_top(values, **label as usize, k)).count()))
+    };
     let agreement = reference.and_then(|reference| share(outputs.iter().zip(reference).filter(|(a, b)| top1(a) == top1(b)).count()));
     Quality {
         samples: outputs.len(),

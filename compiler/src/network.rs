@@ -51,7 +51,9 @@ impl Network {
         let supports = |operator: &str, candidate: Candidate| {
             // A reshape moves nothing, or copies codes as they are.
             operator == "reshape"
-                || operator.parse::<Operator>().is_ok_and(|operator| target.kernel_supports(&operator, candidate.weight_bits, candidate.activation_bits))
+                || operator
+                    .parse::<Operator>()
+                    .is_ok_and(|operator| target.kernel_supports(&operator, candidate.weight_bits, candidate.activation_bits))
         };
         Ok(group(&self.graph, candidates, supports)?)
     }
@@ -64,7 +66,8 @@ impl Network {
     /// Files beside the model that hold some of its weights, each once, in the order of the model.
     pub fn external_files(&self) -> Vec<String> {
         let graph = self.proto.graph.iter();
-        let attributes = graph.clone().flat_map(|graph| &graph.node).flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
+        let attributes =
+            graph.clone().flat_map(|graph| &graph.node).flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
         let mut files: Vec<String> = Vec::new();
         for tensor in graph.flat_map(|graph| &graph.initializer).chain(attributes) {
             for entry in tensor.external_data.iter().filter(|entry| entry.key == "location") {

@@ -129,7 +129,8 @@ impl Sandbox {
 
     fn samples(&self, name: &str, shape: [usize; 4], labels: bool) {
         let pixels = weights(shape.iter().product(), 9);
-        let x = Array4::from_shape_fn(shape, |(n, h, w, c)| ((pixels[((n * shape[1] + h) * shape[2] + w) * shape[3] + c] + 0.5) * 255.0) as u8);
+        let x =
+            Array4::from_shape_fn(shape, |(n, h, w, c)| ((pixels[((n * shape[1] + h) * shape[2] + w) * shape[3] + c] + 0.5) * 255.0) as u8);
         let mut npz = NpzWriter::new(fs::File::create(self.path(name)).unwrap());
         npz.add_array("x", &x).unwrap();
         if labels {
@@ -197,9 +198,14 @@ fn wrong_calls_say_what_is_right() {
 #[test]
 fn what_this_build_lacks_is_refused_by_name() {
     let sandbox = Sandbox::new();
-    for command in
-        ["pareto net.onnx", "sensitivity net.onnx --shard 1/2", "search compare x", "dataset sample", "profile --target x", "export m.apq --as c"]
-    {
+    for command in [
+        "pareto net.onnx",
+        "sensitivity net.onnx --shard 1/2",
+        "search compare x",
+        "dataset sample",
+        "profile --target x",
+        "export m.apq --as c",
+    ] {
         let name = command.split_whitespace().next().unwrap();
         sandbox.fails(command, 2, &["this build does not have", name]);
     }
@@ -317,7 +323,8 @@ fn a_compiled_model_runs_and_is_described() {
     assert!(result["accuracy_top1"].is_f64() && written["fp32"]["accuracy_top1"].is_f64());
     assert!(result["bops_relative"].as_f64().unwrap() <= 0.3);
     let layers = written["layers"].as_array().unwrap();
-    let bops = |layer: &Value| ["weight_bits", "activation_bits", "macs"].iter().map(|field| layer[field].as_u64().unwrap()).product::<u64>();
+    let bops =
+        |layer: &Value| ["weight_bits", "activation_bits", "macs"].iter().map(|field| layer[field].as_u64().unwrap()).product::<u64>();
     assert_eq!(layers.iter().map(bops).sum::<u64>(), result["bops"].as_u64().unwrap());
     assert_eq!(written["calibration"]["samples"], 16);
     let size = fs::metadata(folder.join("model.apq")).unwrap().len();
@@ -331,7 +338,8 @@ fn a_compiled_model_runs_and_is_described() {
     assert_eq!(float["accuracy_top1"], written["fp32"]["accuracy_top1"]);
 
     for arithmetic in ["native", "reference", "bitfused"] {
-        let ran = sandbox.json(&format!("run net.apq.d/model.apq --input net.test.npz --output {arithmetic}.npy --raw --arithmetic {arithmetic}"));
+        let ran = sandbox
+            .json(&format!("run net.apq.d/model.apq --input net.test.npz --output {arithmetic}.npy --raw --arithmetic {arithmetic}"));
         assert_eq!((&ran["shape"], &ran["element_type"]), (&serde_json::json!([12, CLASSES]), &"u8".into()));
     }
     let codes = |name: &str| fs::read(sandbox.path(name)).unwrap();
@@ -366,7 +374,11 @@ fn results_depend_on_inputs_and_seed_alone() {
     assert_eq!(sandbox.run(&format!("{line} -o d --seed 1")).code, 0);
     for other in ["b", "c"] {
         for file in ["model.apq", "layers.csv", "assignment.toml", "manifest.json"] {
-            assert_eq!(fs::read(sandbox.path("a").join(file)).unwrap(), fs::read(sandbox.path(other).join(file)).unwrap(), "{other}/{file}");
+            assert_eq!(
+                fs::read(sandbox.path("a").join(file)).unwrap(),
+                fs::read(sandbox.path(other).join(file)).unwrap(),
+                "{other}/{file}"
+            );
         }
         assert_eq!(report(&sandbox.path("a")), report(&sandbox.path(other)));
     }

@@ -108,8 +108,7 @@ fn what_has_no_form_here_is_named() {
     let mut gemm = GraphBuilder::new(13);
     gemm.input("input", &[Dim::Symbol("N"), 2.into()]).initializer("w", &[2, 3], &values(6));
     gemm.node("Gemm", "node", &["input", "w"], &["output"], &[("alpha", f32::NAN.into())]).output_of_any_shape("output");
-    let pool: [(&str, Attribute); 3] =
-        [("kernel_shape", [2, 2].into()), ("dilations", [4, 4].into()), ("pads", [4, 4, 4, 4].into())];
+    let pool: [(&str, Attribute); 3] = [("kernel_shape", [2, 2].into()), ("dilations", [4, 4].into()), ("pads", [4, 4, 4, 4].into())];
     let wide: [(&str, Attribute); 2] = [("kernel_shape", [1, 1].into()), ("strides", [70000, 1].into())];
     let large: [(&str, Attribute); 2] = [("kernel_shape", [300, 300].into()), ("pads", [200, 200, 200, 200].into())];
     for (builder, expected) in [
@@ -133,7 +132,9 @@ fn scales_that_overflow_stay_unfolded() {
         builder.initializer(name, &[2], &[value; 2]);
     }
     builder.node("Conv", "conv", &["input", "w"], &["c"], &[]);
-    builder.node("BatchNormalization", "norm", &["c", "scale", "offset", "mean", "variance"], &["output"], &[]).output_of_any_shape("output");
+    builder
+        .node("BatchNormalization", "norm", &["c", "scale", "offset", "mean", "variance"], &["output"], &[])
+        .output_of_any_shape("output");
     assert_eq!(load(&builder).unwrap().graph.nodes.len(), 2);
 }
 

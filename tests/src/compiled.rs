@@ -31,7 +31,13 @@ pub const OUTPUT_BITS: u8 = 8;
 
 impl<'a> Prepared<'a> {
     /// Groups for `target` at `candidates`, quantizers from `samples` as the network stores its input.
-    pub fn new(network: &'a Network, target: &Target, candidates: &[Candidate], samples: &[Vec<f32>], rule: RangeRule) -> Result<Self, NetworkError> {
+    pub fn new(
+        network: &'a Network,
+        target: &Target,
+        candidates: &[Candidate],
+        samples: &[Vec<f32>],
+        rule: RangeRule,
+    ) -> Result<Self, NetworkError> {
         let graph = &network.graph;
         let grouping = network.group(target, candidates)?;
         let executor = Executor::new(graph);
@@ -95,7 +101,8 @@ pub fn trace(model: &Model<'_>, arithmetic: Arithmetic, input: &[f32]) -> Trace 
     let tensor = session.input().clone();
     let packed = session.input_codes_mut().to_vec();
     let rows = packed.chunks_exact(tensor.pixel_bytes());
-    let input = rows.flat_map(|row| (0..tensor.shape.channels()).map(|channel| apq_kernels::pack::code(row, tensor.bits, channel))).collect();
+    let input =
+        rows.flat_map(|row| (0..tensor.shape.channels()).map(|channel| apq_kernels::pack::code(row, tensor.bits, channel))).collect();
     let mut recorder = Recorder::default();
     session.run(&mut recorder);
     Trace { input, nodes: recorder.nodes, bytes: recorder.bytes, output: session.output_bytes().to_vec() }

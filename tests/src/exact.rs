@@ -59,7 +59,9 @@ pub fn evaluate(network: &QuantizedNetwork<'_>, id: NodeId, inputs: &[Vec<i32>],
             real[0].iter().zip(&real[1]).map(|(a, b)| Value { units: (a + b) / unit, magnitude: (a.abs() + b.abs()) / unit }).collect()
         }
         Op::Concat { axis } => plain(concat(&node.inputs.iter().map(|id| shape(*id)).collect::<Vec<_>>(), *axis, &real)),
-        Op::MaxPool { window } => plain(pool(&from, &to, window, &real[0], |values| values.iter().copied().fold(f64::NEG_INFINITY, f64::max))),
+        Op::MaxPool { window } => {
+            plain(pool(&from, &to, window, &real[0], |values| values.iter().copied().fold(f64::NEG_INFINITY, f64::max)))
+        }
         Op::AveragePool { window, count_include_pad } => {
             let all = (window.kernel[0] * window.kernel[1]) as f64;
             let mean = |values: &[f64]| values.iter().sum::<f64>() / if *count_include_pad { all } else { values.len() as f64 };
@@ -136,13 +138,17 @@ fn weighted(network: &QuantizedNetwork<'_>, id: NodeId, input: &[f64], unit: f64
             for (y, x) in places(to) {
                 for o in 0..outputs {
                     let first = o / group_outputs * inputs;
-                    let mut taps = under(window, from, y, x).flat_map(|(tap, pixel)| (0..inputs).map(move |i| (tap * inputs + i, pixel * from[3] + first + i)));
+                    let mut taps = under(window, from, y, x)
+                        .flat_map(|(tap, pixel)| (0..inputs).map(move |i| (tap * inputs + i, pixel * from[3] + first + i)));
                     values.push(value(o, &mut taps.by_ref().map(|(k, at)| (k, input[at]))));
                 }
             }
             values
         }
-        _ => input.chunks_exact(row_len).flat_map(|row| (0..outputs).map(|o| value(o, &mut row.iter().copied().enumerate())).collect::<Vec<_>>()).collect(),
+        _ => input
+            .chunks_exact(row_len)
+            .flat_map(|row| (0..outputs).map(|o| value(o, &mut row.iter().copied().enumerate())).collect::<Vec<_>>())
+            .collect(),
     }
 }
 
@@ -208,8 +214,12 @@ fn concat(shapes: &[Vec<usize>], axis: usize, inputs: &[Vec<f64>]) -> Vec<f64> {
 fn pad(from: &[usize], to: &[usize], pads: &[(usize, usize)], value: f64, input: &[f64]) -> Vec<f64> {
     (0..to.iter().product())
         .map(|element| {
-            let at: Option<Vec<usize>> =
-                position(to, element).iter().zip(pads).zip(from).map(|((place, pad), size)| place.checked_sub(pad.0).filter(|place| place < size)).collect();
+            let at: Option<Vec<usize>> = position(to, element)
+                .iter()
+                .zip(pads)
+                .zip(from)
+                .map(|((place, pad), size)| place.checked_sub(pad.0).filter(|place| place < size))
+                .collect();
             at.map_or(value, |at| input[index(from, &at)])
         })
         .collect()

@@ -26,7 +26,8 @@ fn interpreter() -> PathBuf {
     match std::env::var_os("APQ_PYTHON") {
         Some(python) => python.into(),
         None => {
-            let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
+            let target =
+                std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"), PathBuf::from);
             target.join("venv/bin/python")
         }
     }
@@ -62,7 +63,12 @@ pub fn onnxruntime(python: &Path, runs: &[Run]) -> Vec<Answer> {
     let manifest = folder.path().join("runs.json");
     write(&manifest, Value::from(list).to_string().as_bytes());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("python/onnx_reference.py");
-    let output = Command::new(python).arg(&script).arg("--batch").arg(&manifest).output().unwrap_or_else(|error| panic!("{}: {error}", python.display()));
+    let output = Command::new(python)
+        .arg(&script)
+        .arg("--batch")
+        .arg(&manifest)
+        .output()
+        .unwrap_or_else(|error| panic!("{}: {error}", python.display()));
     assert!(output.status.success(), "{}: {}", script.display(), String::from_utf8_lossy(&output.stderr));
     let answers: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{}: {error}", script.display()));
     assert_eq!(answers.len(), runs.len(), "{} answered for another number of models", script.display());
@@ -72,7 +78,11 @@ pub fn onnxruntime(python: &Path, runs: &[Run]) -> Vec<Answer> {
 /// One model over samples that are stored as `graph`, its import, stores its input; outputs as it stores its output.
 pub fn onnxruntime_channel_last(python: &Path, model: &[u8], graph: &Graph, samples: &[Vec<f32>]) -> Vec<Result<Vec<f32>, String>> {
     let shape = layout::onnx_shape(&graph.tensor(graph.input).shape, &graph.input_axes);
-    let run = |sample: &Vec<f32>| Run { model: model.to_vec(), input: layout::in_onnx_order(sample, &shape, &graph.input_axes), shape: shape.clone() };
+    let run = |sample: &Vec<f32>| Run {
+        model: model.to_vec(),
+        input: layout::in_onnx_order(sample, &shape, &graph.input_axes),
+        shape: shape.clone(),
+    };
     let runs: Vec<Run> = samples.iter().map(run).collect();
     let expected = layout::onnx_shape(&graph.tensor(graph.output).shape, &graph.output_axes);
     let arrange = |answer: Answer| {

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use apq_tests::data::{self, DSCNN, RESNET8};
 use apq_tests::cases;
+use apq_tests::data::{self, DSCNN, RESNET8};
 use apqc::import::import;
 use apqc::network::Network;
 
@@ -36,8 +36,18 @@ fn check(name: &str, text: &str) {
 #[test]
 fn passes_over_small_networks() {
     let names = [
-        "net-residual", "net-inverted-residual", "net-branches", "net-tensorflow", "conv1d-chain", "norm-behind-add", "relu-behind-max-pool", "relu-behind-concat",
-        "pad-before-padded-conv", "flatten", "matmul-both-sides", "transpose-there-and-back",
+        "net-residual",
+        "net-inverted-residual",
+        "net-branches",
+        "net-tensorflow",
+        "conv1d-chain",
+        "norm-behind-add",
+        "relu-behind-max-pool",
+        "relu-behind-concat",
+        "pad-before-padded-conv",
+        "flatten",
+        "matmul-both-sides",
+        "transpose-there-and-back",
     ];
     for name in names {
         check(name, &text(&cases::find(name).model, name));

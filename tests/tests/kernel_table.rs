@@ -59,7 +59,15 @@ impl Net {
 
     /// A node that writes `output`, which becomes the network's output.
     fn node(&mut self, operator: OperatorSpec, inputs: &[usize], output: usize) {
-        let node = NodeSpec { name: String::new(), operator, inputs: inputs.to_vec(), output, group: None, clamp: None, scratch: Region::default() };
+        let node = NodeSpec {
+            name: String::new(),
+            operator,
+            inputs: inputs.to_vec(),
+            output,
+            group: None,
+            clamp: None,
+            scratch: Region::default(),
+        };
         self.spec.nodes.push(node);
         self.spec.output.tensor = output;
         let length = scratch_bytes(&self.spec, self.spec.nodes.len() - 1);
@@ -74,7 +82,14 @@ impl Net {
         Rescale { multiplier: self.random.random_range(1 << 30..i32::MAX), shift: self.random.random_range(30..=31) }
     }
 
-    fn weighted(&mut self, bits: WeightBits, outputs: usize, row_len: usize, input: ActivationBits, output: ActivationBits) -> WeightedSpec {
+    fn weighted(
+        &mut self,
+        bits: WeightBits,
+        outputs: usize,
+        row_len: usize,
+        input: ActivationBits,
+        output: ActivationBits,
+    ) -> WeightedSpec {
         let row_bytes = pack::weight_row_bytes(bits, row_len);
         let mut weights = vec![0; row_bytes * outputs];
         for row in weights.chunks_exact_mut(row_bytes) {
@@ -194,7 +209,8 @@ fn run(model: &Model<'_>, arithmetic: Arithmetic, seed: &str) -> Vec<u8> {
     let mut random = random::seeded(seed);
     for row in session.input_codes_mut().chunks_exact_mut(tensor.pixel_bytes()) {
         row.fill(0);
-        (0..tensor.shape.channels()).for_each(|channel| pack::set_code(row, tensor.bits, channel, random.random_range(tensor.bits.lo()..=tensor.bits.hi())));
+        (0..tensor.shape.channels())
+            .for_each(|channel| pack::set_code(row, tensor.bits, channel, random.random_range(tensor.bits.lo()..=tensor.bits.hi())));
     }
     session.run(&mut ());
     session.output_bytes().to_vec()

@@ -47,7 +47,8 @@ impl Uniform {
         let preprocess = model.preprocess(folder, network);
         let calibration = model.samples(folder, network, "calib", samples);
         let values: Vec<Vec<f32>> = (0..calibration.len()).map(|index| calibration.to_f32(index, &preprocess)).collect();
-        let prepared = Prepared::new(network, &target("host"), &[candidate("w8a8")], &values, RangeRule::Mse).unwrap_or_else(|error| panic!("{error}"));
+        let prepared = Prepared::new(network, &target("host"), &[candidate("w8a8")], &values, RangeRule::Mse)
+            .unwrap_or_else(|error| panic!("{error}"));
         let prepared: &'static Prepared<'static> = Box::leak(Box::new(prepared));
         let quantized = prepared.widest();
         let input = RawInput { raw: raw_type(&calibration), preprocess: preprocess.clone() };
@@ -144,8 +145,10 @@ fn mobilenet_costs_on_bitfusion_what_the_paper_says() {
     let Some(folder) = data::folder() else { return };
     let network = MOBILENET.load(&folder);
     let zeros = vec![vec![0.5; network.sample_shape().iter().product()]];
-    let prepared = Prepared::new(&network, &target("bitfusion"), &[candidate("w8a8"), candidate("w6a8")], &zeros, RangeRule::MinMax).unwrap_or_else(|error| panic!("{error}"));
-    let costs = NetworkCosts::new(&network.graph, &prepared.grouping, &prepared.bank, OUTPUT_BITS, Some(&BitFusion), 0, false).unwrap_or_else(|error| panic!("{error}"));
+    let prepared = Prepared::new(&network, &target("bitfusion"), &[candidate("w8a8"), candidate("w6a8")], &zeros, RangeRule::MinMax)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let costs = NetworkCosts::new(&network.graph, &prepared.grouping, &prepared.bank, OUTPUT_BITS, Some(&BitFusion), 0, false)
+        .unwrap_or_else(|error| panic!("{error}"));
     let at = |text: &str| costs.totals(&vec![candidate(text); prepared.grouping.groups.len()]);
     let ms = |text: &str| at(text).latency_ns.map(|ns| format!("{:.3}", ns as f64 / 1e6));
     assert_eq!(ms("w8a8").as_deref(), Some("9.099"));
@@ -184,7 +187,11 @@ fn w8a8(model: &RealModel, samples: usize, compared: usize, wanted: &Wanted) {
     let agree = integers.iter().zip(&simulated).filter(|(a, b)| top1(a) == top1(b)).count();
     let sqnr = |reference: &[Vec<f32>]| sqnr_db(reference, &integers[..few.len()]).expect("samples");
     let (to_simulation, to_float) = (sqnr(&simulated), sqnr(&float));
-    println!("{}: {to_simulation:.1} dB to the simulation, {to_float:.1} dB to float, {agree} of {} top-1 as simulated", model.name, few.len());
+    println!(
+        "{}: {to_simulation:.1} dB to the simulation, {to_float:.1} dB to float, {agree} of {} top-1 as simulated",
+        model.name,
+        few.len()
+    );
     assert!(model.data.is_none() || agree * 100 >= few.len() * 99, "{}: {agree} of {}", model.name, few.len());
     assert!(to_simulation >= wanted.to_simulation_db, "{}: {to_simulation} dB", model.name);
     assert!(to_float >= wanted.to_float_db, "{}: {to_float} dB", model.name);
@@ -235,7 +242,8 @@ fn every_node_of_a_real_model_is_exact() {
                 let raised = uniform.lowered.raised.iter().find(|(id, _)| id.0 == index).map_or(&[][..], |(_, channels)| channels);
                 let expected = exact::evaluate(network, NodeId(index), &inputs, raised);
                 let written = &codes[node.output.0];
-                let at = expected.iter().zip(written).position(|(expected, code)| expected.is_some_and(|expected| !expected.admits(*code)))?;
+                let at =
+                    expected.iter().zip(written).position(|(expected, code)| expected.is_some_and(|expected| !expected.admits(*code)))?;
                 Some(format!("{}: node \"{}\": element {at} is {}, expected {:?}", model.name, node.name, written[at], expected[at]))
             })
             .collect();
@@ -250,7 +258,8 @@ fn tables_for_raw_bytes_are_the_formula() {
         let Some((uniform, folder)) = uniform(&model) else { return };
         let data = model.samples(&folder, uniform.network, "test", 8);
         let real: Vec<f32> = (0..data.len()).flat_map(|index| data.to_f32(index, &Preprocess::identity(data.channels()))).collect();
-        let real = Dataset::new(data.sample_shape().to_vec(), Raw::F32(real), None, "real values".into()).unwrap_or_else(|error| panic!("{error}"));
+        let real = Dataset::new(data.sample_shape().to_vec(), Raw::F32(real), None, "real values".into())
+            .unwrap_or_else(|error| panic!("{error}"));
         assert_ne!(std::mem::discriminant(data.raw()), std::mem::discriminant(real.raw()));
         assert_eq!(uniform.integers(&data, Arithmetic::Native), uniform.integers(&real, Arithmetic::Native), "{}", model.name);
     }

@@ -185,9 +185,12 @@ fn reduced(keep: impl Fn(&Operator) -> bool) -> Result<Target, TargetError> {
 fn a_missing_kernel_stops_with_the_node_and_what_it_needs() {
     let case = cases::find("net-residual");
     let network = Network::load(&case.model, case.name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
-    let add = network.graph.nodes.iter().find(|node| matches!(node.op, Op::Add)).map(|node| node.name.clone()).expect("the network has a sum");
+    let add =
+        network.graph.nodes.iter().find(|node| matches!(node.op, Op::Add)).map(|node| node.name.clone()).expect("the network has a sum");
     let target = reduced(|operator| *operator != Operator::Add).unwrap_or_else(|error| panic!("{error}"));
-    let Err(NetworkError::NoKernel(error)) = network.group(&target, &candidates(&["w4a8", "w8a8"])) else { panic!("the sum has no kernel") };
+    let Err(NetworkError::NoKernel(error)) = network.group(&target, &candidates(&["w4a8", "w8a8"])) else {
+        panic!("the sum has no kernel")
+    };
     assert_eq!((error.node.as_str(), error.operator.as_str()), (add.as_str(), "add"));
     let message = error.to_string();
     for part in [&format!("node \"{add}\""), "add kernel", "w4a8, w8a8", "all of \""] {
@@ -210,7 +213,8 @@ fn for_each_network(test: impl Fn(&Network, &Prepared<'_>, &[Vec<f32>])) {
         let case = cases::find(name);
         let network = Network::load(&case.model, name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{name}: {error}"));
         let samples = random::samples(name, case.input.iter().product(), 8);
-        let prepared = Prepared::new(&network, &host(), &candidates(&LIST), &samples, RangeRule::MinMax).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let prepared = Prepared::new(&network, &host(), &candidates(&LIST), &samples, RangeRule::MinMax)
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
         test(&network, &prepared, &samples);
     }
 }
@@ -228,7 +232,13 @@ fn running_the_suffix_gives_what_running_everything_gives() {
                 for candidate in &group.candidates {
                     let simulation = prepared.bank.one_group(&network.graph, &prepared.grouping, index, *candidate);
                     let whole = executor.run(&simulation, sample);
-                    assert_eq!(executor.run_changed(&simulation, &values), whole, "{}: group {} at {candidate}", network.graph.name, group.name);
+                    assert_eq!(
+                        executor.run_changed(&simulation, &values),
+                        whole,
+                        "{}: group {} at {candidate}",
+                        network.graph.name,
+                        group.name
+                    );
                     disturbed += usize::from(whole != executor.run(&float, sample));
                 }
             }
@@ -245,9 +255,14 @@ fn by_hand(estimator: Estimator, pairs: &[(Vec<f32>, Vec<f32>)]) -> f64 {
     };
     let signal = |float: &[f32]| mean(&mut float.iter().map(|v| f64::from(*v).powi(2)));
     let noise = |float: &[f32], other: &[f32]| mean(&mut float.iter().zip(other).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2)));
-    let ratios: Vec<f64> = pairs.iter().map(|(float, other)| if noise(float, other) == 0.0 { 1e10 } else { (signal(float) / noise(float, other)).min(1e10) }).collect();
+    let ratios: Vec<f64> = pairs
+        .iter()
+        .map(|(float, other)| if noise(float, other) == 0.0 { 1e10 } else { (signal(float) / noise(float, other)).min(1e10) })
+        .collect();
     match estimator {
-        Estimator::Pooled => 10.0 * (mean(&mut pairs.iter().map(|(f, _)| signal(f))) / mean(&mut pairs.iter().map(|(f, q)| noise(f, q)))).log10(),
+        Estimator::Pooled => {
+            10.0 * (mean(&mut pairs.iter().map(|(f, _)| signal(f))) / mean(&mut pairs.iter().map(|(f, q)| noise(f, q)))).log10()
+        }
         Estimator::Paper => 10.0 * mean(&mut ratios.iter().copied()).log10(),
         _ => mean(&mut ratios.iter().map(|ratio| 10.0 * ratio.log10())),
     }
@@ -266,9 +281,16 @@ fn the_list_holds_what_a_direct_computation_gives() {
             assert_eq!(list.len(), expected, "{}", graph.name);
             for Sensitivity { group, candidate, sqnr_db } in &list {
                 let simulation = prepared.bank.one_group(graph, grouping, *group, *candidate);
-                let pairs: Vec<_> = samples.iter().map(|sample| (executor.run(&float, sample), executor.run(&simulation, sample))).collect();
+                let pairs: Vec<_> =
+                    samples.iter().map(|sample| (executor.run(&float, sample), executor.run(&simulation, sample))).collect();
                 let direct = by_hand(estimator, &pairs);
-                assert!((direct - sqnr_db).abs() < 1e-9, "{} {}: {} {candidate}: {sqnr_db}, directly {direct}", graph.name, estimator.name(), grouping.groups[*group].name);
+                assert!(
+                    (direct - sqnr_db).abs() < 1e-9,
+                    "{} {}: {} {candidate}: {sqnr_db}, directly {direct}",
+                    graph.name,
+                    estimator.name(),
+                    grouping.groups[*group].name
+                );
                 assert!((0.0..100.0).contains(sqnr_db), "{} {}: {sqnr_db} dB", graph.name, grouping.groups[*group].name);
             }
         }
@@ -280,8 +302,10 @@ fn the_value_does_not_depend_on_how_samples_are_split() {
     for_each_network(|network, prepared, samples| {
         let executor = Executor::new(&network.graph);
         let widest = prepared.widest().assignment.clone();
-        let list = |samples: &[Vec<f32>]| sensitivity(&executor, &prepared.grouping, &prepared.bank, samples, &widest, Estimator::Pooled, || {});
-        let on = |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool").install(|| list(samples));
+        let list =
+            |samples: &[Vec<f32>]| sensitivity(&executor, &prepared.grouping, &prepared.bank, samples, &widest, Estimator::Pooled, || {});
+        let on =
+            |threads: usize| rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool").install(|| list(samples));
         assert_eq!(on(1), on(3));
         // Each sample twice has the same means.
         let twice: Vec<Vec<f32>> = samples.iter().chain(samples).cloned().collect();
@@ -304,7 +328,9 @@ fn candidates_that_are_the_same_for_a_group_are_measured_once() {
             let times = measured.iter().filter(|(other, _)| *other == index).count();
             // Of w4a4, w4a8, w8a8 the last two differ in weights alone.
             assert_eq!(times, if weighted { 3 } else { 2 }, "{} {}", network.graph.name, group.name);
-            let value = |text: &str| list.iter().find(|entry| entry.group == index && entry.candidate.to_string() == text).map(|entry| entry.sqnr_db);
+            let value = |text: &str| {
+                list.iter().find(|entry| entry.group == index && entry.candidate.to_string() == text).map(|entry| entry.sqnr_db)
+            };
             assert_eq!(value("w4a8") == value("w8a8"), !weighted, "{} {}", network.graph.name, group.name);
         }
     });

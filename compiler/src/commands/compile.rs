@@ -243,7 +243,11 @@ fn budgets(args: &CompileArgs, network: &Network, choice: &TargetChoice) -> anyh
     let needs_model = budgets.iter().find(|budget| matches!(budget.quantity, Quantity::Latency | Quantity::Energy));
     match needs_model {
         Some(budget) if choice.cost_model().is_none() => Err(unsupported(
-            format!("--{}: target `{}` has no model of latency and energy, it counts bit operations only", budget.quantity, choice.target.name()),
+            format!(
+                "--{}: target `{}` has no model of latency and energy, it counts bit operations only",
+                budget.quantity,
+                choice.target.name()
+            ),
             "use --bops, --flash or --ram; or --target bitfusion; or a target file with a lookup table",
         )),
         _ => Ok(budgets),
@@ -273,7 +277,8 @@ fn data_notes(calibration: &Samples, test: Option<&Samples>, preprocessed: bool)
         Origin::File => {}
         Origin::Asked => notes.push(format!("calibration data are drawn: {source}")),
         Origin::Drawn => {
-            notes.push(format!("no calibration data: ranges and sensitivities come from images {source}; give --calib for a better result"));
+            notes
+                .push(format!("no calibration data: ranges and sensitivities come from images {source}; give --calib for a better result"));
         }
     }
     if !preprocessed {
@@ -286,7 +291,14 @@ fn data_notes(calibration: &Samples, test: Option<&Samples>, preprocessed: bool)
 }
 
 /// The hash of everything that a sensitivity list depends on.
-fn list_key(network: &Network, model_files: &[InputFile], grouping: &Grouping, data: &Dataset, preprocess: &Preprocess, options: &Options) -> String {
+fn list_key(
+    network: &Network,
+    model_files: &[InputFile],
+    grouping: &Grouping,
+    data: &Dataset,
+    preprocess: &Preprocess,
+    options: &Options,
+) -> String {
     let groups: Vec<Value> = grouping.groups.iter().map(|group| json!([group.name, group.candidates])).collect();
     let parts = json!({
         "build": build_identity(),

@@ -261,7 +261,13 @@ pub(crate) fn content_sha256(data: &Dataset) -> String {
 }
 
 /// Calibration samples: of the flag, of `MODEL.calib.npz`, or drawn where the model takes images.
-pub(crate) fn calibration(explicit: Option<&str>, model: &Path, sample_shape: &[usize], count: usize, seed: u64) -> anyhow::Result<Samples> {
+pub(crate) fn calibration(
+    explicit: Option<&str>,
+    model: &Path,
+    sample_shape: &[usize],
+    count: usize,
+    seed: u64,
+) -> anyhow::Result<Samples> {
     let default = beside(model, ".calib.npz");
     let drawable = || match sample_shape.iter().try_fold(count, |product, size| product.checked_mul(*size)) {
         Some(values) if values <= DRAWN_VALUES_MAX => Ok(()),

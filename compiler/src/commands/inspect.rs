@@ -170,7 +170,14 @@ fn inspection(model: &Model<'_>) -> Inspection {
 }
 
 fn plain_port(tensor: &Tensor<'_>) -> Port {
-    Port { name: tensor.name.into(), shape: shape(tensor), bits: bits(tensor), scale: tensor.scale, zero_point: tensor.zero_point, ..no_port() }
+    Port {
+        name: tensor.name.into(),
+        shape: shape(tensor),
+        bits: bits(tensor),
+        scale: tensor.scale,
+        zero_point: tensor.zero_point,
+        ..no_port()
+    }
 }
 
 fn no_port() -> Port {
@@ -334,7 +341,15 @@ fn text(inspection: &Inspection) -> String {
             (None, None) => "input".into(),
         };
         let last = line.last_read_by.clone().unwrap_or_else(|| "-".into());
-        memory.add_row([line.tensor.clone(), line.offset.to_string(), end.to_string(), line.bytes.to_string(), line.bits.to_string(), written, last]);
+        memory.add_row([
+            line.tensor.clone(),
+            line.offset.to_string(),
+            end.to_string(),
+            line.bytes.to_string(),
+            line.bits.to_string(),
+            written,
+            last,
+        ]);
     }
     let mut kernels = table(&["kernel", "width", "weights arranged"], 1);
     for line in &inspection.kernels {

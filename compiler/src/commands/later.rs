@@ -88,7 +88,8 @@ pub(crate) struct LaterFlags {
 impl LaterFlags {
     /// Refuses the first flag that was given.
     pub(crate) fn refuse(&self) -> anyhow::Result<()> {
-        const TASK: &str = "budgets that are there: --latency, --energy, --bops, --flash, --ram; the accuracy is reported wherever labels are given";
+        const TASK: &str =
+            "budgets that are there: --latency, --energy, --bops, --flash, --ram; the accuracy is reported wherever labels are given";
         let flags = [
             ("--accuracy-drop", self.accuracy_drop.is_some(), TASK),
             ("--min-sqnr", self.min_sqnr.is_some(), TASK),

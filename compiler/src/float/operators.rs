@@ -13,11 +13,7 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
     match (&node.op, layer) {
         (Op::Conv { window, groups, .. }, Some(layer)) => {
             let conv = Conv { window, input: sides(input_shape), output: sides(output_shape) };
-            if is_depthwise(node) {
-                depthwise(&conv, layer, first)
-            } else {
-                grouped(&conv, *groups, layer, first)
-            }
+            if is_depthwise(node) { depthwise(&conv, layer, first) } else { grouped(&conv, *groups, layer, first) }
         }
         (Op::FullyConnected { .. }, Some(layer)) => {
             let mut output = broadcast_bias(&layer.bias, output_shape.iter().product());
@@ -26,15 +22,26 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
             output
         }
         (Op::Add, _) => first.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
-        (Op::ChannelAffine { scale, offset }, _) => {
-            first.chunks_exact(scale.len()).flat_map(|pixel| pixel.iter().zip(scale.iter().zip(offset.iter())).map(|(x, (s, o))| x * s + o)).collect()
-        }
+        (Op::ChannelAffine { scale, offset }, _) => first
+            .chunks_exact(scale.len())
+            .flat_map(|pixel| pixel.iter().zip(scale.iter().zip(offset.iter())).map(|(x, (s, o))| x * s + o))
+            .collect(),
         (Op::Concat { axis }, _) => concat(graph, node, *axis, inputs),
-        (Op::MaxPool { window }, _) => pool(window, sides(input_shape), sides(output_shape), first, f32::NEG_INFINITY, f32::max, |sum, _| sum),
+        (Op::MaxPool { window }, _) => {
+            pool(window, sides(input_shape), sides(output_shape), first, f32::NEG_INFINITY, f32::max, |sum, _| sum)
+        }
         (Op::AveragePool { window, count_include_pad }, _) => {
             let all = (window.kernel[0] * window.kernel[1]) as f32;
             let include = *count_include_pad;
-            pool(window, sides(input_shape), sides(output_shape), first, 0.0, |a, b| a + b, |sum, counted| sum / if include { all } else { counted as f32 })
+            pool(
+                window,
+                sides(input_shape),
+                sides(output_shape),
+                first,
+                0.0,
+                |a, b| a + b,
+                |sum, counted| sum / if include { all } else { counted as f32 },
+            )
         }
         (Op::Pad { pads, value }, _) => pad(input_shape, output_shape, pads, *value, first),
         (Op::Transpose { perm }, _) => transpose(input_shape, perm, first),
@@ -141,7 +148,15 @@ fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32]) -> Vec<f32> {
     output
 }
 
-fn pool(window: &Window, input: [usize; 3], output: [usize; 3], values: &[f32], start: f32, merge: impl Fn(f32, f32) -> f32, finish: impl Fn(f32, usize) -> f32) -> Vec<f32> {
+fn pool(
+    window: &Window,
+    input: [usize; 3],
+    output: [usize; 3],
+    values: &[f32],
+    start: f32,
+    merge: impl Fn(f32, f32) -> f32,
+    finish: impl Fn(f32, usize) -> f32,
+) -> Vec<f32> {
     let [height, width, channels] = output;
     let conv = Conv { window, input, output };
     let mut result = vec![start; height * width * channels];

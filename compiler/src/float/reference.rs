@@ -33,7 +33,13 @@ impl Reference {
         }
         let folder = folder.and_then(Path::to_str);
         let fact = InferenceFact::dt_shape(f32::datum_type(), &input_shape);
-        let built = quietly(|| reader().parse(&proto, folder)?.model.with_input_fact(0, fact)?.into_optimized()?.into_runnable());
+        let analysed = || reader().parse(&proto, folder)?.model.with_input_fact(0, fact.clone());
+        let optimised = quietly(|| analysed()?.into_optimized()?.into_runnable());
+        let built = match optimised {
+            Ok(Ok(plan)) => Ok(Ok(plan)),
+            // tract's optimiser fails on some changes of shape; what it starts from runs too, only slower.
+            _ => quietly(|| analysed()?.into_typed()?.into_runnable()),
+        };
         let plan = match built {
             Ok(Ok(plan)) => plan,
             Ok(Err(error)) => return Err(ImportError::Model(format!("the float reference cannot run the model: {error:#}"))),

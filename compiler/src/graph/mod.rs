@@ -160,9 +160,7 @@ impl Op {
     /// The name used in reports, lookup tables and kernel tables.
     pub fn name(&self) -> &'static str {
         match self {
-            Op::Conv { weights, window, groups } if *groups > 1 && weights.row_len() == window.kernel[0] * window.kernel[1] => {
-                "depthwise"
-            }
+            Op::Conv { weights, window, groups } if *groups > 1 && weights.row_len() == window.kernel[0] * window.kernel[1] => "depthwise",
             Op::Conv { .. } => "conv",
             Op::FullyConnected { .. } => "fully_connected",
             Op::Add => "add",

@@ -117,7 +117,11 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         let output = proto.output.first().ok_or_else(|| node.invalid("the node has no output"))?;
         let shape = importer.builder.shape(&view);
         if facts.shape(output).is_some_and(|expected| expected != shape) {
-            return Err(node.unsupported("", format!("its output would have shape {shape:?}, ONNX says {:?}", facts.shape(output)), "the shapes of the ONNX specification"));
+            return Err(node.unsupported(
+                "",
+                format!("its output would have shape {shape:?}, ONNX says {:?}", facts.shape(output)),
+                "the shapes of the ONNX specification",
+            ));
         }
         importer.values.insert(output.clone(), view);
     }
@@ -127,11 +131,17 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
 fn finish(mut importer: Importer, onnx: &pb::GraphProto) -> Result<Graph, ImportError> {
     let [output] = &onnx.output[..] else {
         let names: Vec<&str> = onnx.output.iter().map(|o| o.name.as_str()).collect();
-        return Err(ImportError::UnsupportedModel(format!("the model has {} outputs ({}); one is supported", names.len(), names.join(", "))));
+        return Err(ImportError::UnsupportedModel(format!(
+            "the model has {} outputs ({}); one is supported",
+            names.len(),
+            names.join(", ")
+        )));
     };
-    let view = importer.values.get(&output.name).cloned().ok_or_else(|| {
-        ImportError::Model(format!("the output \"{}\" does not depend on the model's input", output.name))
-    })?;
+    let view = importer
+        .values
+        .get(&output.name)
+        .cloned()
+        .ok_or_else(|| ImportError::Model(format!("the output \"{}\" does not depend on the model's input", output.name)))?;
     let rank = view.axes.len();
     let plain: Vec<usize> = (0..rank).collect();
     // Images and sequences leave channel last, everything else in ONNX order.
@@ -160,13 +170,20 @@ fn model_input(onnx: &pb::GraphProto) -> Result<ModelInput, ImportError> {
     let inputs: Vec<&pb::ValueInfoProto> = onnx.input.iter().filter(|i| !initializers.contains(i.name.as_str())).collect();
     let [input] = inputs[..] else {
         let names: Vec<&str> = inputs.iter().map(|i| i.name.as_str()).collect();
-        return Err(ImportError::UnsupportedModel(format!("the model has {} inputs ({}); one is supported", names.len(), names.join(", "))));
+        return Err(ImportError::UnsupportedModel(format!(
+            "the model has {} inputs ({}); one is supported",
+            names.len(),
+            names.join(", ")
+        )));
     };
     let Some(pb::type_proto::Value::TensorType(tensor)) = input.r#type.as_ref().and_then(|t| t.value.as_ref()) else {
         return Err(ImportError::UnsupportedModel(format!("input \"{}\" is not a tensor", input.name)));
     };
     if tensor.elem_type != pb::tensor_proto::DataType::Float as i32 {
-        return Err(ImportError::UnsupportedModel(format!("input \"{}\" has ONNX element type {}; float32 (1) is supported", input.name, tensor.elem_type)));
+        return Err(ImportError::UnsupportedModel(format!(
+            "input \"{}\" has ONNX element type {}; float32 (1) is supported",
+            input.name, tensor.elem_type
+        )));
     }
     let dims = tensor.shape.as_ref().map(|s| s.dim.as_slice()).unwrap_or_default();
     let mut shape = Vec::new();
@@ -187,15 +204,25 @@ fn model_input(onnx: &pb::GraphProto) -> Result<ModelInput, ImportError> {
                     Some(Value::DimValue(size)) => size.to_string(),
                     None => "unknown".into(),
                 };
-                return Err(ImportError::UnsupportedModel(format!("axis {axis} of input \"{}\" is {shown}; only axis 0, the batch, may be dynamic", input.name)));
+                return Err(ImportError::UnsupportedModel(format!(
+                    "axis {axis} of input \"{}\" is {shown}; only axis 0, the batch, may be dynamic",
+                    input.name
+                )));
             }
         }
     }
     if !(2..=5).contains(&shape.len()) {
-        return Err(ImportError::UnsupportedModel(format!("input \"{}\" has {} axes; 2 to 5 are supported, the first of them the batch", input.name, shape.len())));
+        return Err(ImportError::UnsupportedModel(format!(
+            "input \"{}\" has {} axes; 2 to 5 are supported, the first of them the batch",
+            input.name,
+            shape.len()
+        )));
     }
     if shape.iter().fold(1, |len: usize, size| len.saturating_mul(*size)) > ELEMENTS_MAX {
-        return Err(ImportError::UnsupportedModel(format!("input \"{}\" of shape {shape:?} is too large; at most 2^28 elements are supported", input.name)));
+        return Err(ImportError::UnsupportedModel(format!(
+            "input \"{}\" of shape {shape:?} is too large; at most 2^28 elements are supported",
+            input.name
+        )));
     }
     Ok(ModelInput { name: input.name.clone(), shape })
 }
@@ -203,7 +230,8 @@ fn model_input(onnx: &pb::GraphProto) -> Result<ModelInput, ImportError> {
 /// How the input is stored: images channel last. An input that the model itself transposes from `[N, H, W, C]` is channel last already.
 fn stored_input(onnx: &pb::GraphProto, input: &ModelInput) -> (Vec<usize>, Vec<usize>) {
     let consumers: Vec<&pb::NodeProto> = onnx.node.iter().filter(|n| n.input.contains(&input.name)).collect();
-    let channel_first = |node: &&pb::NodeProto| node.op_type == "Transpose" && node.attribute.iter().any(|a| a.name == "perm" && a.ints == [0, 3, 1, 2]);
+    let channel_first =
+        |node: &&pb::NodeProto| node.op_type == "Transpose" && node.attribute.iter().any(|a| a.name == "perm" && a.ints == [0, 3, 1, 2]);
     let rank = input.shape.len();
     let convolved = |node: &&pb::NodeProto| matches!(node.op_type.as_str(), "Conv" | "MaxPool" | "AveragePool" | "BatchNormalization");
     let channel_last = !consumers.is_empty() && consumers.iter().all(channel_first);

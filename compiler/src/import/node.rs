@@ -84,9 +84,8 @@ impl<'a> OnnxNode<'a> {
     /// A constant that must be there and finite.
     pub(super) fn weights(&self, index: usize, nearest: &str) -> Result<Constant, ImportError> {
         let name = self.required_input(index)?;
-        let constant = self
-            .constant(index)?
-            .ok_or_else(|| self.unsupported(name, "the value is computed from the network's input", nearest))?;
+        let constant =
+            self.constant(index)?.ok_or_else(|| self.unsupported(name, "the value is computed from the network's input", nearest))?;
         if let Some(position) = constant.values.iter().position(|v| !v.is_finite()) {
             return Err(self.invalid(format!("\"{name}\" holds {} at element {position}", constant.values[position])));
         }
@@ -108,13 +107,18 @@ impl<'a> OnnxNode<'a> {
     /// An axis counted from the end where negative.
     pub(super) fn axis(&self, value: i64, rank: usize) -> Result<usize, ImportError> {
         let axis = if value < 0 { value + rank as i64 } else { value };
-        usize::try_from(axis).ok().filter(|axis| *axis < rank).ok_or_else(|| self.invalid(format!("axis {value} of a tensor with {rank} axes")))
+        usize::try_from(axis)
+            .ok()
+            .filter(|axis| *axis < rank)
+            .ok_or_else(|| self.invalid(format!("axis {value} of a tensor with {rank} axes")))
     }
 
     /// The shape that tract found for the node's first output, in ONNX order.
     pub(super) fn output_shape(&self) -> Result<Vec<usize>, ImportError> {
         let name = self.proto.output.first().ok_or_else(|| self.invalid("the node has no output"))?;
-        self.facts.shape(name).ok_or_else(|| self.unsupported("", "the shape of its output is not known at compile time", "fixed shapes, only the batch dynamic"))
+        self.facts.shape(name).ok_or_else(|| {
+            self.unsupported("", "the shape of its output is not known at compile time", "fixed shapes, only the batch dynamic")
+        })
     }
 }
 

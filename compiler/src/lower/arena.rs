@@ -31,7 +31,8 @@ pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerErr
     // Kernels run in little working memory and faster in more: what they need decides the size of the arena, what is free besides they get.
     let least: Vec<usize> = (0..spec.nodes.len()).map(|node| scratch_bytes_min(spec, node)).collect();
     let step_buffer = |node: usize, bytes: usize| Buffer { bytes, align: ALIGNMENT, first: node + 1, last: node + 1 };
-    let needed: Vec<Buffer> = least.iter().enumerate().filter(|(_, bytes)| **bytes > 0).map(|(node, bytes)| step_buffer(node, *bytes)).collect();
+    let needed: Vec<Buffer> =
+        least.iter().enumerate().filter(|(_, bytes)| **bytes > 0).map(|(node, bytes)| step_buffer(node, *bytes)).collect();
     let all: Vec<Buffer> = buffers.iter().chain(&needed).copied().collect();
     let planned = plan(&all, effort).map_err(|error| LowerError::Plan(error.to_string()))?;
     let mut offsets = planned.offsets[..tensors.len()].to_vec();
@@ -59,7 +60,8 @@ pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerErr
 /// Start and length of the largest stretch of the arena that no tensor uses at `step`.
 fn largest_gap(tensors: &[Buffer], offsets: &[usize], step: usize, arena_bytes: usize) -> (usize, usize) {
     let alive = |buffer: &Buffer| (buffer.first..=buffer.last).contains(&step);
-    let mut used: Vec<(usize, usize)> = tensors.iter().zip(offsets).filter(|(b, _)| alive(b)).map(|(b, offset)| (*offset, offset + b.bytes)).collect();
+    let mut used: Vec<(usize, usize)> =
+        tensors.iter().zip(offsets).filter(|(b, _)| alive(b)).map(|(b, offset)| (*offset, offset + b.bytes)).collect();
     used.sort_unstable();
     used.push((arena_bytes, arena_bytes));
     let (mut best, mut end) = ((0, 0), 0);

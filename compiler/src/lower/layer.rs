@@ -3,8 +3,8 @@
 use apq_kernels::{Accumulator, Arrangement, WeightBits, pack};
 use apq_runtime::build::WeightedSpec;
 
-use super::requant::layer_mantissa;
 use super::LowerError;
+use super::requant::layer_mantissa;
 use crate::graph::Weights;
 use crate::quant::bank::QuantizedWeights;
 use crate::quant::ranges::{ActivationQuantizer, quantize_row};

@@ -8,11 +8,14 @@ use std::collections::BTreeSet;
 
 use apq_kernels::ActivationBits;
 use apq_runtime::Model;
-use apq_runtime::build::{Add, AlignedBytes, DivisorSpec, InputSpec, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale, TensorSpec, Window, write};
+use apq_runtime::build::{
+    Add, AlignedBytes, DivisorSpec, InputSpec, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale, TensorSpec,
+    Window, write,
+};
 
 use crate::data::Preprocess;
-use crate::plan::Effort;
 use crate::graph::{Clamp, Graph, Node, NodeId, Op, TensorId};
+use crate::plan::Effort;
 use crate::quant::QuantizedNetwork;
 use crate::quant::ranges::ActivationQuantizer;
 use requant::{mantissa, shared_mantissas};
@@ -170,8 +173,17 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
         tensors,
         nodes,
         groups: network.grouping.groups.iter().map(|group| group.name.clone()).collect(),
-        input: InputSpec { tensor: graph.input.0, raw: input.raw, mean: broadcast(preprocess.mean(), channels), std: broadcast(preprocess.std(), channels) },
-        output: OutputSpec { tensor: graph.output.0, classes: if output.len() == output.channels() { output.len() } else { 0 }, softmax_removed: graph.softmax_dropped },
+        input: InputSpec {
+            tensor: graph.input.0,
+            raw: input.raw,
+            mean: broadcast(preprocess.mean(), channels),
+            std: broadcast(preprocess.std(), channels),
+        },
+        output: OutputSpec {
+            tensor: graph.output.0,
+            classes: if output.len() == output.channels() { output.len() } else { 0 },
+            softmax_removed: graph.softmax_dropped,
+        },
         arena_bytes: 0,
     };
     Ok(Description { spec, raised, node_of })

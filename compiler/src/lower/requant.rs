@@ -37,10 +37,13 @@ pub fn mantissa(factor: f64, mantissa_bits: u32) -> Option<(i32, u8)> {
 
 /// The mantissa for a layer with that accumulator.
 pub fn layer_mantissa(factor: f64, accumulator: Accumulator) -> Option<(i32, u8)> {
-    mantissa(factor, match accumulator {
-        Accumulator::I32 => 31,
-        Accumulator::I64 => 23,
-    })
+    mantissa(
+        factor,
+        match accumulator {
+            Accumulator::I32 => 31,
+            Accumulator::I64 => 23,
+        },
+    )
 }
 
 /// Two factors under one shift, the larger one normalised to `mantissa_bits` bits.

@@ -63,8 +63,14 @@ fn finite(values: &[f32]) -> bool {
 }
 
 fn scaled(weights: &Weights, scale: &[f32], offset: &[f32]) -> Weights {
-    let values: Vec<f32> = weights.values.chunks_exact(weights.row_len()).zip(scale).flat_map(|(row, s)| row.iter().map(move |w| w * s)).collect();
-    let bias: Vec<f32> = weights.bias.iter().zip(scale.iter().zip(offset)).map(|(b, (s, o))| (f64::from(*b) * f64::from(*s) + f64::from(*o)) as f32).collect();
+    let values: Vec<f32> =
+        weights.values.chunks_exact(weights.row_len()).zip(scale).flat_map(|(row, s)| row.iter().map(move |w| w * s)).collect();
+    let bias: Vec<f32> = weights
+        .bias
+        .iter()
+        .zip(scale.iter().zip(offset))
+        .map(|(b, (s, o))| (f64::from(*b) * f64::from(*s) + f64::from(*o)) as f32)
+        .collect();
     Weights { values: values.into(), bias: bias.into() }
 }
 
@@ -97,7 +103,13 @@ fn affine_to_depthwise(graph: &mut Graph, index: usize, scale: Arc<[f32]>, offse
     let name = graph.tensor(node.output).name.clone();
     let into = graph.add_tensor(format!("{name}.image"), image.clone());
     let out = graph.add_tensor(format!("{name}.affine"), image);
-    let reshape = |name: String, from, to| crate::graph::Node { name, op: Op::Reshape, inputs: vec![from], output: to, clamp: crate::graph::Clamp::NONE };
+    let reshape = |name: String, from, to| crate::graph::Node {
+        name,
+        op: Op::Reshape,
+        inputs: vec![from],
+        output: to,
+        clamp: crate::graph::Clamp::NONE,
+    };
     let before = reshape(format!("{}.image", node.name), node.inputs[0], into);
     let after = reshape(format!("{}.shape", node.name), out, node.output);
     graph.nodes[index].inputs = vec![into];

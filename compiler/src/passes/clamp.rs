@@ -13,7 +13,9 @@ pub(super) fn fuse(graph: &mut Graph) -> usize {
             Op::Clamp => sole_producer(graph, node.inputs[0]),
             _ => None,
         };
-        let fuses = |op: &Op| matches!(op, Op::Conv { .. } | Op::FullyConnected { .. } | Op::Add | Op::AveragePool { .. } | Op::Concat { .. } | Op::Clamp);
+        let fuses = |op: &Op| {
+            matches!(op, Op::Conv { .. } | Op::FullyConnected { .. } | Op::Add | Op::AveragePool { .. } | Op::Concat { .. } | Op::Clamp)
+        };
         match target {
             Some(before) if fuses(&graph.nodes[before.0].op) => {
                 let (clamp, name) = (node.clamp, graph.tensor(node.output).name.clone());

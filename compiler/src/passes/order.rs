@@ -44,7 +44,9 @@ pub(super) fn fold_padding(graph: &mut Graph) -> usize {
             _ => None,
         };
         let pads = padding.and_then(|before| match &graph.nodes[before.0].op {
-            Op::Pad { pads, value } if *value == 0.0 && pads.len() == 4 && pads[0] == (0, 0) && pads[3] == (0, 0) => Some((before.0, pads[1], pads[2])),
+            Op::Pad { pads, value } if *value == 0.0 && pads.len() == 4 && pads[0] == (0, 0) && pads[3] == (0, 0) => {
+                Some((before.0, pads[1], pads[2]))
+            }
             _ => None,
         });
         if let Some((before, vertical, horizontal)) = pads {

@@ -54,47 +54,29 @@ pub enum PlanFault {
 /// The first [`PlanFault`] that is found.
 pub fn check(buffers: &[Buffer], offsets: &[usize], arena_bytes: usize) -> Result<(), PlanFault> {
     if offsets.len() != buffers.len() {
-        return Err(PlanFault::Length {
-            offsets: offsets.len(),
-            buffers: buffers.len(),
-        });
+        return Err(PlanFault::Length { offsets: offsets.len(), buffers: buffers.len() });
     }
     for (buffer, (wanted, &offset)) in buffers.iter().zip(offsets).enumerate() {
         if offset.checked_rem(wanted.align) != Some(0) {
             return Err(PlanFault::Unaligned { buffer, offset });
         }
-        if offset
-            .checked_add(wanted.bytes)
-            .is_none_or(|end| end > arena_bytes)
-        {
+        if offset.checked_add(wanted.bytes).is_none_or(|end| end > arena_bytes) {
             return Err(PlanFault::Outside { buffer });
         }
     }
     // Walk through time. `alive` maps the start of every living buffer to its end and position; in
     // it a newcomer can overlap only its two neighbours, because those before it did not overlap.
-    let mut births: Vec<usize> = (0..buffers.len())
-        .filter(|&b| buffers[b].bytes > 0)
-        .collect();
+    let mut births: Vec<usize> = (0..buffers.len()).filter(|&b| buffers[b].bytes > 0).collect();
     births.sort_by_key(|&b| buffers[b].first);
     let mut alive: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
     for b in births {
         let step = buffers[b].first;
         alive.retain(|_, &mut (_, other)| buffers[other].last >= step);
         let (start, end) = (offsets[b], offsets[b] + buffers[b].bytes);
-        let below = alive
-            .range(..=start)
-            .next_back()
-            .filter(|(_, (below_end, _))| *below_end > start);
-        let above = alive
-            .range(start..)
-            .next()
-            .filter(|(above_start, _)| **above_start < end);
+        let below = alive.range(..=start).next_back().filter(|(_, (below_end, _))| *below_end > start);
+        let above = alive.range(start..).next().filter(|(above_start, _)| **above_start < end);
         if let Some((_, &(_, other))) = below.or(above) {
-            return Err(PlanFault::Overlap {
-                first: other,
-                second: b,
-                step,
-            });
+            return Err(PlanFault::Overlap { first: other, second: b, step });
         }
         alive.insert(start, (end, b));
     }

@@ -26,24 +26,13 @@ pub(super) struct Found {
 const BUFFERS_MAX: usize = 1000;
 
 /// Looks for a placement below `start` with at most `nodes_max` nodes.
-pub(super) fn improve(
-    buffers: &[Buffer],
-    start: &Placement,
-    lower_bound: usize,
-    nodes_max: u32,
-) -> Found {
+pub(super) fn improve(buffers: &[Buffer], start: &Placement, lower_bound: usize, nodes_max: u32) -> Found {
     if nodes_max == 0 || buffers.len() > BUFFERS_MAX {
-        return Found {
-            placement: None,
-            exhausted: false,
-        };
+        return Found { placement: None, exhausted: false };
     }
     let mut search = Search::new(buffers, start, lower_bound, nodes_max);
     let exhausted = search.descend(0, None);
-    Found {
-        placement: search.best,
-        exhausted,
-    }
+    Found { placement: search.best, exhausted }
 }
 
 struct Search<'a> {
@@ -69,10 +58,7 @@ impl<'a> Search<'a> {
         let mut steps: Vec<usize> = buffers.iter().map(|b| b.first).collect();
         steps.sort_unstable();
         steps.dedup();
-        let span = |b: &Buffer| {
-            steps.partition_point(|&step| step < b.first)
-                ..steps.partition_point(|&step| step <= b.last)
-        };
+        let span = |b: &Buffer| steps.partition_point(|&step| step < b.first)..steps.partition_point(|&step| step <= b.last);
         let spans: Vec<_> = buffers.iter().map(span).collect();
         let mut waiting = vec![0; steps.len()];
         for (buffer, span) in buffers.iter().zip(&spans) {
@@ -102,10 +88,7 @@ impl<'a> Search<'a> {
         if self.unplaced == 0 {
             // Every step's skyline is below `best_bytes`, or a bound had cut this node off.
             self.best_bytes = self.skyline.iter().copied().max().unwrap_or(0);
-            self.best = Some(Placement {
-                offsets: self.offsets.clone(),
-                arena_bytes: self.best_bytes,
-            });
+            self.best = Some(Placement { offsets: self.offsets.clone(), arena_bytes: self.best_bytes });
             return true;
         }
         for (offset, b) in self.branches(floor, last) {
@@ -130,26 +113,14 @@ impl<'a> Search<'a> {
     fn branches(&self, floor: usize, last: Option<usize>) -> Vec<(usize, usize)> {
         let rest = || (0..self.buffers.len()).filter(|&b| !self.placed[b]);
         let resting = |b: usize| {
-            let top = self.skyline[self.spans[b].clone()]
-                .iter()
-                .copied()
-                .max()
-                .unwrap_or(0);
+            let top = self.skyline[self.spans[b].clone()].iter().copied().max().unwrap_or(0);
             top.next_multiple_of(self.buffers[b].align)
         };
         let offsets: Vec<(usize, usize)> = rest().map(|b| (resting(b), b)).collect();
-        let lowest_end = offsets
-            .iter()
-            .map(|&(offset, b)| offset + self.buffers[b].bytes)
-            .min();
-        let in_order = |&(offset, b): &(usize, usize)| {
-            offset > floor || (offset == floor && last.is_none_or(|last| b > last))
-        };
-        let is_first_of_equals = |&(_, b): &(usize, usize)| {
-            !rest()
-                .take_while(|&other| other < b)
-                .any(|o| self.buffers[o] == self.buffers[b])
-        };
+        let lowest_end = offsets.iter().map(|&(offset, b)| offset + self.buffers[b].bytes).min();
+        let in_order = |&(offset, b): &(usize, usize)| offset > floor || (offset == floor && last.is_none_or(|last| b > last));
+        let is_first_of_equals =
+            |&(_, b): &(usize, usize)| !rest().take_while(|&other| other < b).any(|o| self.buffers[o] == self.buffers[b]);
         let mut branches: Vec<(usize, usize)> = offsets
             .iter()
             .copied()
@@ -160,18 +131,9 @@ impl<'a> Search<'a> {
         // The step that has least room to spare decides the arena, so its buffers go first.
         let need = |b: usize| {
             let steps = self.spans[b].clone();
-            steps
-                .map(|step| self.skyline[step] + self.waiting[step])
-                .max()
-                .unwrap_or(0)
+            steps.map(|step| self.skyline[step] + self.waiting[step]).max().unwrap_or(0)
         };
-        branches.sort_by_key(|&(offset, b)| {
-            (
-                offset,
-                std::cmp::Reverse((need(b), self.buffers[b].bytes)),
-                b,
-            )
-        });
+        branches.sort_by_key(|&(offset, b)| (offset, std::cmp::Reverse((need(b), self.buffers[b].bytes)), b));
         branches
     }
 
@@ -201,12 +163,9 @@ impl<'a> Search<'a> {
 
     /// Whether the bound leaves room for something better; nothing more goes below `floor`.
     fn can_improve(&self, floor: usize) -> bool {
-        self.skyline
-            .iter()
-            .zip(&self.waiting)
-            .all(|(&top, &waiting)| {
-                let base = if waiting > 0 { top.max(floor) } else { top };
-                base + waiting < self.best_bytes
-            })
+        self.skyline.iter().zip(&self.waiting).all(|(&top, &waiting)| {
+            let base = if waiting > 0 { top.max(floor) } else { top };
+            base + waiting < self.best_bytes
+        })
     }
 }

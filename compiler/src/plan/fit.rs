@@ -23,10 +23,7 @@ pub(super) fn best_of_orders(buffers: &[Buffer], lower_bound: usize) -> Placemen
     for order in orders(buffers) {
         for choice in [Choice::Tightest, Choice::Lowest] {
             let placement = settle(buffers, order.clone(), choice, lower_bound);
-            if best
-                .as_ref()
-                .is_none_or(|best| placement.arena_bytes < best.arena_bytes)
-            {
+            if best.as_ref().is_none_or(|best| placement.arena_bytes < best.arena_bytes) {
                 best = Some(placement);
             }
             if let Some(best) = best.as_ref().filter(|best| best.arena_bytes <= lower_bound) {
@@ -34,20 +31,12 @@ pub(super) fn best_of_orders(buffers: &[Buffer], lower_bound: usize) -> Placemen
             }
         }
     }
-    best.unwrap_or(Placement {
-        offsets: Vec::new(),
-        arena_bytes: 0,
-    })
+    best.unwrap_or(Placement { offsets: Vec::new(), arena_bytes: 0 })
 }
 
 /// Places in `order`, then again with the buffers that reach the top of the arena first, as long as
 /// that changes the order: what ends up on top was placed too late.
-fn settle(
-    buffers: &[Buffer],
-    mut order: Vec<usize>,
-    choice: Choice,
-    lower_bound: usize,
-) -> Placement {
+fn settle(buffers: &[Buffer], mut order: Vec<usize>, choice: Choice, lower_bound: usize) -> Placement {
     let mut best = place(buffers, &order, choice);
     let mut last = best.clone();
     for _ in 0..ROUNDS {
@@ -124,21 +113,12 @@ fn place(buffers: &[Buffer], order: &[usize], choice: Choice) -> Placement {
         let position = placed.partition_point(|&other| offsets[other] <= offset);
         placed.insert(position, b);
     }
-    Placement {
-        offsets,
-        arena_bytes,
-    }
+    Placement { offsets, arena_bytes }
 }
 
 /// The offset that `choice` takes for `buffer` among the gaps between the `placed` ones that it
 /// meets.
-fn gap(
-    buffers: &[Buffer],
-    offsets: &[usize],
-    placed: &[usize],
-    buffer: &Buffer,
-    choice: Choice,
-) -> usize {
+fn gap(buffers: &[Buffer], offsets: &[usize], placed: &[usize], buffer: &Buffer, choice: Choice) -> usize {
     let mut end = 0;
     let mut best: Option<(usize, usize)> = None;
     for &other in placed.iter().filter(|&&other| buffers[other].meets(buffer)) {
@@ -156,7 +136,5 @@ fn gap(
         }
         end = end.max(top + buffers[other].bytes);
     }
-    best.map_or(usize::next_multiple_of(end, buffer.align), |(_, start)| {
-        start
-    })
+    best.map_or(usize::next_multiple_of(end, buffer.align), |(_, start)| start)
 }

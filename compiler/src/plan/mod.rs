@@ -130,31 +130,15 @@ impl Buffer {
 /// After this no sum or rounding of sizes can overflow.
 fn validate(buffers: &[Buffer]) -> Result<(), PlanError> {
     let mut total = 0_usize;
-    for (
-        buffer,
-        &Buffer {
-            bytes,
-            align,
-            first,
-            last,
-        },
-    ) in buffers.iter().enumerate()
-    {
+    for (buffer, &Buffer { bytes, align, first, last }) in buffers.iter().enumerate() {
         if !align.is_power_of_two() {
             return Err(PlanError::Alignment { buffer, align });
         }
         if last < first {
-            return Err(PlanError::Lifetime {
-                buffer,
-                first,
-                last,
-            });
+            return Err(PlanError::Lifetime { buffer, first, last });
         }
         // Every buffer on top of all others, each with the most padding it can have.
-        total = total
-            .checked_add(bytes)
-            .and_then(|sum| sum.checked_add(2 * (align - 1)))
-            .ok_or(PlanError::TooLarge)?;
+        total = total.checked_add(bytes).and_then(|sum| sum.checked_add(2 * (align - 1))).ok_or(PlanError::TooLarge)?;
     }
     Ok(())
 }
@@ -166,9 +150,7 @@ fn validate(buffers: &[Buffer]) -> Result<(), PlanError> {
 fn lower_bound(buffers: &[Buffer]) -> usize {
     // Every maximal set of buffers alive together is alive at some buffer's first step.
     let need = |step: usize| {
-        let live = buffers
-            .iter()
-            .filter(move |b| b.bytes > 0 && b.first <= step && step <= b.last);
+        let live = buffers.iter().filter(move |b| b.bytes > 0 && b.first <= step && step <= b.last);
         let align = live.clone().map(|b| b.align).min().unwrap_or(1);
         let padded = |b: &Buffer| b.bytes.next_multiple_of(align);
         let sum: usize = live.clone().map(padded).sum();

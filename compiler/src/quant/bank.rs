@@ -39,7 +39,11 @@ impl QuantizedWeights {
     /// The real values that the codes stand for.
     pub fn values(&self) -> Vec<f32> {
         let row_len = self.codes.len() / self.scales.len().max(1);
-        self.codes.chunks_exact(row_len.max(1)).zip(&self.scales).flat_map(|(row, scale)| row.iter().map(move |code| f32::from(*code) * scale)).collect()
+        self.codes
+            .chunks_exact(row_len.max(1))
+            .zip(&self.scales)
+            .flat_map(|(row, scale)| row.iter().map(move |code| f32::from(*code) * scale))
+            .collect()
     }
 }
 
@@ -68,8 +72,10 @@ impl Bank {
             widths.dedup();
             widths
         };
-        let softmax: Vec<bool> = (0..graph.tensors.len()).map(|t| graph.nodes.iter().any(|n| n.output.0 == t && matches!(n.op, Op::Softmax))).collect();
-        let constants: Vec<(usize, f32)> = graph.nodes.iter().filter_map(|node| pad_constant(node).map(|value| (grouping.quantizer[node.output.0].0, value))).collect();
+        let softmax: Vec<bool> =
+            (0..graph.tensors.len()).map(|t| graph.nodes.iter().any(|n| n.output.0 == t && matches!(n.op, Op::Softmax))).collect();
+        let constants: Vec<(usize, f32)> =
+            graph.nodes.iter().filter_map(|node| pad_constant(node).map(|value| (grouping.quantizer[node.output.0].0, value))).collect();
         let activations: Vec<BTreeMap<u8, ActivationQuantizer>> = (0..graph.tensors.len())
             .into_par_iter()
             .map(|tensor| {

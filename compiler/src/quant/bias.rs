@@ -63,7 +63,8 @@ pub fn corrected(executor: &Executor<'_>, simulation: &Simulation, samples: &[Ve
         if let (Some(weights), Some(layer)) = (node.op.weights(), simulation.layers[index].clone()) {
             let channels = weights.outputs();
             let means = mean_over_samples(outputs.par_iter().map(|values| vec![channel_means(values, channels)]).collect());
-            let shift: Vec<f32> = float_means[index].iter().zip(means.iter().flatten()).map(|(float, quantized)| (float - quantized) as f32).collect();
+            let shift: Vec<f32> =
+                float_means[index].iter().zip(means.iter().flatten()).map(|(float, quantized)| (float - quantized) as f32).collect();
             let bias = layer.bias().iter().zip(&shift).map(|(b, s)| b + s).collect();
             simulation.layers[index] = Some(Arc::new(layer.with_bias(bias)));
             outputs.par_iter_mut().for_each(|values| {

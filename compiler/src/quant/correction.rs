@@ -36,7 +36,8 @@ pub fn correct(executor: &Executor<'_>, network: &mut QuantizedNetwork<'_>, samp
     let before = network.simulation();
     let after = corrected(executor, &before, &seen, &float_means(executor, &seen));
     let float = Simulation::float(executor.graph());
-    let outputs = |simulation: &Simulation| -> Vec<Vec<f32>> { held_out.par_iter().map(|sample| executor.run(simulation, sample)).collect() };
+    let outputs =
+        |simulation: &Simulation| -> Vec<Vec<f32>> { held_out.par_iter().map(|sample| executor.run(simulation, sample)).collect() };
     let reference = outputs(&float);
     let judge = |simulation: &Simulation| sqnr_db(&reference, &outputs(simulation)).unwrap_or(f64::NEG_INFINITY);
     let (sqnr_db_before, sqnr_db_after) = (judge(&before), judge(&after));

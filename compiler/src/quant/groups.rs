@@ -37,7 +37,9 @@ pub struct Grouping {
 
 /// A group for which the target has no kernels.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("node \"{node}\": the target has no {operator} kernel for {wanted}; its group \"{group}\" needs one of these widths in all of {members}")]
+#[error(
+    "node \"{node}\": the target has no {operator} kernel for {wanted}; its group \"{group}\" needs one of these widths in all of {members}"
+)]
 pub struct NoKernel {
     /// The group.
     pub group: String,
@@ -70,7 +72,13 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
         let root = sets.find(node.inputs[0].0);
         if group_of_root[root].is_none() {
             group_of_root[root] = Some(groups.len());
-            groups.push(QuantizerGroup { name: node.name.clone(), nodes: Vec::new(), tensors: Vec::new(), candidates: Vec::new(), weighted: false });
+            groups.push(QuantizerGroup {
+                name: node.name.clone(),
+                nodes: Vec::new(),
+                tensors: Vec::new(),
+                candidates: Vec::new(),
+                weighted: false,
+            });
         }
     }
     let of_tensor: Vec<Option<usize>> = (0..graph.tensors.len()).map(|tensor| group_of_root[sets.find(tensor)]).collect();
@@ -92,15 +100,24 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
     Ok(Grouping { groups, of_tensor, of_node, quantizer })
 }
 
-fn group_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candidate], supports: &impl Fn(&str, Candidate) -> bool) -> Result<Vec<Candidate>, Box<NoKernel>> {
-    let fits = |node: &NodeId, candidate: Candidate| supports(graph.nodes[node.0].op.name(), candidate) && sum_fits(&graph.nodes[node.0].op, candidate);
+fn group_candidates(
+    graph: &Graph,
+    group: &QuantizerGroup,
+    candidates: &[Candidate],
+    supports: &impl Fn(&str, Candidate) -> bool,
+) -> Result<Vec<Candidate>, Box<NoKernel>> {
+    let fits = |node: &NodeId, candidate: Candidate| {
+        supports(graph.nodes[node.0].op.name(), candidate) && sum_fits(&graph.nodes[node.0].op, candidate)
+    };
     // A softmax writes 8 or 16 bits.
     let writes_softmax = |node: &Node| matches!(node.op, Op::Softmax) && group.tensors.contains(&node.output);
     let softmax = graph.nodes.iter().any(writes_softmax);
     let usable: Vec<Candidate> = candidates
         .iter()
         .copied()
-        .filter(|candidate| (!softmax || matches!(candidate.activation_bits, 8 | 16)) && group.nodes.iter().all(|node| fits(node, *candidate)))
+        .filter(|candidate| {
+            (!softmax || matches!(candidate.activation_bits, 8 | 16)) && group.nodes.iter().all(|node| fits(node, *candidate))
+        })
         .collect();
     if !usable.is_empty() {
         return Ok(usable);

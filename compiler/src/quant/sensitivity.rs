@@ -15,7 +15,8 @@ pub fn measured(grouping: &Grouping, widest: &[Candidate]) -> Vec<(usize, Candid
     let mut list: Vec<(usize, Candidate)> = Vec::new();
     for (index, group) in grouping.groups.iter().enumerate() {
         for candidate in group.candidates.iter().filter(|c| **c != widest[index]) {
-            let twin = |(other, c): &(usize, Candidate)| *other == index && !group.weighted && c.activation_bits == candidate.activation_bits;
+            let twin =
+                |(other, c): &(usize, Candidate)| *other == index && !group.weighted && c.activation_bits == candidate.activation_bits;
             if !list.iter().any(twin) {
                 list.push((index, *candidate));
             }
@@ -43,7 +44,8 @@ pub fn sensitivity(
 ) -> Vec<Sensitivity> {
     let graph = executor.graph();
     let measured = measured(grouping, widest);
-    let simulations: Vec<Simulation> = measured.iter().map(|(group, candidate)| bank.one_group(graph, grouping, *group, *candidate)).collect();
+    let simulations: Vec<Simulation> =
+        measured.iter().map(|(group, candidate)| bank.one_group(graph, grouping, *group, *candidate)).collect();
     let float = Simulation::float(graph);
     let energies: Vec<Vec<SampleEnergy>> = samples
         .par_iter()

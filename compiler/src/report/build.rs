@@ -88,7 +88,12 @@ fn groups(compiled: &Compiled, network: &Network) -> Vec<GroupReport> {
         weight_bits: compiled.assignment[index].weight_bits,
         activation_bits: compiled.assignment[index].activation_bits,
         ops: group.nodes.iter().map(|node| network.graph.nodes[node.0].name.clone()).collect(),
-        sqnr_db: compiled.list.iter().filter(|entry| entry.group == index).map(|entry| (entry.candidate.to_string(), entry.sqnr_db)).collect(),
+        sqnr_db: compiled
+            .list
+            .iter()
+            .filter(|entry| entry.group == index)
+            .map(|entry| (entry.candidate.to_string(), entry.sqnr_db))
+            .collect(),
     };
     compiled.grouping.groups.iter().enumerate().map(report).collect()
 }
@@ -153,8 +158,10 @@ fn outputs(network: &Network, node: usize) -> usize {
 fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetReport], notes: &mut Vec<String>) {
     let missed: Vec<&BudgetReport> = budgets.iter().filter(|budget| !budget.met).collect();
     if !compiled.feasible {
-        let smallest: Vec<String> = missed.iter().filter_map(|budget| Some(format!("{} {}", budget.name, budget.smallest_found.as_ref()?))).collect();
-        let smallest = if smallest.is_empty() { String::new() } else { format!("; smallest found for each alone: {}", smallest.join(", ")) };
+        let smallest: Vec<String> =
+            missed.iter().filter_map(|budget| Some(format!("{} {}", budget.name, budget.smallest_found.as_ref()?))).collect();
+        let smallest =
+            if smallest.is_empty() { String::new() } else { format!("; smallest found for each alone: {}", smallest.join(", ")) };
         notes.push(format!("infeasible: no assignment was found that meets every budget; this is the nearest one{smallest}"));
     }
     if !compiled.not_modelled.is_empty() {
@@ -168,7 +175,9 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
             .lowered
             .raised
             .iter()
-            .map(|(node, channels)| format!("{} ({} of {} channels)", network.graph.nodes[node.0].name, channels.len(), outputs(network, node.0)))
+            .map(|(node, channels)| {
+                format!("{} ({} of {} channels)", network.graph.nodes[node.0].name, channels.len(), outputs(network, node.0))
+            })
             .collect();
         notes.push(format!("weight scales raised so that sums fit the accumulator: {}", layers.join(", ")));
     }

@@ -122,8 +122,9 @@ fn widths(report: &Report) -> String {
 }
 
 fn most_sensitive(report: &Report) -> String {
-    let worst =
-        |group: &super::GroupReport| group.sqnr_db.iter().min_by(|a, b| a.1.total_cmp(b.1)).map(|(candidate, sqnr)| (*sqnr, candidate.clone()));
+    let worst = |group: &super::GroupReport| {
+        group.sqnr_db.iter().min_by(|a, b| a.1.total_cmp(b.1)).map(|(candidate, sqnr)| (*sqnr, candidate.clone()))
+    };
     let mut groups: Vec<_> = report.groups.iter().filter_map(|group| Some((worst(group)?, group))).collect();
     groups.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
     if groups.is_empty() {

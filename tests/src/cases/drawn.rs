@@ -143,7 +143,8 @@ fn pool(net: &mut Sketch, from: &Value) -> Option<Value> {
         shape[2..].fill(1);
         return Some(Value { name: net.node(op, &[&from.name], &[]), shape });
     }
-    let (mut shape, mut kernels, mut strides, mut begin, mut end) = (from.shape[..2].to_vec(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut shape, mut kernels, mut strides, mut begin, mut end) =
+        (from.shape[..2].to_vec(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for size in &from.shape[2..] {
         let kernel = net.random.random_range(1..4);
         let stride = net.random.random_range(1..3);
@@ -155,7 +156,8 @@ fn pool(net: &mut Sketch, from: &Value) -> Option<Value> {
         end.push(after as i64);
     }
     let pads: Vec<i64> = begin.into_iter().chain(end).collect();
-    let mut attributes = vec![("kernel_shape", kernels.as_slice().into()), ("strides", strides.as_slice().into()), ("pads", pads.as_slice().into())];
+    let mut attributes =
+        vec![("kernel_shape", kernels.as_slice().into()), ("strides", strides.as_slice().into()), ("pads", pads.as_slice().into())];
     if net.random.random_bool(0.5) {
         return Some(Value { name: net.node("MaxPool", &[&from.name], &attributes), shape });
     }

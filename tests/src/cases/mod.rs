@@ -29,7 +29,10 @@ pub struct Case {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    let cases: Vec<Case> = [linear::cases(), elementwise::cases(), pool::cases(), shape::cases(), whole::cases(), drawn::cases()].into_iter().flatten().collect();
+    let cases: Vec<Case> = [linear::cases(), elementwise::cases(), pool::cases(), shape::cases(), whole::cases(), drawn::cases()]
+        .into_iter()
+        .flatten()
+        .collect();
     let mut names: Vec<&str> = cases.iter().map(|case| case.name).collect();
     names.sort_unstable();
     let twice = names.windows(2).find(|pair| pair[0] == pair[1]);

@@ -24,7 +24,13 @@ fn max() -> Vec<Case> {
         pool("max-pool-pads", 8, "MaxPool", &[1, 3, 7, 7], &[kernel(3), strides(2), ("pads", [1, 1, 1, 1].into())]),
         pool("max-pool-pads-asymmetric", 10, "MaxPool", &[1, 3, 7, 6], &[kernel(3), strides(2), ("pads", [0, 1, 2, 0].into())]),
         pool("max-pool-ceil", 12, "MaxPool", &[1, 3, 8, 6], &[kernel(3), strides(2), ("ceil_mode", 1.into())]),
-        pool("max-pool-ceil-pads", 12, "MaxPool", &[1, 3, 7, 6], &[kernel(3), strides(2), ("ceil_mode", 1.into()), ("pads", [1, 1, 1, 1].into())]),
+        pool(
+            "max-pool-ceil-pads",
+            12,
+            "MaxPool",
+            &[1, 3, 7, 6],
+            &[kernel(3), strides(2), ("ceil_mode", 1.into()), ("pads", [1, 1, 1, 1].into())],
+        ),
         pool("max-pool-dilated", 12, "MaxPool", &[1, 3, 9, 8], &[kernel(3), ("dilations", [2, 2].into()), ("pads", [1, 1, 0, 1].into())]),
         pool("max-pool-same-upper", 12, "MaxPool", &[1, 3, 7, 8], &[kernel(3), strides(2), ("auto_pad", "SAME_UPPER".into())]),
         pool("max-pool-same-lower", 12, "MaxPool", &[1, 3, 7, 8], &[kernel(2), strides(2), ("auto_pad", "SAME_LOWER".into())]),
@@ -34,7 +40,9 @@ fn max() -> Vec<Case> {
             let a = net.conv("input", 3, 5);
             net.node("MaxPool", &[&a], &[("kernel_shape", [2, 2].into()), ("strides", [2, 2].into())])
         }),
-        case("max-pool-1d", 12, &[1, 3, 11], |net| net.node("MaxPool", &["input"], &[("kernel_shape", [3].into()), ("strides", [2].into())])),
+        case("max-pool-1d", 12, &[1, 3, 11], |net| {
+            net.node("MaxPool", &["input"], &[("kernel_shape", [3].into()), ("strides", [2].into())])
+        }),
     ]
 }
 
@@ -49,13 +57,45 @@ fn average() -> Vec<Case> {
         pool("average-pool-asymmetric", 11, "AveragePool", &[1, 3, 7, 6], &[kernel(3), ("pads", [0, 2, 1, 0].into())]),
         pool("average-pool-asymmetric-include", 11, "AveragePool", &[1, 3, 7, 6], &[kernel(3), ("pads", [0, 2, 1, 0].into()), include()]),
         pool("average-pool-ceil", 11, "AveragePool", &[1, 3, 8, 6], &[kernel(3), strides(2), ("ceil_mode", 1.into())]),
-        pool("average-pool-ceil-pads", 11, "AveragePool", &[1, 3, 7, 6], &[kernel(3), strides(2), ("ceil_mode", 1.into()), ("pads", [1, 1, 1, 1].into())]),
-        pool("average-pool-ceil-include", 19, "AveragePool", &[1, 3, 7, 7], &[kernel(3), strides(2), ("ceil_mode", 1.into()), ("pads", [1, 1, 1, 1].into()), include()]),
+        pool(
+            "average-pool-ceil-pads",
+            11,
+            "AveragePool",
+            &[1, 3, 7, 6],
+            &[kernel(3), strides(2), ("ceil_mode", 1.into()), ("pads", [1, 1, 1, 1].into())],
+        ),
+        pool(
+            "average-pool-ceil-include",
+            19,
+            "AveragePool",
+            &[1, 3, 7, 7],
+            &[kernel(3), strides(2), ("ceil_mode", 1.into()), ("pads", [1, 1, 1, 1].into()), include()],
+        ),
         pool("average-pool-same-upper", 11, "AveragePool", &[1, 3, 7, 8], &[kernel(3), strides(2), ("auto_pad", "SAME_UPPER".into())]),
-        pool("average-pool-same-include", 11, "AveragePool", &[1, 3, 7, 8], &[kernel(3), strides(2), ("auto_pad", "SAME_LOWER".into()), include()]),
-        pool("average-pool-dilated", 19, "AveragePool", &[1, 3, 9, 8], &[kernel(3), ("dilations", [2, 2].into()), ("pads", [1, 1, 0, 1].into())]),
-        pool("average-pool-dilated-include", 21, "AveragePool", &[1, 3, 9, 8], &[kernel(3), ("dilations", [2, 2].into()), ("pads", [1, 1, 0, 1].into()), include()]),
-        case("average-pool-1d", 11, &[1, 3, 11], |net| net.node("AveragePool", &["input"], &[("kernel_shape", [3].into()), ("pads", [1, 1].into())])),
+        pool(
+            "average-pool-same-include",
+            11,
+            "AveragePool",
+            &[1, 3, 7, 8],
+            &[kernel(3), strides(2), ("auto_pad", "SAME_LOWER".into()), include()],
+        ),
+        pool(
+            "average-pool-dilated",
+            19,
+            "AveragePool",
+            &[1, 3, 9, 8],
+            &[kernel(3), ("dilations", [2, 2].into()), ("pads", [1, 1, 0, 1].into())],
+        ),
+        pool(
+            "average-pool-dilated-include",
+            21,
+            "AveragePool",
+            &[1, 3, 9, 8],
+            &[kernel(3), ("dilations", [2, 2].into()), ("pads", [1, 1, 0, 1].into()), include()],
+        ),
+        case("average-pool-1d", 11, &[1, 3, 11], |net| {
+            net.node("AveragePool", &["input"], &[("kernel_shape", [3].into()), ("pads", [1, 1].into())])
+        }),
         case("average-pool-last", 11, &[1, 3, 6, 6], |net| {
             let a = net.conv("input", 3, 5);
             net.node("AveragePool", &[&a], &[kernel(3), strides(3)])

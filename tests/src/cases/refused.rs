@@ -257,9 +257,6 @@ fn invalid() -> Vec<Refused> {
             case("refused-clip-crossed", 9, &[1, 3], |net| net.node("Clip", &["input"], &[("min", 1.0.into()), ("max", (-1.0).into())])),
             &["node \"clip1\"", "bounds"],
         ),
-        refuse(
-            case("refused-dangling", 13, &[1, 3], |net| net.node("Add", &["input", "nowhere"], &[])),
-            &["nowhere"],
-        ),
+        refuse(case("refused-dangling", 13, &[1, 3], |net| net.node("Add", &["input", "nowhere"], &[])), &["nowhere"]),
     ]
 }

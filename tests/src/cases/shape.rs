@@ -89,7 +89,11 @@ fn pad() -> Vec<Case> {
     };
     vec![
         case("pad-opset-2-before-conv", 10, &[1, 3, 6, 6], |net| {
-            let a = net.node("Pad", &["input"], &[("mode", "constant".into()), ("pads", [0, 0, 1, 0, 0, 0, 2, 1].into()), ("value", 0.0.into())]);
+            let a = net.node(
+                "Pad",
+                &["input"],
+                &[("mode", "constant".into()), ("pads", [0, 0, 1, 0, 0, 0, 2, 1].into()), ("value", 0.0.into())],
+            );
             let w = net.weights(&[4, 3, 3, 3]);
             net.node("Conv", &[&a, &w], &[("strides", [2, 2].into())])
         }),

@@ -9,8 +9,8 @@ pub(super) fn cases() -> Vec<Case> {
 /// The same network in every supported version of the operators.
 fn opsets() -> Vec<Case> {
     const NAMES: [&str; 15] = [
-        "opset-7", "opset-8", "opset-9", "opset-10", "opset-11", "opset-12", "opset-13", "opset-14", "opset-15", "opset-16", "opset-17", "opset-18",
-        "opset-19", "opset-20", "opset-21",
+        "opset-7", "opset-8", "opset-9", "opset-10", "opset-11", "opset-12", "opset-13", "opset-14", "opset-15", "opset-16", "opset-17",
+        "opset-18", "opset-19", "opset-20", "opset-21",
     ];
     let network = |(name, opset): (&'static str, i64)| {
         case(name, opset, &[1, 3, 8, 8], |net| {
@@ -73,7 +73,8 @@ fn networks() -> Vec<Case> {
         }),
         case("net-branches", 13, &[1, 3, 8, 8], |net| {
             let a = relu_conv(net, "input", 3, 5);
-            let pooled = net.node("MaxPool", &[&a], &[("kernel_shape", [3, 3].into()), ("strides", [2, 2].into()), ("pads", [1, 1, 1, 1].into())]);
+            let pooled =
+                net.node("MaxPool", &[&a], &[("kernel_shape", [3, 3].into()), ("strides", [2, 2].into()), ("pads", [1, 1, 1, 1].into())]);
             let mean = net.node("AveragePool", &[&a], &[("kernel_shape", [2, 2].into()), ("strides", [2, 2].into())]);
             let w = net.weights(&[5, 5, 3, 3]);
             let strided = net.node("Conv", &[&a, &w], &[("strides", [2, 2].into()), ("pads", [1, 1, 1, 1].into())]);

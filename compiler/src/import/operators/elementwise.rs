@@ -102,7 +102,9 @@ pub(super) fn clip(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, 
         if let Some(bound) = node.float(name) {
             bounds[index] = bound;
         } else if let Some(input) = node.input(index + 1) {
-            let constant = node.constant(index + 1)?.ok_or_else(|| node.unsupported(input, "the bound depends on the network's input", "a constant bound"))?;
+            let constant = node
+                .constant(index + 1)?
+                .ok_or_else(|| node.unsupported(input, "the bound depends on the network's input", "a constant bound"))?;
             bounds[index] = match constant.values[..] {
                 [bound] => bound,
                 _ => return Err(node.invalid(format!("{name} has {} values", constant.values.len()))),

@@ -17,7 +17,8 @@ pub(super) fn conv(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, 
     }
     let spatial = rank - 2;
     let weight = node.weights(1, CONSTANT_WEIGHTS)?;
-    let groups = usize::try_from(node.int("group").unwrap_or(1)).ok().filter(|g| *g > 0).ok_or_else(|| node.invalid("group is not positive"))?;
+    let groups =
+        usize::try_from(node.int("group").unwrap_or(1)).ok().filter(|g| *g > 0).ok_or_else(|| node.invalid("group is not positive"))?;
     let kernel = match weight.shape[..] {
         [_, _, height, width] if spatial == 2 => [height, width],
         [_, _, width] if spatial == 1 => [1, width],
@@ -49,7 +50,9 @@ pub(super) fn conv(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, 
             values.extend((0..inputs).map(|channel| row[channel * taps + tap]));
         }
     }
-    let side = |axis: usize| window.output(axis, image[axis + 1]).ok_or_else(|| node.invalid(format!("the window {window} is larger than its input {shape:?}")));
+    let side = |axis: usize| {
+        window.output(axis, image[axis + 1]).ok_or_else(|| node.invalid(format!("the window {window} is larger than its input {shape:?}")))
+    };
     let output_shape = vec![1, side(0)?, side(1)?, outputs];
     let weights = Weights { values: values.into(), bias: bias.into() };
     let tensor = importer.builder.push(node.name(), Op::Conv { weights, window, groups }, vec![input], output_shape, Clamp::NONE);
@@ -66,7 +69,10 @@ pub(super) fn window(node: OnnxNode<'_>, kernel: [usize; 2], spatial: usize, ima
         "" | "NOTSET" => {
             let pads: Vec<usize> = match node.ints("pads") {
                 None => Vec::new(),
-                Some(pads) => pads.iter().map(|p| usize::try_from(*p).ok().filter(|p| *p < 1 << 20)).collect::<Option<_>>()
+                Some(pads) => pads
+                    .iter()
+                    .map(|p| usize::try_from(*p).ok().filter(|p| *p < 1 << 20))
+                    .collect::<Option<_>>()
                     .ok_or_else(|| node.unsupported("pads", format!("{pads:?}"), "padding of at least 0"))?,
             };
             match (spatial, &pads[..]) {
@@ -101,7 +107,11 @@ pub(super) fn check_window(node: OnnxNode<'_>, window: &Window, image: [usize; 2
         return Err(node.unsupported("", format!("the window {window}"), "sizes of at most 65535"));
     }
     if (0..2).any(|axis| window.kernel[axis] > TAPS_FEW.max(2 * image[axis])) {
-        return Err(node.unsupported("kernel_shape", format!("the window {window} over {image:?}"), "kernels of at most twice the input's size"));
+        return Err(node.unsupported(
+            "kernel_shape",
+            format!("the window {window} over {image:?}"),
+            "kernels of at most twice the input's size",
+        ));
     }
     Ok(())
 }
@@ -131,7 +141,13 @@ pub(super) fn gemm(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, 
             match c.values.len() {
                 1 => vec![beta * c.values[0]; outputs],
                 len if len == outputs && c.shape.last() == Some(&outputs) => c.values.iter().map(|v| beta * v).collect(),
-                _ => return Err(node.unsupported(name, format!("C of shape {:?} for {rows} x {outputs}", c.shape), "one value for each output")),
+                _ => {
+                    return Err(node.unsupported(
+                        name,
+                        format!("C of shape {:?} for {rows} x {outputs}", c.shape),
+                        "one value for each output",
+                    ));
+                }
             }
         }
     };
@@ -159,7 +175,11 @@ pub(super) fn matmul(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View
         return Err(node.unsupported("", format!("constant of shape {:?}", weight.shape), "a constant matrix"));
     };
     if batch.iter().any(|size| *size != 1) || rank < 2 + usize::from(!right) || weight.shape.len() > rank {
-        return Err(node.unsupported("", format!("constant of shape {:?} with a value of shape {shape:?}", weight.shape), "one constant matrix"));
+        return Err(node.unsupported(
+            "",
+            format!("constant of shape {:?} with a value of shape {shape:?}", weight.shape),
+            "one constant matrix",
+        ));
     }
     let (inputs, outputs) = if right { (*m, *n) } else { (*n, *m) };
     let contracted = if right { rank - 1 } else { rank - 2 };

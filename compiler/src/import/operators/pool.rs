@@ -15,7 +15,11 @@ pub(super) fn average_pool(importer: &mut Importer, node: OnnxNode<'_>) -> Resul
     let count_include_pad = node.int("count_include_pad").unwrap_or(0) != 0;
     pool(importer, node, |window, grown| {
         if count_include_pad && grown {
-            return Err(node.unsupported("ceil_mode", "1 together with count_include_pad = 1, and a window that leaves the padded input", "one of the two"));
+            return Err(node.unsupported(
+                "ceil_mode",
+                "1 together with count_include_pad = 1, and a window that leaves the padded input",
+                "one of the two",
+            ));
         }
         Ok(Op::AveragePool { window, count_include_pad })
     })
@@ -46,9 +50,15 @@ fn pool(importer: &mut Importer, node: OnnxNode<'_>, op: impl Fn(Window, bool) -
         }
     }
     if (0..2).any(|axis| reads_only_padding(&window, axis, image[axis + 1])) {
-        return Err(node.unsupported("pads", format!("the window {window} over {shape:?}, of which a position reads nothing but padding"), "padding smaller than the kernel, dilation 1"));
+        return Err(node.unsupported(
+            "pads",
+            format!("the window {window} over {shape:?}, of which a position reads nothing but padding"),
+            "padding smaller than the kernel, dilation 1",
+        ));
     }
-    let side = |axis: usize| window.output(axis, image[axis + 1]).ok_or_else(|| node.invalid(format!("the window {window} is larger than its input {shape:?}")));
+    let side = |axis: usize| {
+        window.output(axis, image[axis + 1]).ok_or_else(|| node.invalid(format!("the window {window} is larger than its input {shape:?}")))
+    };
     let output = vec![1, side(0)?, side(1)?, image[3]];
     let tensor = importer.builder.push(node.name(), op(window, grown)?, vec![input], output, Clamp::NONE);
     Ok(importer.builder.after_image(node.name(), tensor, rank))
@@ -106,7 +116,10 @@ pub(super) fn reduce_mean(importer: &mut Importer, node: OnnxNode<'_>) -> Result
     let shape = importer.builder.shape(&view);
     let rank = shape.len();
     let nearest = "the mean over height and width";
-    let axes = node.ints_or_input("axes", 1)?.filter(|axes| !axes.is_empty()).ok_or_else(|| node.unsupported("axes", "the mean over all axes", nearest))?;
+    let axes = node
+        .ints_or_input("axes", 1)?
+        .filter(|axes| !axes.is_empty())
+        .ok_or_else(|| node.unsupported("axes", "the mean over all axes", nearest))?;
     let mut reduced = axes.iter().map(|axis| node.axis(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
     reduced.sort_unstable();
     let stored: Vec<usize> = reduced.iter().map(|axis| view.axes[*axis]).collect();

@@ -123,7 +123,10 @@ pub(super) fn pad(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, I
     let shape = importer.builder.shape(&view);
     let rank = shape.len();
     let pads = node.ints_or_input("pads", 1)?.ok_or_else(|| node.invalid("pads is missing"))?;
-    let pads: Vec<usize> = pads.iter().map(|p| usize::try_from(*p).ok().filter(|p| *p < 1 << 20)).collect::<Option<_>>()
+    let pads: Vec<usize> = pads
+        .iter()
+        .map(|p| usize::try_from(*p).ok().filter(|p| *p < 1 << 20))
+        .collect::<Option<_>>()
         .ok_or_else(|| node.unsupported("pads", format!("{pads:?}"), "padding of at least 0"))?;
     if rank > 4 {
         return Err(node.unsupported("", format!("padding of {shape:?}"), "at most 4 axes"));

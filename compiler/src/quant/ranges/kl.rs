@@ -76,7 +76,8 @@ mod tests {
         let (lo, hi) = thresholds(&histogram, 8);
         assert!(lo < -3.9 && hi > 3.9, "{lo} {hi}");
         // A bell with one far value.
-        let mut bell: Vec<f32> = (0..200_000u64).map(|i| (0..6).map(|k| ((i * (2 * k + 3) * 7919) % 1009) as f32 / 1009.0).sum::<f32>() - 3.0).collect();
+        let mut bell: Vec<f32> =
+            (0..200_000u64).map(|i| (0..6).map(|k| ((i * (2 * k + 3) * 7919) % 1009) as f32 / 1009.0).sum::<f32>() - 3.0).collect();
         bell.push(40.0);
         let mut histogram = Histogram::new(&MinMax::of(&bell));
         histogram.add(&bell);

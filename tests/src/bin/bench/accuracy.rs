@@ -17,10 +17,12 @@ use crate::table::Table;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// W8A8 on the full test set must reach this; what the vendors' own int8 files reach, where there is one.
-const UNIFORM: [(&str, f64, &str); 4] = [("ResNet8", 0.876, "0.878"), ("DS-CNN", 0.913, "0.9126"), ("ResNet20", 0.910, "-"), ("MobileNetV2", 0.790, "0.797")];
+const UNIFORM: [(&str, f64, &str); 4] =
+    [("ResNet8", 0.876, "0.878"), ("DS-CNN", 0.913, "0.9126"), ("ResNet20", 0.910, "-"), ("MobileNetV2", 0.790, "0.797")];
 
 /// Relative BOPs, the accuracy to reach under it, and what a float simulation reached.
-const MIXED: [(&str, f64, f64, &str); 3] = [("ResNet8", 0.50, 0.878, "0.880"), ("ResNet8", 0.43, 0.870, "0.876"), ("MobileNetV2", 0.42, 0.780, "0.790")];
+const MIXED: [(&str, f64, f64, &str); 3] =
+    [("ResNet8", 0.50, 0.878, "0.880"), ("ResNet8", 0.43, 0.870, "0.876"), ("MobileNetV2", 0.42, 0.780, "0.790")];
 
 /// Prints the tables; returns how many figures are not reached.
 pub(crate) fn run(data: &Path) -> usize {
@@ -43,28 +45,52 @@ fn model(data: &Path, name: &str, table: &mut Table) -> Result<()> {
     let uniform_outputs = outputs(&case, &uniform)?;
     for (_, reach, vendor) in UNIFORM.iter().filter(|row| row.0 == name) {
         let accuracy = accuracy(&case, &uniform_outputs);
-        table.row(format!("{name} W8A8"), with_interval(accuracy, &case, &uniform_outputs, &float), format!(">= {reach}"), *vendor, Some(accuracy >= *reach));
+        table.row(
+            format!("{name} W8A8"),
+            with_interval(accuracy, &case, &uniform_outputs, &float),
+            format!(">= {reach}"),
+            *vendor,
+            Some(accuracy >= *reach),
+        );
     }
     sizes(name, "W8A8", &case, &uniform, table);
     simulation(name, "W8A8", &case, &uniform, &uniform_outputs, table)?;
     for (_, r, reach, simulated) in MIXED.iter().filter(|row| row.0 == name) {
         let limit = (r * 128.0 * case.network.macs as f64) as u64;
-        let mixed = compiled(&case, &case.calibration, "host", &options("w4a8,w8a8,w8a16", vec![Budget { quantity: Quantity::Bops, limit }]))?;
+        let mixed =
+            compiled(&case, &case.calibration, "host", &options("w4a8,w8a8,w8a16", vec![Budget { quantity: Quantity::Bops, limit }]))?;
         let mixed_outputs = outputs(&case, &mixed)?;
         let accuracy = accuracy(&case, &mixed_outputs);
         let reached = mixed.totals.bops as f64 / (128.0 * case.network.macs as f64);
         let what = format!("{name} W4A8/W8A8/W8A16, r = {reached:.4}");
-        table.row(what, with_interval(accuracy, &case, &mixed_outputs, &float), format!(">= {reach} at r <= {r}"), *simulated, Some(mixed.feasible && accuracy >= *reach));
+        table.row(
+            what,
+            with_interval(accuracy, &case, &mixed_outputs, &float),
+            format!(">= {reach} at r <= {r}"),
+            *simulated,
+            Some(mixed.feasible && accuracy >= *reach),
+        );
         simulation(name, "mixed", &case, &mixed, &mixed_outputs, table)?;
         sizes(name, "mixed", &case, &mixed, table);
     }
     if name == "MobileNetV2" {
         let candidates = "w4a4,w4a6,w4a8,w6a6,w6a8,w8a8";
-        let fast = compiled(&case, &case.calibration, "bitfusion", &options(candidates, vec![Budget { quantity: Quantity::Latency, limit: 9_000_000 }]))?;
+        let fast = compiled(
+            &case,
+            &case.calibration,
+            "bitfusion",
+            &options(candidates, vec![Budget { quantity: Quantity::Latency, limit: 9_000_000 }]),
+        )?;
         let fast_outputs = outputs(&case, &fast)?;
         let loss = accuracy(&case, &uniform_outputs) - accuracy(&case, &fast_outputs);
         let latency_ms = fast.totals.latency_ns.unwrap_or(u64::MAX) as f64 / 1e6;
-        table.row("MobileNetV2 --latency 9ms on bitfusion", format!("{latency_ms:.3} ms, {:+.4} against W8A8", -loss), "met, within 0.005", "", Some(fast.feasible && loss <= 0.005 + 1e-9));
+        table.row(
+            "MobileNetV2 --latency 9ms on bitfusion",
+            format!("{latency_ms:.3} ms, {:+.4} against W8A8", -loss),
+            "met, within 0.005",
+            "",
+            Some(fast.feasible && loss <= 0.005 + 1e-9),
+        );
     }
     threads(name, &case, table)
 }
@@ -87,11 +113,18 @@ fn import(case: &Case, table: &mut Table) -> Result<()> {
         // The outputs are vectors: one order. A softmax that the graph leaves out is left out of the comparison by taking logarithms up to a constant.
         let reference = answer?.0;
         let ours = if graph.softmax_dropped { log_softmax(ours) } else { ours.clone() };
-        let reference: Vec<f32> = if graph.softmax_dropped { reference.iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect() } else { reference };
+        let reference: Vec<f32> =
+            if graph.softmax_dropped { reference.iter().map(|p| p.max(f32::MIN_POSITIVE).ln()).collect() } else { reference };
         let shown = |log: f32| !graph.softmax_dropped || log > -20.0;
         difference = ours.iter().zip(&reference).filter(|(_, r)| shown(**r)).map(|(a, b)| (a - b).abs()).fold(difference, f32::max);
     }
-    table.row(format!("{} import, largest difference at the logits", case.name), format!("{difference:.1e}"), "<= 1e-3", "onnxruntime", Some(difference <= 1e-3));
+    table.row(
+        format!("{} import, largest difference at the logits", case.name),
+        format!("{difference:.1e}"),
+        "<= 1e-3",
+        "onnxruntime",
+        Some(difference <= 1e-3),
+    );
     Ok(())
 }
 
@@ -138,19 +171,33 @@ fn sizes(name: &str, what: &str, case: &Case, compiled: &Compiled, table: &mut T
     let payload = compiled.lowered.weights_bytes + 9 * channels;
     let limit = payload + 4096 + payload * 3 / 100;
     let size = compiled.lowered.file.len();
-    table.row(format!("{name} {what} .apq, bytes"), size.to_string(), format!("<= {limit}"), format!("{payload} payload"), Some(size <= limit));
+    table.row(
+        format!("{name} {what} .apq, bytes"),
+        size.to_string(),
+        format!("<= {limit}"),
+        format!("{payload} payload"),
+        Some(size <= limit),
+    );
 }
 
 /// The integer runtime against the same network with simulated quantizers.
 fn simulation(name: &str, what: &str, case: &Case, compiled: &Compiled, integer: &[Vec<f32>], table: &mut Table) -> Result<()> {
     use rayon::prelude::*;
     let executor = Executor::new(&case.network.graph);
-    let simulated: Vec<Vec<f32>> =
-        (0..case.test.len()).into_par_iter().map(|index| executor.run(&compiled.simulation, &case.test.to_f32(index, &case.preprocess))).collect();
+    let simulated: Vec<Vec<f32>> = (0..case.test.len())
+        .into_par_iter()
+        .map(|index| executor.run(&compiled.simulation, &case.test.to_f32(index, &case.preprocess)))
+        .collect();
     let agreement = quality(integer, None, Some(&simulated)).agreement.unwrap_or(0.0);
     let sqnr = sqnr_db(&simulated, integer).unwrap_or(f64::NEG_INFINITY);
     let met = agreement >= 0.99 && sqnr >= 35.0;
-    table.row(format!("{name} {what}, integers against simulation"), format!("{agreement:.4} same top-1, {sqnr:.1} dB"), ">= 0.99, >= 35 dB", "", Some(met));
+    table.row(
+        format!("{name} {what}, integers against simulation"),
+        format!("{agreement:.4} same top-1, {sqnr:.1} dB"),
+        ">= 0.99, >= 35 dB",
+        "",
+        Some(met),
+    );
     Ok(())
 }
 
@@ -160,7 +207,9 @@ fn threads(name: &str, case: &Case, table: &mut Table) -> Result<()> {
     let few = case.calibration.clone().take(16);
     let file = |threads: usize| -> Result<Vec<u8>> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
-        Ok(pool.install(|| compiled(case, &few, "host", &options).map(|compiled| compiled.lowered.file.to_vec()).map_err(|error| error.to_string()))?)
+        Ok(pool.install(|| {
+            compiled(case, &few, "host", &options).map(|compiled| compiled.lowered.file.to_vec()).map_err(|error| error.to_string())
+        })?)
     };
     let same = file(1)? == file(2)? && file(2)? == file(2)?;
     table.row(format!("{name} at 1 and 2 threads, and twice"), if same { "same bytes" } else { "differ" }, "same bytes", "", Some(same));

@@ -76,7 +76,12 @@ pub(crate) fn options(candidates: &str, budgets: Vec<Budget>) -> Options {
 }
 
 /// Compiles a model for a target, without test data: whoever needs outputs runs the file.
-pub(crate) fn compiled(case: &Case, calibration: &Dataset, target: &str, options: &Options) -> Result<Compiled, Box<dyn std::error::Error>> {
+pub(crate) fn compiled(
+    case: &Case,
+    calibration: &Dataset,
+    target: &str,
+    options: &Options,
+) -> Result<Compiled, Box<dyn std::error::Error>> {
     let target = Target::builtin(target)?;
     let fusion = BitFusion;
     let model: Option<&dyn apq_lut::CostModel> = if target.name() == "bitfusion" { Some(&fusion) } else { None };

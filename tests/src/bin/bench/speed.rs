@@ -31,8 +31,20 @@ fn model(data: &Path, name: &str, table: &mut Table) -> Result<(), Box<dyn std::
     let compiled = compiled(&case, &few, "host", &options("w4a8,w8a8", Vec::new()))?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build()?;
     let (integer, tract, own) = pool.install(|| times(&case, &compiled).map_err(|error| error.to_string()))?;
-    table.row(format!("{name} W8A8, integer runtime"), format!("{integer:.2} ({:.2} x tract)", integer / tract), "", format!("{tract:.2} (tract, float)"), None);
-    table.row(format!("{name} float, our executor"), format!("{own:.2} ({:.2} x tract)", own / tract), "", format!("{tract:.2} (tract, float)"), None);
+    table.row(
+        format!("{name} W8A8, integer runtime"),
+        format!("{integer:.2} ({:.2} x tract)", integer / tract),
+        "",
+        format!("{tract:.2} (tract, float)"),
+        None,
+    );
+    table.row(
+        format!("{name} float, our executor"),
+        format!("{own:.2} ({:.2} x tract)", own / tract),
+        "",
+        format!("{tract:.2} (tract, float)"),
+        None,
+    );
     let seconds = compiled.seconds;
     table.row(format!("{name} sensitivity, 8 samples, W4A8 and W8A8, seconds"), format!("{:.2}", seconds.sensitivity), "", "", None);
     Ok(())

@@ -14,7 +14,14 @@ impl Table {
     }
 
     /// Adds a row; `met` is `None` where nothing is asked for.
-    pub(crate) fn row(&mut self, what: impl Into<String>, ours: impl Into<String>, reach: impl Into<String>, reference: impl Into<String>, met: Option<bool>) {
+    pub(crate) fn row(
+        &mut self,
+        what: impl Into<String>,
+        ours: impl Into<String>,
+        reach: impl Into<String>,
+        reference: impl Into<String>,
+        met: Option<bool>,
+    ) {
         let reach = reach.into();
         let reach = match met {
             Some(true) => format!("{reach}  met"),

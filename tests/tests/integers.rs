@@ -174,8 +174,6 @@ fn every_node_computes_what_the_simulation_computes() {
             let simulated = simulated_codes(network, &simulation, NodeId(index), &codes);
             let written = &codes[node.output.0];
             let bits = network.bits(node.output);
-            // At 16 bits one code is less than what f32 resolves of a sum.
-            let tolerance = if bits == 16 { 3 } else { 1 };
             let mut count = Deviations { elements: written.len(), ..Deviations::default() };
             for ((a, tie), b) in simulated.iter().zip(written) {
                 match (a - b).abs() {
@@ -183,13 +181,12 @@ fn every_node_computes_what_the_simulation_computes() {
                     // A mean of few codes is often a tie, which floats round away from zero and integers up.
                     1 if *tie => {}
                     1 => count.by_one += 1,
-                    more if more <= tolerance => {}
                     _ => count.by_more += 1,
                 }
             }
             if count.by_more > 0 {
                 wrong.push(format!(
-                    "node \"{}\" ({}): {} of {} codes differ by more than {tolerance}",
+                    "node \"{}\" ({}): {} of {} codes differ by more than one",
                     node.name,
                     node.op.name(),
                     count.by_more,
@@ -208,7 +205,9 @@ fn every_node_computes_what_the_simulation_computes() {
     for ((operator, bits), count) in counts {
         let share = count.by_one as f64 / count.elements as f64;
         println!("{operator} a{bits}: {:.3} % of {} codes differ by one", 100.0 * share, count.elements);
-        assert!(bits == 16 || share <= DEVIATING_SHARE_MAX, "{operator} at {bits} bits: {} of {} codes", count.by_one, count.elements);
+        // The integer softmax is documented to be off by up to 0.04 of a 16-bit code beside its rounding.
+        let most = if operator == "softmax" && bits == 16 { 0.08 } else { DEVIATING_SHARE_MAX };
+        assert!(share <= most, "{operator} at {bits} bits: {} of {} codes", count.by_one, count.elements);
     }
 }
 
@@ -227,13 +226,16 @@ fn simulated_codes(network: &QuantizedNetwork<'_>, simulation: &Simulation, id: 
     // Without a quantizer on its input the node would count as unchanged.
     one.quantizers[alone.input.0] = network.quantizer(alone.input);
     let output = network.quantizer(node.output).expect("every tensor has a quantizer");
-    let result = Executor::new(&alone).run_changed(&one, &values);
+    let executor = Executor::new(&alone);
+    let rounded = executor.run_changed(&one, &values);
+    one.quantizers[alone.output.0] = None;
+    let exact = executor.run_changed(&one, &values);
     let (lo, hi) = output.code_range();
-    let code = |v: &f32| {
-        let steps = v / output.scale;
-        ((steps.round() as i32 + output.zero_point).clamp(lo, hi), (steps.fract().abs() - 0.5).abs() < 1e-4)
+    let code = |(rounded, exact): (&f32, &f32)| {
+        let tie = ((exact / output.scale).fract().abs() - 0.5).abs() < 1e-4;
+        (((rounded / output.scale).round() as i32 + output.zero_point).clamp(lo, hi), tie)
     };
-    result.iter().map(code).collect()
+    rounded.iter().zip(&exact).map(code).collect()
 }
 
 #[test]

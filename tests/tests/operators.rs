@@ -34,7 +34,7 @@ fn difference(ours: &(Vec<f32>, Vec<usize>), theirs: &(Vec<f32>, Vec<usize>)) ->
         return Err(format!("shape {:?}, onnxruntime says {:?}", ours.1, theirs.1));
     }
     let largest = theirs.0.iter().fold(1.0f32, |largest, v| largest.max(v.abs()));
-    match ours.0.iter().zip(&theirs.0).position(|(a, b)| !((a - b).abs() <= TOLERANCE * largest)) {
+    match ours.0.iter().zip(&theirs.0).position(|(a, b)| (a - b).is_nan() || (a - b).abs() > TOLERANCE * largest) {
         None => Ok(()),
         Some(at) => Err(format!("element {at} is {}, onnxruntime says {}", ours.0[at], theirs.0[at])),
     }

@@ -6,10 +6,10 @@ use rand::seq::IndexedRandom;
 use super::{Case, Sketch, case};
 
 /// Networks that are drawn.
-const NETWORKS: usize = 800;
+const NETWORKS: usize = 60;
 
 /// Nodes of a network, about.
-const NODES: usize = 12;
+const NODES: usize = 9;
 
 /// Elements of a value at most, so that no test takes long.
 const ELEMENTS_MAX: usize = 600;

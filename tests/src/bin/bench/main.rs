@@ -1,4 +1,4 @@
-//! Prints every figure that the project claims beside the figure it is held to: `cargo xtask bench [accuracy|cost|speed]`.
+//! Prints every figure that the project claims beside the figure it is held to: `cargo xtask bench [accuracy|cost|speed [MODEL]]`.
 //!
 //! Accuracy is measured on the whole test sets, which only report: nothing is tuned on them. Times are medians of this run on this machine, and are
 //! given as ratios where a reference runs beside ours.
@@ -18,6 +18,12 @@ fn main() -> ExitCode {
         eprintln!("error: unknown section \"{name}\"; the sections are accuracy, cost and speed");
         return ExitCode::from(2);
     }
+    let model = std::env::args().nth(2);
+    let names: Vec<&str> = models::names().into_iter().filter(|name| model.as_deref().is_none_or(|model| model == *name)).collect();
+    if names.is_empty() {
+        eprintln!("error: unknown model; the models are {}", models::names().join(", "));
+        return ExitCode::from(2);
+    }
     let Some(data) = models::data_folder() else {
         eprintln!("error: the models and data are not there; set APQ_DATA to their folder");
         return ExitCode::from(2);
@@ -27,10 +33,10 @@ fn main() -> ExitCode {
         failed += cost::run(&data);
     }
     if wanted("accuracy") {
-        failed += accuracy::run(&data);
+        failed += accuracy::run(&data, &names);
     }
     if wanted("speed") {
-        failed += speed::run(&data);
+        failed += speed::run(&data, &names);
     }
     if failed == 0 {
         return ExitCode::SUCCESS;

@@ -12,7 +12,7 @@ use apq_targets::Target;
 use crate::cost::NetworkCosts;
 use crate::data::{Dataset, Preprocess, Raw};
 use crate::evaluate::{Quality, RunError, quality, run_integer, sqnr_db};
-use crate::float::{Executor, Simulation};
+use crate::float::{CodeSimulation, Executor};
 use crate::import::ImportError;
 use crate::lower::{LowerError, Lowered, RawInput, lower};
 use crate::network::{Network, NetworkError};
@@ -201,7 +201,7 @@ pub struct Compiled {
     /// The integer runtime over the test samples.
     pub integer_quality: Option<Quality>,
     /// The same network in floats with its quantizers simulated.
-    pub simulation: Simulation,
+    pub simulation: CodeSimulation,
     /// Samples run through the network, partly or wholly, while the list was measured.
     pub forward_passes: usize,
     /// Evaluations of the whole quantized network.
@@ -305,7 +305,7 @@ pub fn compile(
     let not_modelled = costs.not_modelled().into_iter().map(String::from).collect();
     drop(costs);
     Ok(Compiled {
-        simulation: quantized.simulation(),
+        simulation: CodeSimulation::new(&quantized).ok_or_else(|| LowerError::NoQuantizer(graph.name.clone()))?,
         assignment: outcome.assignment.clone(),
         feasible,
         lowered,

@@ -4,12 +4,14 @@
 //! runs with quantizers switched on one group at a time: it works on channel-last tensors as the integer runtime does, keeps whatever is asked for,
 //! and runs again only what a change reaches.
 
+mod codes;
 mod layer;
 mod operators;
 pub mod reference;
 
 use std::sync::Arc;
 
+pub use codes::CodeSimulation;
 pub use layer::Layer;
 
 use crate::graph::{Graph, NodeId, TensorId};

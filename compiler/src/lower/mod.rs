@@ -216,7 +216,7 @@ pub(crate) fn aliases(network: &QuantizedNetwork<'_>) -> Vec<Option<usize>> {
 }
 
 /// The codes that a fused clamp leaves; `None` for all of them.
-fn clamp_codes(clamp: Clamp, output: &ActivationQuantizer) -> Option<[i32; 2]> {
+pub(crate) fn clamp_codes(clamp: Clamp, output: &ActivationQuantizer) -> Option<[i32; 2]> {
     if clamp.is_none() {
         return None;
     }

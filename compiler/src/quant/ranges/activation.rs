@@ -38,6 +38,13 @@ impl ActivationQuantizer {
         (real(lo), real(hi))
     }
 
+    /// The codes of values, less the zero point.
+    pub fn centred_codes(&self, values: &[f32]) -> Vec<f32> {
+        let (lo, hi) = self.code_range();
+        let (lo, hi) = ((lo - self.zero_point) as f32, (hi - self.zero_point) as f32);
+        values.iter().map(|v| round((v / self.scale).max(lo).min(hi))).collect()
+    }
+
     /// Rounds values to those that codes stand for.
     pub fn fake_quantize(&self, values: &mut [f32]) {
         let (lo, hi) = self.code_range();

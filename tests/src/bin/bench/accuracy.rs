@@ -183,11 +183,8 @@ fn sizes(name: &str, what: &str, case: &Case, compiled: &Compiled, table: &mut T
 /// The integer runtime against the same network with simulated quantizers.
 fn simulation(name: &str, what: &str, case: &Case, compiled: &Compiled, integer: &[Vec<f32>], table: &mut Table) -> Result<()> {
     use rayon::prelude::*;
-    let executor = Executor::new(&case.network.graph);
-    let simulated: Vec<Vec<f32>> = (0..case.test.len())
-        .into_par_iter()
-        .map(|index| executor.run(&compiled.simulation, &case.test.to_f32(index, &case.preprocess)))
-        .collect();
+    let simulated: Vec<Vec<f32>> =
+        (0..case.test.len()).into_par_iter().map(|index| compiled.simulation.run(&case.test.to_f32(index, &case.preprocess))).collect();
     let agreement = quality(integer, None, Some(&simulated)).agreement.unwrap_or(0.0);
     let sqnr = sqnr_db(&simulated, integer).unwrap_or(f64::NEG_INFINITY);
     let met = agreement >= 0.99 && sqnr >= 35.0;

@@ -1,0 +1,150 @@
+//! The whole quantized network simulated in floats, on codes.
+//!
+//! [`Simulation`](super::Simulation) rounds real values, which is what phase 1 needs, since there most of the network is float. Once every tensor has
+//! a quantizer, its sums of real products are off by some millionths, a few of several million roundings fall to the other side, and a deep network
+//! amplifies them. Here tensors hold codes less their zero point: whole numbers, whose products and sums floats hold exactly (up to 2^24), and scales
+//! meet them in f64. What is left to differ from the integer runtime is what a simulation should tell: packing, padding, clamps, accumulators.
+
+use std::sync::Arc;
+
+use super::layer::Layer;
+use super::operators;
+use crate::graph::{Graph, Node, NodeId, Op, TensorId};
+use crate::lower::clamp_codes;
+use crate::lower::requant::shared_mantissas;
+use crate::quant::QuantizedNetwork;
+use crate::quant::ranges::ActivationQuantizer;
+
+/// A quantized network, ready to run on codes in floats.
+pub struct CodeSimulation {
+    graph: Graph,
+    layers: Vec<Option<CodeLayer>>,
+    quantizers: Vec<ActivationQuantizer>,
+}
+
+/// A layer on codes.
+struct CodeLayer {
+    /// Weight codes; no bias.
+    layer: Arc<Layer>,
+    /// For each output channel, what a sum of products is worth in output codes.
+    factors: Vec<f64>,
+    /// Bias in output codes, a multiple of the factor.
+    offsets: Vec<f64>,
+}
+
+impl CodeSimulation {
+    /// Prepares a network; `None` where a tensor or a layer has no quantizer.
+    pub fn new(network: &QuantizedNetwork<'_>) -> Option<CodeSimulation> {
+        let graph = network.graph;
+        let quantizers = (0..graph.tensors.len()).map(|tensor| network.quantizer(TensorId(tensor))).collect::<Option<Vec<_>>>()?;
+        let mut layers = Vec::new();
+        for (index, node) in graph.nodes.iter().enumerate() {
+            layers.push(match node.op.weights() {
+                Some(_) => Some(code_layer(network, NodeId(index), &quantizers)?),
+                None => None,
+            });
+        }
+        Some(CodeSimulation { graph: graph.clone(), layers, quantizers })
+    }
+
+    /// The real values of the output for the real values of an input.
+    pub fn run(&self, input: &[f32]) -> Vec<f32> {
+        let mut codes: Vec<Vec<f32>> = vec![Vec::new(); self.graph.tensors.len()];
+        let mut last_reader = vec![0; self.graph.tensors.len()];
+        for (index, node) in self.graph.nodes.iter().enumerate() {
+            node.inputs.iter().for_each(|input| last_reader[input.0] = index);
+        }
+        last_reader[self.graph.output.0] = usize::MAX;
+        codes[self.graph.input.0] = self.quantizers[self.graph.input.0].centred_codes(input);
+        for (index, node) in self.graph.nodes.iter().enumerate() {
+            let inputs: Vec<&[f32]> = node.inputs.iter().map(|input| codes[input.0].as_slice()).collect();
+            let output = self.evaluate(index, node, &inputs);
+            codes[node.output.0] = output;
+            for input in node.inputs.iter().filter(|input| last_reader[input.0] == index) {
+                codes[input.0] = Vec::new();
+            }
+        }
+        let scale = self.quantizers[self.graph.output.0].scale;
+        codes[self.graph.output.0].iter().map(|code| code * scale).collect()
+    }
+
+    fn evaluate(&self, index: usize, node: &Node, inputs: &[&[f32]]) -> Vec<f32> {
+        let quantizer = |tensor: TensorId| &self.quantizers[tensor.0];
+        let (input, output) = (quantizer(node.inputs[0]), quantizer(node.output));
+        let to_output = |from: &ActivationQuantizer| f64::from(from.scale) / f64::from(output.scale);
+        let bounds = bounds(node, output);
+        let plain = |node: &Node, inputs: &[&[f32]]| operators::evaluate(&self.graph, node, None, inputs);
+        match (&node.op, &self.layers[index]) {
+            (_, Some(CodeLayer { layer, factors, offsets })) => {
+                let mut sums = operators::evaluate(&self.graph, node, Some(layer.as_ref()), inputs);
+                for pixel in sums.chunks_exact_mut(factors.len()) {
+                    let channels = factors.iter().zip(offsets);
+                    pixel.iter_mut().zip(channels).for_each(|(v, (factor, offset))| *v = code(f64::from(*v) * factor + offset, bounds));
+                }
+                sums
+            }
+            (Op::Add, _) => {
+                let second = quantizer(node.inputs[1]);
+                let bits = if input.bits <= 8 && second.bits <= 8 { 21 } else { 31 };
+                // The one place where a constant of the device is coarser than a float.
+                let ratios = [to_output(input), to_output(second)];
+                let [a, b] = shared_mantissas(ratios[0], ratios[1], bits)
+                    .map_or(ratios, |(m, shift)| m.map(|m| f64::from(m) * 2f64.powi(-i32::from(shift))));
+                inputs[0].iter().zip(inputs[1]).map(|(x, y)| code(f64::from(*x) * a + f64::from(*y) * b, bounds)).collect()
+            }
+            (Op::AveragePool { .. } | Op::Clamp, _) => {
+                let ratio = to_output(input);
+                plain(node, inputs).into_iter().map(|v| code(f64::from(v) * ratio, bounds)).collect()
+            }
+            (Op::Concat { .. }, _) => {
+                let rescaled: Vec<Vec<f32>> = node
+                    .inputs
+                    .iter()
+                    .zip(inputs)
+                    .map(|(id, values)| values.iter().map(|v| code(f64::from(*v) * to_output(quantizer(*id)), bounds)).collect())
+                    .collect();
+                plain(node, &rescaled.iter().map(Vec::as_slice).collect::<Vec<_>>())
+            }
+            (Op::Softmax, _) => {
+                let real: Vec<f32> = inputs[0].iter().map(|v| v * input.scale).collect();
+                plain(node, &[&real]).into_iter().map(|v| code(f64::from(v) / f64::from(output.scale), bounds)).collect()
+            }
+            (Op::Pad { pads, value }, _) => {
+                let value = output.centred_codes(&[*value])[0];
+                plain(&Node { op: Op::Pad { pads: pads.clone(), value }, ..node.clone() }, inputs)
+            }
+            _ => plain(node, inputs),
+        }
+    }
+}
+
+fn code_layer(network: &QuantizedNetwork<'_>, id: NodeId, quantizers: &[ActivationQuantizer]) -> Option<CodeLayer> {
+    let node = &network.graph.nodes[id.0];
+    let quantized = network.weights(id)?;
+    let (input, output) = (quantizers[node.inputs[0].0], quantizers[node.output.0]);
+    let codes: Vec<f32> = quantized.codes.iter().map(|code| f32::from(*code)).collect();
+    let layer = Arc::new(Layer::new(node, &codes, &vec![0.0; quantized.scales.len()]));
+    let row_len = (quantized.codes.len() / quantized.scales.len().max(1)).max(1);
+    let (mut factors, mut offsets) = (Vec::new(), Vec::new());
+    for ((scale, row), bias) in quantized.scales.iter().zip(quantized.codes.chunks_exact(row_len)).zip(network.bias(id)) {
+        let step = f64::from(input.scale) * f64::from(*scale);
+        let factor = step / f64::from(output.scale);
+        factors.push(factor);
+        // Lowering gives a row of zeros a finer grid of its own.
+        let empty = row.iter().all(|code| *code == 0);
+        offsets.push(if empty { f64::from(*bias) / f64::from(output.scale) } else { (f64::from(*bias) / step).round() * factor });
+    }
+    Some(CodeLayer { layer, factors, offsets })
+}
+
+/// Smallest and largest centred code that a node writes.
+fn bounds(node: &Node, output: &ActivationQuantizer) -> (f64, f64) {
+    let (lo, hi) = output.code_range();
+    let [lo, hi] = clamp_codes(node.clamp, output).unwrap_or([lo, hi]);
+    (f64::from(lo - output.zero_point), f64::from(hi - output.zero_point))
+}
+
+/// Rounds as the device does, half towards +infinity, and clamps.
+fn code(value: f64, (lo, hi): (f64, f64)) -> f32 {
+    (value + 0.5).floor().clamp(lo, hi) as f32
+}

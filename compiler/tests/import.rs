@@ -145,3 +145,17 @@ fn an_average_of_too_many_codes_has_no_wide_candidate() {
     let grouping = network.group(&target, target.candidates()).unwrap();
     assert!(grouping.groups[0].candidates.iter().all(|candidate| candidate.activation_bits == 8));
 }
+
+#[test]
+fn padding_that_a_max_pool_ignores_becomes_its_own() {
+    for (value, folds) in [(f32::NEG_INFINITY, true), (f32::MIN, true), (0.0, false)] {
+        let mut builder = GraphBuilder::new(13);
+        builder.input("input", &image(2, 5, 5)).initializer_i64("pads", &[8], &[0, 0, 1, 1, 0, 0, 1, 1]).initializer("v", &[], &[value]);
+        builder.node("Pad", "pad", &["input", "pads", "v"], &["p"], &[]);
+        let pool: [(&str, Attribute); 2] = [("kernel_shape", [3, 3].into()), ("strides", [2, 2].into())];
+        builder.node("MaxPool", "pool", &["p"], &["output"], &pool).output_of_any_shape("output");
+        let network = load(&builder).unwrap();
+        assert_eq!(network.graph.nodes.len(), if folds { 1 } else { 2 });
+        check(&network);
+    }
+}

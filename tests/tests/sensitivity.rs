@@ -138,7 +138,7 @@ fn what_keeps_codes_ties_its_output_to_its_input() {
     // Behind the last computation nothing is assigned.
     net.node("last", Op::Reshape, &[full], &[1, 1, 2]);
     let grouping = group(&net.graph, &candidates(&["w8a8"]), |_, _| true).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(text(&net.graph, &grouping), "a: a | in | w8a8\nfull: pool pad turned flat full | a pool pad turned flat | w8a8");
+    assert_eq!(text(&net.graph, &grouping), "a: a | in | w8a8\npool: pool pad turned flat full | a pool pad turned flat | w8a8");
     assert_eq!(grouping.of_tensor[full.0], None);
     assert_eq!(grouping.of_node[6], None);
     for tensor in [pool, pad, turned, flat] {

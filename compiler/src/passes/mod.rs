@@ -13,7 +13,7 @@ type Pass = fn(&mut Graph) -> usize;
 
 const PASSES: &[(&str, Pass)] = &[
     ("merge reshapes", order::merge_reshapes),
-    ("fold padding into convolutions", order::fold_padding),
+    ("fold padding into convolutions and max pools", order::fold_padding),
     ("fold transposes into fully connected layers", order::fold_transposes),
     ("hoist clamps over max pools", clamp::hoist_over_max_pool),
     ("fold channel scales and offsets", affine::fold),

@@ -1,7 +1,7 @@
 //! Reshapes, transposes and paddings that another operator can take over.
 
 use super::{bypass, sole_producer};
-use crate::graph::{Graph, Op, Weights};
+use crate::graph::{Graph, Op, Weights, Window};
 
 /// A reshape of a reshape is one reshape; a reshape to the same shape, a transpose that moves nothing and a pad of nothing are none.
 pub(super) fn merge_reshapes(graph: &mut Graph) -> usize {
@@ -34,33 +34,40 @@ pub(super) fn merge_reshapes(graph: &mut Graph) -> usize {
     applied
 }
 
-/// Zero padding of height and width before a convolution is padding of the convolution.
+/// Padding of height and width before a convolution (with zeros) or a max pool (with what never wins) is padding of that operator.
 pub(super) fn fold_padding(graph: &mut Graph) -> usize {
     let mut applied = 0;
     let mut index = 0;
     while index < graph.nodes.len() {
-        let padding = match &graph.nodes[index].op {
-            Op::Conv { .. } => sole_producer(graph, graph.nodes[index].inputs[0]),
-            _ => None,
-        };
-        let pads = padding.and_then(|before| match &graph.nodes[before.0].op {
-            Op::Pad { pads, value } if *value == 0.0 && pads.len() == 4 && pads[0] == (0, 0) && pads[3] == (0, 0) => {
-                Some((before.0, pads[1], pads[2]))
+        match padded_window(graph, index) {
+            Some((before, padded)) => {
+                if let Op::Conv { window, .. } | Op::MaxPool { window } = &mut graph.nodes[index].op {
+                    *window = padded;
+                }
+                bypass(graph, before);
+                applied += 1;
             }
-            _ => None,
-        });
-        if let Some((before, vertical, horizontal)) = pads {
-            if let Op::Conv { window, .. } = &mut graph.nodes[index].op {
-                window.pad_begin = [window.pad_begin[0] + vertical.0, window.pad_begin[1] + horizontal.0];
-                window.pad_end = [window.pad_end[0] + vertical.1, window.pad_end[1] + horizontal.1];
-            }
-            bypass(graph, before);
-            applied += 1;
-        } else {
-            index += 1;
+            None => index += 1,
         }
     }
     applied
+}
+
+/// The padding node before node `index`, and the window that does without it.
+fn padded_window(graph: &Graph, index: usize) -> Option<(usize, Window)> {
+    let node = &graph.nodes[index];
+    let (Op::Conv { window, .. } | Op::MaxPool { window }) = &node.op else { return None };
+    let before = sole_producer(graph, node.inputs[0])?;
+    let Op::Pad { pads, value } = &graph.nodes[before.0].op else { return None };
+    let pool = matches!(node.op, Op::MaxPool { .. });
+    let neutral = if pool { *value <= f32::MIN } else { *value == 0.0 };
+    let [(0, 0), vertical, horizontal, (0, 0)] = pads[..] else { return None };
+    let mut window = *window;
+    window.pad_begin = [window.pad_begin[0] + vertical.0, window.pad_begin[1] + horizontal.0];
+    window.pad_end = [window.pad_end[0] + vertical.1, window.pad_end[1] + horizontal.1];
+    // A pool must not have a window of nothing but padding.
+    let inside = |axis: usize| window.pad_begin[axis] < window.extent(axis) && window.pad_end[axis] < window.extent(axis);
+    (neutral && (!pool || (window.dilation == [1, 1] && inside(0) && inside(1)))).then_some((before.0, window))
 }
 
 /// `Transpose -> Reshape to [1, F] -> FullyConnected` is the same layer with its weights in another order.

@@ -66,19 +66,18 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
             quantizer[node.output.0] = quantizer[node.inputs[0].0];
         }
     }
+    let mut computes = vec![false; graph.tensors.len()];
+    for node in graph.nodes.iter().filter(|node| !node.op.keeps_codes()) {
+        computes[sets.find(node.inputs[0].0)] = true;
+    }
     let mut groups: Vec<QuantizerGroup> = Vec::new();
     let mut group_of_root = vec![None; graph.tensors.len()];
-    for node in graph.nodes.iter().filter(|node| !node.op.keeps_codes()) {
+    for node in &graph.nodes {
         let root = sets.find(node.inputs[0].0);
-        if group_of_root[root].is_none() {
+        if computes[root] && group_of_root[root].is_none() {
             group_of_root[root] = Some(groups.len());
-            groups.push(QuantizerGroup {
-                name: node.name.clone(),
-                nodes: Vec::new(),
-                tensors: Vec::new(),
-                candidates: Vec::new(),
-                weighted: false,
-            });
+            let (nodes, tensors, candidates) = (Vec::new(), Vec::new(), Vec::new());
+            groups.push(QuantizerGroup { name: node.name.clone(), nodes, tensors, candidates, weighted: false });
         }
     }
     let of_tensor: Vec<Option<usize>> = (0..graph.tensors.len()).map(|tensor| group_of_root[sets.find(tensor)]).collect();

@@ -136,10 +136,17 @@ pub(super) fn pad(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, I
     }
     let value = match (node.float("value"), node.input(2)) {
         (Some(value), _) => value,
-        (None, Some(_)) => node.weights(2, "a constant")?.values.first().copied().unwrap_or(0.0),
+        (None, Some(_)) => node
+            .constant(2)?
+            .ok_or_else(|| node.invalid("the value depends on the network's input"))?
+            .values
+            .first()
+            .copied()
+            .unwrap_or(0.0),
         (None, None) => 0.0,
     };
-    if !value.is_finite() {
+    // Minus infinity is what a max pool behind it ignores.
+    if !value.is_finite() && value != f32::NEG_INFINITY {
         return Err(node.unsupported("value", value.to_string(), "a finite value"));
     }
     if pads[0] != 0 || pads[rank] != 0 {

@@ -80,7 +80,11 @@ impl ListStore for DiskLists {
 
     fn store(&self, key: &str, list: &[Sensitivity]) {
         // A cache that cannot be written only costs time.
-        let _ = self.try_store(key, list);
+        if self.try_store(key, list).is_none()
+            && let Some(path) = self.path(key)
+        {
+            crate::commands::eprint_lossy(&format!("note: the sensitivity list cannot be kept in {}", path.display()));
+        }
     }
 }
 

@@ -452,9 +452,12 @@ fn targets_and_tables_are_shown() {
     let run = sandbox.run("lut diff changed.json table.json");
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert_eq!(sandbox.run("lut diff changed.json table.json --tolerance 0.1").code, 0);
-    // A target whose costs come from that table.
+    // A target whose costs come from that table, which has no activations of 16 bits.
     let mine = fs::read_to_string(sandbox.path("mine.toml")).unwrap();
-    let from_table = mine.replace("cost = \"bops\"", "cost = \"table\"\ntable = \"table.json\"").replace("\"w8a16\"", "\"w6a6\"");
+    let from_table = mine.replace("cost = \"bops\"", "cost = \"table\"\ntable = \"table.json\"");
     fs::write(sandbox.path("table.toml"), from_table).unwrap();
-    sandbox.fails("compile net.onnx --target table.toml --samples 16 -o t", 3, &["no entry"]);
+    sandbox.fails("compile net.onnx --target table.toml --samples 16 -o t", 3, &["target `mine`", "no entry"]);
+    let run = sandbox.run("compile net.onnx --target table.toml --candidates w4a8,w6a6,w8a8 --samples 16 -o t");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(report(&sandbox.path("t"))["result"]["latency_ms"].as_f64().unwrap() > 0.0);
 }

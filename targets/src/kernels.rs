@@ -68,6 +68,12 @@ pub(crate) fn check(rows: &[KernelRow]) -> Result<(), TargetError> {
         if row.operators.is_empty() || row.activation_bits.is_empty() {
             return Err(fail("it needs operators and activation_bits"));
         }
+        if row.operators.iter().any(|operator| matches!(operator, Operator::Other(_))) {
+            return Err(fail(
+                "unknown operator; known: conv, depthwise, fully_connected, matmul, add, mul, average_pool, max_pool, requantize, pad, concat, \
+                 transpose, softmax, table",
+            ));
+        }
         let weighted = row.operators.iter().filter(|op| op.has_weights()).count();
         if weighted != 0 && weighted != row.operators.len() {
             return Err(fail("operators with and without weights need rows of their own"));

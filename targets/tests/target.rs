@@ -26,7 +26,7 @@ activation_bits = [8]
 arrangement = "pairs"
 
 [[kernels]]
-operators = ["add", "GridSample"]
+operators = ["add", "max_pool"]
 activation_bits = [8, 16]
 "#;
 
@@ -50,7 +50,7 @@ fn a_description_is_read() {
     assert_eq!(target.memory().ram_bytes, None);
     assert_eq!(target.candidates().len(), 2);
 
-    let other: Operator = "GridSample".parse().unwrap();
+    let other: Operator = "max_pool".parse().unwrap();
     assert!(target.kernel_supports(&Operator::Conv, 4, 8));
     assert!(!target.kernel_supports(&Operator::Conv, 6, 8));
     assert!(!target.kernel_supports(&Operator::Conv, 8, 16));
@@ -196,6 +196,7 @@ fn kernels_said_twice_are_refused() {
 #[test]
 fn rows_that_say_nothing_or_too_much_are_refused() {
     for (from, to, number) in [
+        ("operators = [\"conv\"]", "operators = [\"convolution\"]", 2),
         ("operators = [\"conv\"]", "operators = []", 2),
         ("activation_bits = [8, 16]", "activation_bits = []", 3),
         ("weight_bits = [4, 8]", "weight_bits = []", 1),

@@ -32,19 +32,19 @@ pub(crate) struct CompileArgs {
     #[arg(long, value_name = "NAME|FILE.toml")]
     target: Option<String>,
     /// Longest time of one inference, with its unit: 9ms.
-    #[arg(long, value_name = "TIME", value_parser = units::nanoseconds, help_heading = "Budgets")]
+    #[arg(long, value_name = "TIME", value_parser = units::nanoseconds, allow_hyphen_values = true, help_heading = "Budgets")]
     latency: Option<u64>,
     /// Most energy of one inference, with its unit: 12mJ.
-    #[arg(long, value_name = "ENERGY", value_parser = units::picojoules, help_heading = "Budgets")]
+    #[arg(long, value_name = "ENERGY", value_parser = units::picojoules, allow_hyphen_values = true, help_heading = "Budgets")]
     energy: Option<u64>,
     /// Most bit operations: below 16 and without suffix a part R of w8a16 everywhere (limit R * 128 * MACs), else a number: 19.2G.
-    #[arg(long, value_name = "R|NUMBER", value_parser = units::bops, help_heading = "Budgets")]
+    #[arg(long, value_name = "R|NUMBER", value_parser = units::bops, allow_hyphen_values = true, help_heading = "Budgets")]
     bops: Option<Bops>,
     /// Largest file, with its unit: 256KiB.
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes, help_heading = "Budgets")]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes, allow_hyphen_values = true, help_heading = "Budgets")]
     flash: Option<u64>,
     /// Largest arena, with its unit: 64KiB.
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes, help_heading = "Budgets")]
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes, allow_hyphen_values = true, help_heading = "Budgets")]
     ram: Option<u64>,
     /// Calibration samples: .npz, .npy, a folder of images, or normal:MEAN,STD [default: MODEL.calib.npz; images are drawn without it].
     #[arg(long, value_name = "PATH", help_heading = "Data")]
@@ -170,7 +170,15 @@ pub(crate) fn compile(context: &Context, args: &CompileArgs) -> anyhow::Result<E
     let drawer = context.console.progress();
     let model = choice.cost_model();
     let data = Data { calibration: &calibration.data, test: test.as_ref().map(|test| &test.data), preprocess: &preprocess };
-    let compiled = compile_network(&network, &choice.target, model.as_deref(), &data, &options, (&lists, &key), &drawer)?;
+    let compiled = compile_network(&network, &choice.target, model.as_deref(), &data, &options, (&lists, &key), &drawer).map_err(
+        |error| match error {
+            missing @ apqc::compile::CompileError::Cost(_) => {
+                let text = format!("target `{}`: its lookup table does not cover the model", choice.target.name());
+                anyhow::Error::from(missing).context(text)
+            }
+            other => other.into(),
+        },
+    )?;
     drawer.finish();
 
     let facts = Facts {
@@ -196,7 +204,7 @@ pub(crate) fn compile(context: &Context, args: &CompileArgs) -> anyhow::Result<E
     };
     files::write(&directory, args.force, &compiled, &report, &manifest)?;
     let from_cache = compiled.forward_passes == 0;
-    context.console.result(&report, || tables::summary(&report, &choice.target, &directory, from_cache))?;
+    context.console.result(&report, || tables::summary(&report, &choice.target, &directory, from_cache, context.console.quiet))?;
     Ok(if compiled.feasible { Exit::Done } else { Exit::NotMet })
 }
 

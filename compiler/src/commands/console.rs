@@ -52,7 +52,7 @@ impl Console {
 
 fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
-    let written = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
+    let written = writeln!(stdout, "{}", trimmed(text)).and_then(|()| stdout.flush());
     match written {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
@@ -61,7 +61,12 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// Writes to stderr; there is nobody to tell where that fails.
 pub(crate) fn eprint_lossy(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "{}", text.trim_end());
+    let _ = writeln!(io::stderr().lock(), "{}", trimmed(text));
+}
+
+/// Tables end their lines in blanks.
+fn trimmed(text: &str) -> String {
+    text.trim_end().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 /// Draws the progress of a compilation.

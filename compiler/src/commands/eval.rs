@@ -85,6 +85,10 @@ pub(crate) fn eval(context: &Context, args: &EvalArgs) -> anyhow::Result<Exit> {
         let outputs = run_reference(&network, &data, &preprocess, || drawer.advance())?;
         (outputs, data, preprocess, start.elapsed())
     };
+    if data.labels().is_none() && args.float.is_none() {
+        let from = data.source();
+        return Err(input(format!("{from} has no labels (array `y`, or labels.csv), and there is no --float MODEL.onnx to compare with")));
+    }
     let reference = match &args.float {
         Some(path) => Some(float_outputs(path, &data, &preprocess, outputs.first().map_or(0, Vec::len))?),
         None => None,

@@ -153,6 +153,9 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             ErrorClass::Misuse => None,
         };
     }
+    if let Some(TargetError::CandidateWithoutKernel { .. }) = cause.downcast_ref::<TargetError>() {
+        return Some("give the target a kernel for it, or take it out of `candidates`".into());
+    }
     if cause.is::<NoKernel>() || is_no_kernel(cause) {
         return Some("`apqc targets kernels NAME` lists what there is; --candidates names other bit widths".into());
     }

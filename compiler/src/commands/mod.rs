@@ -17,7 +17,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use console::{Console, Format, eprint_lossy};
+pub(crate) use console::eprint_lossy;
+use console::{Console, Format};
 use failure::Exit;
 pub(crate) use inputs::InputFile;
 

@@ -1,6 +1,6 @@
 //! Our graph in floats: the network itself, and the network with some of its quantizers simulated.
 //!
-//! tract runs the same ONNX file as an independent reference ([`reference`]). This executor exists because sensitivity needs thousands of partial
+//! tract runs the same ONNX file as an independent reference ([`mod@reference`]). This executor exists because sensitivity needs thousands of partial
 //! runs with quantizers switched on one group at a time: it works on channel-last tensors as the integer runtime does, keeps whatever is asked for,
 //! and runs again only what a change reaches.
 

@@ -1,7 +1,7 @@
 //! From an ONNX file to our graph.
 //!
 //! tract parses the file, infers the shapes and folds what is constant; the operators are read from the ONNX nodes themselves, so that every one
-//! stays what it was (a 1x1 convolution does not become an einsum) and keeps its name. The table of operators is [`operators::OPERATORS`]: the next
+//! stays what it was (a 1x1 convolution does not become an einsum) and keeps its name. The table of operators is `OPERATORS` in `operators/mod.rs`: the next
 //! operator goes there.
 
 mod error;

@@ -10,7 +10,7 @@ use serde_json::Number;
 
 use super::layers::layers;
 use super::{BudgetReport, CalibrationReport, Fits, FloatReport, GroupReport, Report, ResultReport, SCHEMA, SearchReport, SecondsReport};
-use crate::units::{mj, ms};
+use crate::units::{human_bytes, mj, ms};
 
 /// What the report needs beside the compilation itself.
 pub(crate) struct Facts<'a> {
@@ -37,6 +37,14 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
     compilation_notes(compiled, facts.network, &budgets, &mut notes);
     let memory = facts.target.memory();
     let totals = &compiled.totals;
+    for (what, flag, value, limit) in
+        [("flash", "--flash", totals.flash_bytes, memory.flash_bytes), ("RAM", "--ram", totals.ram_bytes, memory.ram_bytes)]
+    {
+        if let Some(limit) = limit.filter(|limit| value > *limit) {
+            let (value, shown) = (human_bytes(value), human_bytes(limit));
+            notes.push(format!("does not fit the target: {value} of {shown} {what}; {flag} {limit}B makes the memory a budget"));
+        }
+    }
     let float = compiled.float_quality.unwrap_or_default();
     let integer = compiled.integer_quality.unwrap_or_default();
     let graph = &facts.network.graph;

@@ -31,14 +31,15 @@ pub(crate) fn percent(fraction: Option<f64>) -> String {
 const MOST_SENSITIVE: usize = 5;
 
 /// The summary of a compilation.
-pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_cache: bool) -> String {
+pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_cache: bool, quiet: bool) -> String {
     let mut parts = Vec::new();
     let verdict = match (report.budgets.is_empty(), report.feasible) {
         (true, _) => "no budget: the widest candidates",
         (false, true) => "every budget is met",
         (false, false) => "NOT FEASIBLE: this is the nearest point found",
     };
-    parts.push(format!("{} for {}: {verdict}", report.model, report.target));
+    let misfit = if report.fits.flash && report.fits.ram { "" } else { "; IT DOES NOT FIT the target's memory" };
+    parts.push(format!("{} for {}: {verdict}{misfit}", report.model, report.target));
     if !report.budgets.is_empty() {
         parts.push(budgets(report));
     }
@@ -47,6 +48,9 @@ pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_c
     let sensitive = most_sensitive(report);
     if !sensitive.is_empty() {
         parts.push(format!("Most sensitive groups (SQNR with the group alone at its worst candidate)\n{sensitive}"));
+    }
+    if quiet {
+        return parts.join("\n\n");
     }
     if !report.notes.is_empty() {
         parts.push(report.notes.iter().map(|note| format!("note: {note}")).collect::<Vec<_>>().join("\n"));
@@ -59,8 +63,14 @@ pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_c
 fn budgets(report: &Report) -> String {
     let mut rows = table(&["budget", "value", "limit", "met"], 1);
     for budget in &report.budgets {
-        let value = budget.value.as_ref().map_or("-".into(), ToString::to_string);
-        rows.add_row([budget.name.to_string(), value, budget.limit.to_string(), if budget.met { "yes" } else { "NO" }.into()]);
+        let (name, unit) = match budget.name.rsplit_once('_') {
+            Some((name, unit @ ("ms" | "mj"))) => (name, if unit == "mj" { " mJ" } else { " ms" }),
+            Some((name, "bytes")) => (name, " B"),
+            _ => (budget.name, ""),
+        };
+        let shown = |value: &serde_json::Number| format!("{value}{unit}");
+        let value = budget.value.as_ref().map_or("-".into(), shown);
+        rows.add_row([name.to_string(), value, shown(&budget.limit), if budget.met { "yes" } else { "NO" }.into()]);
     }
     rows.to_string()
 }

@@ -84,7 +84,6 @@ pub(super) fn unknown(proto: &pb::NodeProto) -> ImportError {
         "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" => "BatchNormalization",
         "ConvTranspose" | "Resize" | "Upsample" => "Conv",
         "ReduceMax" | "ReduceSum" => "ReduceMean over height and width",
-        "Slice" | "Split" | "Gather" => "Concat",
         _ => "",
     };
     let nearest = if nearest.is_empty() {

@@ -12,7 +12,7 @@ use crate::import::{ImportError, input_of};
 
 /// The model on tract, for one sample at a time.
 pub struct Reference {
-    plan: Arc<TypedRunnableModel>,
+    plan: Arc<tract_core::prelude::TypedRunnableModel>,
     /// Shape in ONNX order.
     input_shape: Vec<usize>,
     /// See [`Graph::input_axes`].

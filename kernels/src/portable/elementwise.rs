@@ -2,7 +2,7 @@
 
 use super::blocks;
 use crate::reference;
-use crate::{ActivationBits, Activations, Requantize, Softmax, Table, requant};
+use crate::{ActivationBits, Activations, LayerNorm, Requantize, Softmax, Table, requant};
 
 /// Codes from which on a table of all 256 results is worth its computation.
 const TABLE_MIN: usize = 1024;
@@ -62,6 +62,11 @@ pub fn table(table: &Table<'_>, input: Activations<'_>, output: &mut [u8]) {
 /// Softmax; see [`Softmax`].
 pub fn softmax(softmax: &Softmax, input: Activations<'_>, output: &mut [u8]) {
     reference::softmax(softmax, input, output);
+}
+
+/// Layer normalisation; see [`LayerNorm`].
+pub fn layer_norm(norm: &LayerNorm<'_>, input: Activations<'_>, output: &mut [u8]) {
+    reference::layer_norm(norm, input, output);
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ pub use apq_kernels::{Accumulator, ActivationBits, Arrangement, WeightBits};
 pub use crate::aligned::AlignedBytes;
 pub use crate::header::seal;
 pub use crate::input::RawType;
-pub use crate::node::{Add, Pad, Region, Rescale, Slice, Window};
+pub use crate::node::{Add, MatMul, Pad, Region, Rescale, Slice, Window};
 
 mod error;
 mod lengths;
@@ -78,7 +78,7 @@ pub struct NodeSpec {
     /// Quantizer group.
     pub group: Option<usize>,
     /// Smallest and largest code written, if not all codes of the output (a fused activation). Only `Conv`,
-    /// `FullyConnected`, `Add`, `Mul`, `AveragePool`, `Requantize`, and `Concat` whose inputs are all rescaled may have
+    /// `FullyConnected`, `Add`, `Mul`, `AveragePool`, `Requantize`, `MatMul`, `LayerNorm`, and `Concat` whose inputs are all rescaled may have
     /// one.
     pub clamp: Option<[i32; 2]>,
     /// Working memory: offset a multiple of [`ALIGNMENT`](crate::ALIGNMENT), at least
@@ -146,6 +146,24 @@ pub enum OperatorSpec {
     /// A copy into another shape that packs the codes differently; input and output share one quantizer. Where the
     /// packing is the same, make the result a view instead ([`TensorSpec::alias`]).
     Reshape,
+    /// Two inputs of one rank, `[.., M, K]` and `[.., K, N]` or, transposed, `[.., N, K]`.
+    MatMul(MatMul),
+    /// Over the last axis of C codes; the numbers are explained with `apq_kernels::LayerNorm`.
+    LayerNorm {
+        /// E.
+        epsilon: u64,
+        /// `[C]`: mantissas of gamma.
+        gamma: Vec<i32>,
+        /// `[C]`: beta in units of 2^-14 output codes.
+        beta: Vec<i32>,
+        /// r.
+        shift: u8,
+    },
+    /// No input; writes the same codes in every run.
+    Constant {
+        /// Codes of the output, in order.
+        codes: Vec<i16>,
+    },
 }
 
 /// Weights and output stage of a multiply-accumulate operator with O output channels.

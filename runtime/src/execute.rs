@@ -42,6 +42,11 @@ fn try_node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Ar
     if let Operator::Concat(record) = &node.operator {
         return concat(model, node, record, &output, arena, arithmetic);
     }
+    if let Operator::Constant { .. } = &node.operator {
+        let Kernel::Constant(codes) = bind(model, node, &output, None, &output).ok()? else { return None };
+        arena.get_mut(output.range())?.copy_from_slice(codes.get(..output.bytes())?);
+        return Some(());
+    }
     let first = model.tensor(*node.inputs.first()?)?;
     let second = match node.inputs.get(1) {
         Some(&index) => Some(model.tensor(index)?),
@@ -127,7 +132,9 @@ fn native(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &
         Kernel::Transpose(transpose) => portable::transpose(transpose, a, output),
         Kernel::Table(table) => portable::table(table, a, output),
         Kernel::Softmax(softmax) => portable::softmax(softmax, a, output),
-        Kernel::Concat | Kernel::Reshape => {}
+        Kernel::MatMul(product) => portable::matmul(product, a, b, output, scratch),
+        Kernel::LayerNorm(norm) => portable::layer_norm(norm, a, output),
+        Kernel::Concat | Kernel::Reshape | Kernel::Constant(_) => {}
     }
 }
 
@@ -146,6 +153,8 @@ fn obvious<P: reference::Product>(kernel: &Kernel<'_>, a: Activations<'_>, b: Ac
         Kernel::Transpose(transpose) => reference::transpose(transpose, a, output),
         Kernel::Table(table) => reference::table(table, a, output),
         Kernel::Softmax(softmax) => reference::softmax(softmax, a, output),
-        Kernel::Concat | Kernel::Reshape => {}
+        Kernel::MatMul(product) => reference::matmul::<P>(product, a, b, output),
+        Kernel::LayerNorm(norm) => reference::layer_norm(norm, a, output),
+        Kernel::Concat | Kernel::Reshape | Kernel::Constant(_) => {}
     }
 }

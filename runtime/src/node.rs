@@ -88,11 +88,20 @@ pub enum Operator {
     /// A copy into another shape, where the two shapes pack their codes differently. Where they do not, the compiler
     /// makes the result a view ([`Tensor::alias`](crate::Tensor::alias)) and no node runs.
     Reshape,
+    /// Product of two tensors over their last axes.
+    MatMul(MatMul),
+    /// Layer normalisation over the last axis.
+    LayerNorm(LayerNorm),
+    /// Codes from the file, copied into the arena; reads nothing.
+    Constant {
+        /// Raw offset of the packed codes.
+        raw: u32,
+    },
 }
 
 impl Operator {
     /// Names of all operators, in the order of the variants; a file lists those it needs.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 17] = [
         "conv",
         "fully-connected",
         "add",
@@ -107,6 +116,9 @@ impl Operator {
         "table",
         "softmax",
         "reshape",
+        "matmul",
+        "layer-norm",
+        "constant",
     ];
 
     /// Place in [`Operator::NAMES`].
@@ -126,6 +138,9 @@ impl Operator {
             Self::Table { .. } => 11,
             Self::Softmax(_) => 12,
             Self::Reshape => 13,
+            Self::MatMul(_) => 14,
+            Self::LayerNorm(_) => 15,
+            Self::Constant { .. } => 16,
         }
     }
 
@@ -206,6 +221,26 @@ pub struct Add {
     pub shift: u8,
     /// The second input is subtracted.
     pub subtract: bool,
+}
+
+/// Product of two tensors: `[.., M, K]` times `[.., K, N]`, or `[.., N, K]` where the second is stored transposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatMul {
+    /// The second input is `[.., N, K]`.
+    pub transposed: bool,
+    /// s_a * s_b / s_out.
+    pub rescale: Rescale,
+}
+
+/// Layer normalisation; the numbers are explained with `apq_kernels::LayerNorm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerNorm {
+    /// E, below 2^62.
+    pub epsilon: u64,
+    /// r.
+    pub shift: u8,
+    /// Raw offset of gamma `[C]` i32 and beta `[C]` i32.
+    pub raw: u32,
 }
 
 /// Average pool.

@@ -21,7 +21,7 @@ pub enum WriteError {
         /// The node.
         node: usize,
     },
-    /// Bias, multipliers and shifts are not as many as the output has channels.
+    /// Bias, multipliers and shifts, or gamma and beta, are not as many as the output has channels.
     StageLength {
         /// The node.
         node: usize,
@@ -31,12 +31,12 @@ pub enum WriteError {
         /// The node.
         node: usize,
     },
-    /// A table has not as many entries as the widths of input and output ask for.
+    /// A table has not as many entries as the widths of input and output ask for, or a constant not as many codes as its tensor.
     TableLength {
         /// The node.
         node: usize,
     },
-    /// A table's entry does not fit the bytes of the output's width.
+    /// A table's entry does not fit the bytes of the output's width, or a constant's code is none of it.
     TableEntry {
         /// The node.
         node: usize,
@@ -54,11 +54,13 @@ impl fmt::Display for WriteError {
             Self::Shape { tensor } => write!(f, "the shape of tensor {tensor} is too large for the file format"),
             Self::Node { node } => write!(f, "node {node} has more inputs or list entries than the file format allows"),
             Self::StageLength { node } => {
-                write!(f, "bias, multipliers and shifts of node {node} are not one for each output channel")
+                write!(f, "bias, multipliers and shifts (or gamma and beta) of node {node} are not one for each output channel")
             }
             Self::WeightLength { node } => write!(f, "the weights of node {node} are not as long as its shapes ask for"),
-            Self::TableLength { node } => write!(f, "the table of node {node} is not as long as the widths of its codes ask for"),
-            Self::TableEntry { node } => write!(f, "an entry of the table of node {node} does not fit its output"),
+            Self::TableLength { node } => {
+                write!(f, "the table or constant of node {node} is not as long as the widths of its codes or its shape ask for")
+            }
+            Self::TableEntry { node } => write!(f, "an entry of the table or constant of node {node} does not fit its output"),
             Self::Input => f.write_str("the input has no tensor, or unequal numbers of means and standard deviations"),
             Self::TooLarge => f.write_str("the arena or the file would pass 4 GiB"),
         }

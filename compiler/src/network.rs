@@ -49,11 +49,13 @@ impl Network {
     /// The quantizer groups for a target, at its own candidates or at those given.
     pub fn group(&self, target: &Target, candidates: &[Candidate]) -> Result<Grouping, NetworkError> {
         let supports = |operator: &str, candidate: Candidate| {
+            // Both operands of a product have the activations' width.
+            let weight_bits = if operator == "matmul" { candidate.activation_bits } else { candidate.weight_bits };
             // A reshape moves nothing, or copies codes as they are.
             operator == "reshape"
                 || operator
                     .parse::<Operator>()
-                    .is_ok_and(|operator| target.kernel_supports(&operator, candidate.weight_bits, candidate.activation_bits))
+                    .is_ok_and(|operator| target.kernel_supports(&operator, weight_bits, candidate.activation_bits))
         };
         Ok(group(&self.graph, candidates, supports)?)
     }

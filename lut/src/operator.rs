@@ -44,6 +44,10 @@ pub enum Operator {
     Softmax,
     /// Elementwise function through a lookup table.
     Table,
+    /// Every so many elements of each axis.
+    Slice,
+    /// Layer normalisation along the last axis.
+    LayerNorm,
     /// Any operator without a name of its own here.
     Other(OtherOperator),
 }
@@ -60,7 +64,7 @@ pub struct OperatorError(pub String);
 
 impl Operator {
     /// All operators with a name of their own, in their order.
-    pub const NAMED: [Operator; 14] = [
+    pub const NAMED: [Operator; 16] = [
         Operator::Conv,
         Operator::Depthwise,
         Operator::FullyConnected,
@@ -75,6 +79,8 @@ impl Operator {
         Operator::Transpose,
         Operator::Softmax,
         Operator::Table,
+        Operator::Slice,
+        Operator::LayerNorm,
     ];
 
     /// Name in files and messages, for example `fully_connected`.
@@ -95,6 +101,8 @@ impl Operator {
             Operator::Transpose => "transpose",
             Operator::Softmax => "softmax",
             Operator::Table => "table",
+            Operator::Slice => "slice",
+            Operator::LayerNorm => "layer_norm",
             Operator::Other(other) => &other.0,
         }
     }

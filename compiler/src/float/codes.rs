@@ -8,10 +8,11 @@
 use std::sync::Arc;
 
 use super::layer::Layer;
-use super::operators;
+use super::{attention, operators};
 use crate::graph::{Graph, Node, NodeId, Op, TensorId};
 use crate::lower::clamp_codes;
 use crate::lower::requant::shared_mantissas;
+use crate::lower::{norm, table};
 use crate::quant::QuantizedNetwork;
 use crate::quant::ranges::ActivationQuantizer;
 
@@ -56,6 +57,11 @@ impl CodeSimulation {
         }
         last_reader[self.graph.output.0] = usize::MAX;
         codes[self.graph.input.0] = self.quantizers[self.graph.input.0].centred_codes(input);
+        for (index, tensor) in self.graph.tensors.iter().enumerate() {
+            if let Some(constant) = &tensor.constant {
+                codes[index] = self.quantizers[index].centred_codes(constant);
+            }
+        }
         for (index, node) in self.graph.nodes.iter().enumerate() {
             let inputs: Vec<&[f32]> = node.inputs.iter().map(|input| codes[input.0].as_slice()).collect();
             let output = self.evaluate(index, node, &inputs);
@@ -105,6 +111,27 @@ impl CodeSimulation {
                     .collect();
                 plain(node, &rescaled.iter().map(Vec::as_slice).collect::<Vec<_>>())
             }
+            (Op::Mul, _) => {
+                let factor = to_output(input) * f64::from(quantizer(node.inputs[1]).scale);
+                inputs[0].iter().zip(inputs[1]).map(|(x, y)| code(f64::from(*x) * f64::from(*y) * factor, bounds)).collect()
+            }
+            (Op::MatMul { transposed, scale }, _) => {
+                // Products of 16-bit codes are beyond what an f32 holds.
+                let [a, b] = [inputs[0], inputs[1]].map(|codes| codes.iter().map(|code| f64::from(*code)).collect::<Vec<f64>>());
+                let shape = |tensor: TensorId| &self.graph.tensor(tensor).shape;
+                let factor = to_output(input) * f64::from(quantizer(node.inputs[1]).scale) * f64::from(*scale);
+                let sums = attention::product(shape(node.inputs[0]), shape(node.output), *transposed, &a, &b);
+                sums.into_iter().map(|sum| code(sum * factor, bounds)).collect()
+            }
+            (Op::LayerNorm { gamma, beta, epsilon }, _) => {
+                let epsilon = norm::epsilon_in_codes(*epsilon, gamma.len(), input);
+                let units = |values: &[f32]| -> Vec<f64> { values.iter().map(|v| f64::from(*v) / f64::from(output.scale)).collect() };
+                layer_norm_codes(inputs[0], &units(gamma), &units(beta), epsilon).into_iter().map(|v| code(v, bounds)).collect()
+            }
+            (Op::Activation(activation), _) => {
+                let table = table::Entries::new(activation, input, output);
+                inputs[0].iter().map(|v| table.code(*v as i32 + input.zero_point) - output.zero_point).map(|code| code as f32).collect()
+            }
             (Op::Softmax, _) => {
                 let real: Vec<f32> = inputs[0].iter().map(|v| v * input.scale).collect();
                 plain(node, &[&real]).into_iter().map(|v| code(f64::from(v) / f64::from(output.scale), bounds)).collect()
@@ -135,6 +162,22 @@ fn code_layer(network: &QuantizedNetwork<'_>, id: NodeId, quantizers: &[Activati
         offsets.push(if empty { f64::from(*bias) / f64::from(output.scale) } else { (f64::from(*bias) / step).round() * factor });
     }
     Some(CodeLayer { layer, factors, offsets })
+}
+
+/// Layer normalisation of centred codes, in output codes; gamma and beta in units of the output's scale, epsilon in squared codes.
+fn layer_norm_codes(input: &[f32], gamma: &[f64], beta: &[f64], epsilon: f64) -> Vec<f64> {
+    let channels = gamma.len().max(1);
+    let mut output = Vec::with_capacity(input.len());
+    for row in input.chunks_exact(channels) {
+        let count = channels as f64;
+        // Whole numbers below 2^53, as on the device.
+        let (sum, squares) = row.iter().fold((0.0, 0.0), |(sum, squares), q| (sum + f64::from(*q), squares + f64::from(*q).powi(2)));
+        let deviation = ((count * squares - sum * sum) / (count * count) + epsilon).sqrt();
+        let factor = if deviation > 0.0 { 1.0 / (count * deviation) } else { 0.0 };
+        let normal = row.iter().map(|q| (count * f64::from(*q) - sum) * factor);
+        output.extend(normal.zip(gamma.iter().zip(beta)).map(|(n, (g, b))| n * g + b));
+    }
+    output
 }
 
 /// Smallest and largest centred code that a node writes.

@@ -2,6 +2,7 @@
 
 use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
 
+use super::attention;
 use super::layer::{Layer, is_depthwise};
 use crate::graph::{Graph, Node, Op, Window};
 
@@ -45,6 +46,19 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
         }
         (Op::Pad { pads, value }, _) => pad(input_shape, output_shape, pads, *value, first),
         (Op::Transpose { perm }, _) => transpose(input_shape, perm, first),
+        (Op::Mul, _) => first.iter().zip(inputs[1]).map(|(a, b)| a * b).collect(),
+        (Op::MatMul { transposed, scale }, _) => {
+            let mut output = attention::product(input_shape, output_shape, *transposed, first, inputs[1]);
+            output.iter_mut().for_each(|v| *v *= scale);
+            output
+        }
+        (Op::LayerNorm { gamma, beta, epsilon }, _) => attention::layer_norm(first, gamma, beta, f64::from(*epsilon)),
+        (Op::Slice { begin, step }, _) => slice(input_shape, output_shape, begin, step, first),
+        (Op::Activation(activation), _) => {
+            let mut output = first.to_vec();
+            activation.apply_all(&mut output);
+            output
+        }
         (Op::Softmax, _) => softmax(input_shape.last().copied().unwrap_or(1), first),
         _ => first.to_vec(),
     }
@@ -206,6 +220,16 @@ fn transpose(shape: &[usize], perm: &[usize], input: &[f32]) -> Vec<f32> {
     let mut order = vec![0];
     for axis in perm {
         order = order.iter().flat_map(|base| (0..shape[*axis]).map(|i| base + i * from[*axis]).collect::<Vec<_>>()).collect();
+    }
+    order.into_iter().map(|element| input[element]).collect()
+}
+
+fn slice(from: &[usize], to: &[usize], begin: &[usize], step: &[usize], input: &[f32]) -> Vec<f32> {
+    let strides = strides(from);
+    let mut order = vec![0];
+    for axis in 0..from.len() {
+        let place = |i: usize| (begin[axis] + i * step[axis]) * strides[axis];
+        order = order.iter().flat_map(|base| (0..to[axis]).map(move |i| base + place(i)).collect::<Vec<_>>()).collect();
     }
     order.into_iter().map(|element| input[element]).collect()
 }

@@ -3,9 +3,11 @@
 //! Tensors are stored channel last, `[1, H, W, C]` or `[1, F]` (any rank from 1 to 5 is allowed); batch is 1. A node may clamp its result, which is
 //! how ReLU, ReLU6 and Clip appear once they are fused.
 
+mod activation;
 mod print;
 mod verify;
 
+pub use activation::{Activation, Binary, Expression, Unary};
 pub use verify::{GraphError, verify};
 
 use std::sync::Arc;
@@ -25,6 +27,8 @@ pub struct Tensor {
     pub name: String,
     /// Channel-last shape with the batch of 1 in front.
     pub shape: Vec<usize>,
+    /// Its elements, where the model and not a node makes them.
+    pub constant: Option<Arc<[f32]>>,
 }
 
 impl Tensor {
@@ -154,6 +158,33 @@ pub enum Op {
     Softmax,
     /// Only the clamp of the node.
     Clamp,
+    /// Product of two tensors of one shape.
+    Mul,
+    /// `scale * a b` over the last two axes, for each position of the axes before them: `[.., M, K]` times `[.., K, N]`.
+    MatMul {
+        /// The second input is stored `[.., N, K]`.
+        transposed: bool,
+        /// Factor of the product.
+        scale: f32,
+    },
+    /// `(x - mean) / sqrt(variance + epsilon) * gamma[c] + beta[c]` over the innermost axis.
+    LayerNorm {
+        /// `[C]`.
+        gamma: Arc<[f32]>,
+        /// `[C]`.
+        beta: Arc<[f32]>,
+        /// Added to the variance; not negative.
+        epsilon: f32,
+    },
+    /// Every so many elements of each axis; how many, the output's shape says.
+    Slice {
+        /// First position of each axis.
+        begin: Vec<usize>,
+        /// Distance between positions of each axis, at least 1.
+        step: Vec<usize>,
+    },
+    /// A function of each element.
+    Activation(Activation),
 }
 
 impl Op {
@@ -173,6 +204,11 @@ impl Op {
             Op::Transpose { .. } => "transpose",
             Op::Softmax => "softmax",
             Op::Clamp => "requantize",
+            Op::Mul => "mul",
+            Op::MatMul { .. } => "matmul",
+            Op::LayerNorm { .. } => "layer_norm",
+            Op::Slice { .. } => "slice",
+            Op::Activation(_) => "table",
         }
     }
 
@@ -194,7 +230,7 @@ impl Op {
 
     /// True where the output holds the same codes as the input, so that both share one quantizer.
     pub fn keeps_codes(&self) -> bool {
-        matches!(self, Op::MaxPool { .. } | Op::Pad { .. } | Op::Reshape | Op::Transpose { .. })
+        matches!(self, Op::MaxPool { .. } | Op::Pad { .. } | Op::Reshape | Op::Transpose { .. } | Op::Slice { .. })
     }
 }
 
@@ -267,8 +303,15 @@ impl Graph {
 
     /// Appends a tensor.
     pub fn add_tensor(&mut self, name: impl Into<String>, shape: Vec<usize>) -> TensorId {
-        self.tensors.push(Tensor { name: name.into(), shape });
+        self.tensors.push(Tensor { name: name.into(), shape, constant: None });
         TensorId(self.tensors.len() - 1)
+    }
+
+    /// Appends a tensor that the model holds.
+    pub fn add_constant(&mut self, name: impl Into<String>, shape: Vec<usize>, values: impl Into<Arc<[f32]>>) -> TensorId {
+        let id = self.add_tensor(name, shape);
+        self.tensors[id.0].constant = Some(values.into());
+        id
     }
 
     /// For each tensor, the nodes that read it, in order.
@@ -293,8 +336,11 @@ impl Graph {
         producers
     }
 
-    /// Multiply-accumulates of a node: those of convolutions and fully connected layers, 0 otherwise.
+    /// Multiply-accumulates of a node: those of convolutions, fully connected layers and matrix products, 0 otherwise.
     pub fn macs(&self, node: &Node) -> u64 {
+        if let Op::MatMul { .. } = node.op {
+            return self.tensor(node.output).len() as u64 * self.tensor(node.inputs[0]).channels() as u64;
+        }
         match node.op.weights() {
             Some(weights) => {
                 let output = self.tensor(node.output);

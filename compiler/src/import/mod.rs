@@ -6,6 +6,8 @@
 
 mod error;
 pub(crate) mod facts;
+mod functions;
+mod layer_norm;
 mod node;
 mod operators;
 mod view;
@@ -97,11 +99,12 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         input_axes: input_axes.clone(),
         softmax_dropped: false,
     };
-    let mut importer = Importer { builder: Builder { graph }, values: HashMap::new() };
+    let mut importer = Importer { builder: Builder { graph }, values: HashMap::new(), functions: HashMap::new() };
+    let norms = layer_norm::find(onnx, &facts);
     let tensor = importer.builder.graph.add_tensor(&*input.name, stored_shape);
     importer.values.insert(input.name.clone(), View { tensor, axes: input_axes });
-    for proto in &onnx.node {
-        if !proto.output.iter().any(|name| depends.contains(name.as_str())) {
+    for (index, proto) in onnx.node.iter().enumerate() {
+        if norms.inside.contains(&index) || !proto.output.iter().any(|name| depends.contains(name.as_str())) {
             continue;
         }
         let Some(operator) = find_operator(proto) else { return Err(operators::unknown(proto)) };
@@ -109,8 +112,16 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         if proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
             return Err(node.unsupported("", "more than its first output is used", "one output"));
         }
+        let written_out = norms.ends.get(&index);
+        if written_out.is_none() && functions::extend(&mut importer, &node)? {
+            continue;
+        }
+        check_batch(&mut importer, &node)?;
         let before = importer.builder.graph.tensors.len();
-        let view = (operator.import)(&mut importer, node)?;
+        let view = match written_out {
+            Some(norm) => import_norm(&mut importer, node, norm)?,
+            None => (operator.import)(&mut importer, node)?,
+        };
         if let Some(tensor) = importer.builder.graph.tensors[before..].iter().find(|tensor| tensor.len() > ELEMENTS_MAX) {
             return Err(node.unsupported("", format!("a tensor of shape {:?}", tensor.shape), "tensors of at most 2^28 elements"));
         }
@@ -128,6 +139,31 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
     finish(importer, onnx)
 }
 
+/// A normalisation that the model writes out in several nodes.
+fn import_norm(importer: &mut Importer, node: OnnxNode<'_>, norm: &layer_norm::WrittenOut) -> Result<View, ImportError> {
+    let view = functions::resolve(importer, &norm.input).ok_or_else(|| node.invalid(format!("\"{}\" is a constant", norm.input)))?;
+    let channels = importer.builder.shape(&view).last().copied().unwrap_or(1);
+    operators::attention::normalised(importer, node, &view, norm.epsilon, vec![1.0; channels], vec![0.0; channels])
+}
+
+/// A transpose may bring another axis to the front (queries, keys and values in one tensor), if what reads it takes one position of that axis.
+fn check_batch(importer: &mut Importer, node: &OnnxNode<'_>) -> Result<(), ImportError> {
+    if matches!(node.proto.op_type.as_str(), "Gather" | "Slice" | "Squeeze" | "Transpose") {
+        return Ok(());
+    }
+    for index in 0..node.proto.input.len() {
+        if importer.is_value(node, index) {
+            let view = importer.value(node, index)?;
+            let shape = importer.builder.shape(&view);
+            if shape.first() != Some(&1) {
+                let detail = format!("a value of shape {shape:?}, whose first axis is not the batch");
+                return Err(node.unsupported("", detail, "a permutation that leaves the batch first"));
+            }
+        }
+    }
+    Ok(())
+}
+
 fn finish(mut importer: Importer, onnx: &pb::GraphProto) -> Result<Graph, ImportError> {
     let [output] = &onnx.output[..] else {
         let names: Vec<&str> = onnx.output.iter().map(|o| o.name.as_str()).collect();
@@ -137,10 +173,7 @@ fn finish(mut importer: Importer, onnx: &pb::GraphProto) -> Result<Graph, Import
             names.join(", ")
         )));
     };
-    let view = importer
-        .values
-        .get(&output.name)
-        .cloned()
+    let view = functions::resolve(&mut importer, &output.name)
         .ok_or_else(|| ImportError::Model(format!("the output \"{}\" does not depend on the model's input", output.name)))?;
     let rank = view.axes.len();
     let plain: Vec<usize> = (0..rank).collect();

@@ -2,15 +2,17 @@
 
 mod arena;
 mod layer;
+pub(crate) mod norm;
 pub mod requant;
+pub(crate) mod table;
 
 use std::collections::BTreeSet;
 
 use apq_kernels::ActivationBits;
 use apq_runtime::Model;
 use apq_runtime::build::{
-    Add, AlignedBytes, DivisorSpec, InputSpec, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale, TensorSpec,
-    Window, write,
+    Add, AlignedBytes, DivisorSpec, InputSpec, MatMul, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale, Slice,
+    TensorSpec, Window, write,
 };
 
 use crate::data::Preprocess;
@@ -145,9 +147,18 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
     let mut nodes = Vec::new();
     let mut node_of = vec![None; graph.nodes.len()];
     let mut raised = Vec::new();
+    let mut written = vec![false; graph.tensors.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
         if aliases[node.output.0].is_some() {
             continue;
+        }
+        // A constant is written right before it is first read.
+        for id in &node.inputs {
+            if let Some(constant) = &graph.tensor(*id).constant
+                && !std::mem::replace(&mut written[id.0], true)
+            {
+                nodes.push(constant_node(network, *id, constant)?);
+            }
         }
         let (operator, raised_channels) = operator(network, NodeId(index), detail).map_err(|error| error.at(&node.name))?;
         if !raised_channels.is_empty() {
@@ -187,6 +198,22 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
         arena_bytes: 0,
     };
     Ok(Description { spec, raised, node_of })
+}
+
+/// The node that writes a tensor of the model into the arena.
+fn constant_node(network: &QuantizedNetwork<'_>, id: TensorId, values: &[f32]) -> Result<NodeSpec, LowerError> {
+    let tensor = network.graph.tensor(id);
+    let quantizer = network.quantizer(id).ok_or_else(|| LowerError::NoQuantizer(tensor.name.clone()))?;
+    let codes = quantizer.centred_codes(values).into_iter().map(|code| (code as i32 + quantizer.zero_point) as i16).collect();
+    Ok(NodeSpec {
+        name: tensor.name.clone(),
+        operator: OperatorSpec::Constant { codes },
+        inputs: Vec::new(),
+        output: id.0,
+        group: network.grouping.of_tensor[id.0],
+        clamp: None,
+        scratch: Region::default(),
+    })
 }
 
 fn broadcast(values: &[f32], channels: usize) -> Vec<f32> {
@@ -298,12 +325,36 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
             plain(OperatorSpec::Softmax(Rescale { multiplier, shift }))
         }
         Op::Reshape => plain(OperatorSpec::Reshape),
+        Op::Mul => plain(OperatorSpec::Mul(product_rescale(&input, &quantizer(node.inputs[1])?, 1.0, &output)?)),
+        Op::MatMul { transposed, scale } => {
+            let rescale = product_rescale(&input, &quantizer(node.inputs[1])?, *scale, &output)?;
+            plain(OperatorSpec::MatMul(MatMul { transposed: *transposed, rescale }))
+        }
+        Op::LayerNorm { gamma, beta, epsilon } => plain(norm::lower(gamma, beta, *epsilon, &input, &output)?),
+        Op::Slice { begin, step } => {
+            let last = |places: &[usize], fill: u32| -> Result<[u32; 3], LowerError> {
+                let mut three = [fill; 3];
+                for (to, place) in three.iter_mut().rev().zip(places.iter().rev()) {
+                    *to = u32::try_from(*place).map_err(|_| LowerError::TooLarge(node.name.clone(), "slice".into()))?;
+                }
+                Ok(three)
+            };
+            plain(OperatorSpec::Slice(Slice { begin: last(begin, 0)?, step: last(step, 1)? }))
+        }
+        Op::Activation(activation) => plain(OperatorSpec::Table { entries: table::Entries::new(activation, &input, &output).codes }),
         Op::ChannelAffine { .. } => Err(LowerError::NoQuantizer(format!("{} (channel_affine)", node.name))),
     }
 }
 
 fn rescale(from: &ActivationQuantizer, to: &ActivationQuantizer) -> Result<Rescale, LowerError> {
     let factor = f64::from(from.scale) / f64::from(to.scale);
+    let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
+    Ok(Rescale { multiplier, shift })
+}
+
+/// From products of two quantizers' codes to a third one's.
+fn product_rescale(a: &ActivationQuantizer, b: &ActivationQuantizer, scale: f32, to: &ActivationQuantizer) -> Result<Rescale, LowerError> {
+    let factor = f64::from(a.scale) * f64::from(b.scale) * f64::from(scale) / f64::from(to.scale);
     let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
     Ok(Rescale { multiplier, shift })
 }

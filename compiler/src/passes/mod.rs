@@ -3,7 +3,9 @@
 
 mod affine;
 mod clamp;
+mod constants;
 mod order;
+mod scale;
 mod softmax;
 
 use crate::graph::{Graph, GraphError, NodeId, TensorId, verify};
@@ -12,11 +14,13 @@ use crate::graph::{Graph, GraphError, NodeId, TensorId, verify};
 type Pass = fn(&mut Graph) -> usize;
 
 const PASSES: &[(&str, Pass)] = &[
+    ("compute what does not depend on the input", constants::fold),
     ("merge reshapes", order::merge_reshapes),
     ("fold padding into convolutions and max pools", order::fold_padding),
     ("fold transposes into fully connected layers", order::fold_transposes),
     ("hoist clamps over max pools", clamp::hoist_over_max_pool),
     ("fold channel scales and offsets", affine::fold),
+    ("fold factors into matrix products", scale::fold),
     ("channel scales and offsets that are left become depthwise convolutions", affine::to_depthwise),
     ("fuse clamps", clamp::fuse),
     ("drop the softmax at the end", softmax::drop_last),

@@ -141,7 +141,8 @@ pub enum OperatorSpec {
         /// `2^b` entries for an input of b <= 8 bits, `apq_kernels::Table::POINTS` for one of 16 bits.
         entries: Vec<i16>,
     },
-    /// Over the last axis; the output has 8 bits (scale 1/255) or 16 (scale 1/32767), zero point 0.
+    /// Over the last axis; the output has 8 or 16 bits, zero point 0 and a scale of 1/N for a whole N (255 or 32767 where
+    /// probabilities reach 1).
     Softmax(Rescale),
     /// A copy into another shape that packs the codes differently; input and output share one quantizer. Where the
     /// packing is the same, make the result a view instead ([`TensorSpec::alias`]).

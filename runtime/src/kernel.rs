@@ -144,7 +144,10 @@ pub(crate) fn bind<'a>(
             Kernel::Table(kernels::Table { rows, channels, entries, bits: output.bits })
         }
         Operator::Softmax(rescale) => {
-            Kernel::Softmax(kernels::Softmax { rows, channels, multiplier: rescale.multiplier, shift: rescale.shift, bits: output.bits })
+            // The file says it by the output's scale, which is 1 / one. A scale beyond the kernel's range saturates and is refused.
+            let one = libm::roundf(1.0 / output.scale) as u32;
+            let Rescale { multiplier, shift } = *rescale;
+            Kernel::Softmax(kernels::Softmax { rows, channels, multiplier, shift, bits: output.bits, one })
         }
         Operator::Reshape => Kernel::Reshape,
         Operator::MatMul(record) => Kernel::MatMul(matmul(record, first, second, output, codes)?),

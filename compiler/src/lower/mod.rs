@@ -229,7 +229,10 @@ fn activation_bits(bits: u8) -> Result<ActivationBits, LowerError> {
 pub(crate) fn aliases(network: &QuantizedNetwork<'_>) -> Vec<Option<usize>> {
     let graph = network.graph;
     let mut aliases: Vec<Option<usize>> = vec![None; graph.tensors.len()];
-    for node in graph.nodes.iter().filter(|node| matches!(node.op, Op::Reshape)) {
+    // A requantisation from a quantizer to the same one changes nothing.
+    let same = |node: &Node| node.clamp.is_none() && network.quantizer(node.inputs[0]) == network.quantizer(node.output);
+    let shows = |node: &&Node| matches!(node.op, Op::Reshape) || (matches!(node.op, Op::Clamp) && same(node));
+    for node in graph.nodes.iter().filter(shows) {
         let source = node.inputs[0];
         let root = aliases[source.0].unwrap_or(source.0);
         let bits = usize::from(network.bits(source));

@@ -7,6 +7,7 @@ mod constants;
 mod order;
 mod scale;
 mod softmax;
+mod split;
 
 use crate::graph::{Graph, GraphError, NodeId, TensorId, verify};
 
@@ -23,6 +24,7 @@ const PASSES: &[(&str, Pass)] = &[
     ("fold factors into matrix products", scale::fold),
     ("channel scales and offsets that are left become depthwise convolutions", affine::to_depthwise),
     ("fuse clamps", clamp::fuse),
+    ("give layers inputs of their own beside sums", split::split),
     ("drop the softmax at the end", softmax::drop_last),
 ];
 

@@ -81,7 +81,7 @@ impl Bank {
             .map(|tensor| {
                 let source = grouping.quantizer[tensor].0;
                 let choose = |bits| {
-                    let chosen = if softmax[source] { softmax_quantizer(bits) } else { activation(source, bits) };
+                    let chosen = if softmax[source] { softmax_quantizer(activation(source, bits)) } else { activation(source, bits) };
                     constants.iter().filter(|(tensor, _)| *tensor == source).fold(chosen, |chosen, (_, value)| covering(chosen, *value))
                 };
                 widths(grouping.of_tensor[tensor], |c| c.activation_bits).into_iter().map(|bits| (bits, choose(bits))).collect()
@@ -166,8 +166,10 @@ fn covering(quantizer: ActivationQuantizer, value: f32) -> ActivationQuantizer {
     ActivationQuantizer { scale, zero_point: (-least / f64::from(scale)).round() as i32, ..quantizer }
 }
 
-/// The codes that a softmax writes: 1/255 or 1/32767 a step, zero at 0.
-fn softmax_quantizer(bits: u8) -> ActivationQuantizer {
-    let steps = if bits == 16 { 32767.0 } else { 255.0 };
-    ActivationQuantizer { scale: 1.0 / steps, zero_point: 0, bits }
+/// The codes that a softmax writes: a whole number of steps to 1, zero at 0. The range is the calibrated one, since an attention that spreads over
+/// many tokens never comes near 1.
+fn softmax_quantizer(chosen: ActivationQuantizer) -> ActivationQuantizer {
+    let (_, hi) = chosen.code_range();
+    let steps = (1.0 / f64::from(chosen.scale)).round().clamp(f64::from(hi), f64::from(apq_kernels::Softmax::ONE_MAX));
+    ActivationQuantizer { scale: (1.0 / steps) as f32, zero_point: 0, bits: chosen.bits }
 }

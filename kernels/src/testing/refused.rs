@@ -146,8 +146,11 @@ fn the_others() {
     assert_eq!(Table { entries: &[16; 256], ..table }.check(eight, 4), Err(Invalid::Code));
     assert_eq!(Table { entries: &[0; 255], ..table }.check(eight, 4), Err(Invalid::StageLength));
 
-    let softmax = Softmax { rows: 2, channels: 4, multiplier: 1, shift: 1, bits: a16 };
+    let softmax = Softmax { rows: 2, channels: 4, multiplier: 1, shift: 1, bits: a16, one: 255 };
     assert_eq!(softmax.check(eight, 16), Ok(()));
+    for one in [0, Softmax::ONE_MAX + 1] {
+        assert_eq!(Softmax { one, ..softmax }.check(eight, 16), Err(Invalid::Code));
+    }
     assert_eq!(Softmax { bits: a4, ..softmax }.check(eight, 4), Err(Invalid::Bits));
 
     let image = Image { height: 2, width: 2, channels: 2 };

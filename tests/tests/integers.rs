@@ -286,6 +286,14 @@ fn disturb(operator: &mut OperatorSpec) -> bool {
             Some(rescale) => more(&mut rescale.multiplier),
             None => return false,
         },
+        OperatorSpec::MatMul(product) => more(&mut product.rescale.multiplier),
+        OperatorSpec::Mul(rescale) => more(&mut rescale.multiplier),
+        OperatorSpec::LayerNorm { gamma, .. } => gamma.iter_mut().for_each(more),
+        OperatorSpec::Table { entries } => {
+            let eighth = entries.len() / 8;
+            entries.rotate_left(eighth);
+        }
+        OperatorSpec::Slice(slice) if slice.begin[1] > 0 => slice.begin[1] -= 1,
         OperatorSpec::Pad(pad) => pad.code ^= 1,
         OperatorSpec::MaxPool(window) if window.pad[0] > 0 => window.pad.swap(0, 1),
         _ => return false,
@@ -319,7 +327,22 @@ fn a_wrong_constant_is_noticed() {
         Vec::new()
     });
     let noticed = noticed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    for operator in ["conv", "depthwise", "fully_connected", "add", "average_pool", "requantize", "softmax", "concat", "pad"] {
+    for operator in [
+        "conv",
+        "depthwise",
+        "fully_connected",
+        "add",
+        "average_pool",
+        "requantize",
+        "softmax",
+        "concat",
+        "pad",
+        "matmul",
+        "mul",
+        "layer_norm",
+        "table",
+        "slice",
+    ] {
         let [disturbed, noticed] = noticed.get(operator).copied().unwrap_or_default();
         assert!(disturbed > 0 && 3 * noticed >= 2 * disturbed, "{operator}: {noticed} of {disturbed} wrong constants were noticed");
     }

@@ -134,6 +134,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
                 "the shapes of the ONNX specification",
             ));
         }
+        check_order(onnx, &node, &shape)?;
         importer.values.insert(output.clone(), view);
     }
     finish(importer, onnx)
@@ -146,9 +147,23 @@ fn import_norm(importer: &mut Importer, node: OnnxNode<'_>, norm: &layer_norm::W
     operators::attention::normalised(importer, node, &view, norm.epsilon, vec![1.0; channels], vec![0.0; channels])
 }
 
+/// Operators that read a value whose first axis is not the batch.
+const TAKES_ANY_ORDER: [&str; 4] = ["Gather", "Slice", "Squeeze", "Transpose"];
+
 /// A transpose may bring another axis to the front (queries, keys and values in one tensor), if what reads it takes one position of that axis.
+fn check_order(onnx: &pb::GraphProto, node: &OnnxNode<'_>, shape: &[usize]) -> Result<(), ImportError> {
+    let made = |name: &String| node.proto.output.contains(name);
+    let reads = |reader: &&pb::NodeProto| reader.input.iter().any(made);
+    let taken = onnx.node.iter().filter(reads).all(|reader| TAKES_ANY_ORDER.contains(&reader.op_type.as_str()));
+    if node.proto.op_type != "Transpose" || shape.first() == Some(&1) || (taken && !onnx.output.iter().any(|output| made(&output.name))) {
+        return Ok(());
+    }
+    Err(node.unsupported("perm", format!("{:?}", node.ints("perm").unwrap_or_default()), "a permutation that leaves the batch first"))
+}
+
+/// See [`check_order`].
 fn check_batch(importer: &mut Importer, node: &OnnxNode<'_>) -> Result<(), ImportError> {
-    if matches!(node.proto.op_type.as_str(), "Gather" | "Slice" | "Squeeze" | "Transpose") {
+    if TAKES_ANY_ORDER.contains(&node.proto.op_type.as_str()) {
         return Ok(());
     }
     for index in 0..node.proto.input.len() {

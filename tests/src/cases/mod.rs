@@ -2,6 +2,7 @@
 //!
 //! Weights are random but fixed by the case's name. Sizes are odd and channels no multiples of what packs into a byte, so that every tail is met.
 
+mod attention;
 mod drawn;
 mod elementwise;
 mod linear;
@@ -29,10 +30,11 @@ pub struct Case {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    let cases: Vec<Case> = [linear::cases(), elementwise::cases(), pool::cases(), shape::cases(), whole::cases(), drawn::cases()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let cases: Vec<Case> =
+        [linear::cases(), elementwise::cases(), attention::cases(), pool::cases(), shape::cases(), whole::cases(), drawn::cases()]
+            .into_iter()
+            .flatten()
+            .collect();
     let mut names: Vec<&str> = cases.iter().map(|case| case.name).collect();
     names.sort_unstable();
     let twice = names.windows(2).find(|pair| pair[0] == pair[1]);
@@ -93,6 +95,13 @@ impl Sketch {
     fn integers(&mut self, values: &[i64]) -> String {
         let name = self.name("i");
         self.builder.initializer_i64(&name, &[values.len()], values);
+        name
+    }
+
+    /// A whole number without axes.
+    fn scalar(&mut self, value: i64) -> String {
+        let name = self.name("i");
+        self.builder.initializer_i64(&name, &[], &[value]);
         name
     }
 

@@ -273,7 +273,9 @@ pub fn compile(
     checker::check(&groups, &list, &costs, &options.budgets, &outcome).map_err(|fault| CompileError::Check(fault.to_string()))?;
     let mut quantized = QuantizedNetwork::new(graph, &grouping, &bank, outcome.assignment.clone(), options.output_bits);
     let mut correction = None;
-    if options.bias_correction {
+    // Biases that the model rounded are taken as they are.
+    let bias_correction = options.bias_correction && !graph.is_quantized();
+    if bias_correction {
         progress.begin(Stage::Correct, 0);
         correction = correction::correct(&executor, &mut quantized, &samples);
     }
@@ -319,7 +321,7 @@ pub fn compile(
         float_quality,
         integer_quality,
         forward_passes,
-        evaluations: 1 + 2 * usize::from(options.bias_correction),
+        evaluations: 1 + 2 * usize::from(bias_correction),
         seconds,
         raw_input,
         grouping,

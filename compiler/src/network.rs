@@ -39,8 +39,9 @@ pub struct Network {
 impl Network {
     /// Imports and simplifies a model. `folder` is where external weight files may lie; `trace` gets the graph after each pass.
     pub fn load(bytes: &[u8], name: &str, folder: Option<&Path>, trace: impl FnMut(&str, usize, &Graph)) -> Result<Network, NetworkError> {
-        let proto = import::parse(bytes)?;
-        let mut graph = import::import_parsed(&proto, name, folder)?;
+        let mut proto = import::parse(bytes)?;
+        let given = import::strip(&mut proto)?;
+        let mut graph = import::import_parsed(&proto, &given, name, folder)?;
         passes::simplify(&mut graph, trace)?;
         let macs = graph.total_macs();
         Ok(Network { graph, macs, proto, folder: folder.map(Path::to_path_buf) })

@@ -13,7 +13,7 @@ use apq_tests::{arena, cases, exact, random};
 use apqc::compile::{Data, Options, compile};
 use apqc::data::{Dataset, Preprocess};
 use apqc::float::{Executor, Simulation};
-use apqc::graph::{Graph, NodeId, TensorId};
+use apqc::graph::{Graph, NodeId, Op, TensorId};
 use apqc::lower::Lowered;
 use apqc::network::{Network, NetworkError};
 use apqc::quant::QuantizedNetwork;
@@ -181,6 +181,8 @@ fn every_node_computes_what_the_simulation_computes() {
                     // A mean of few codes is often a tie, which floats round away from zero and integers up.
                     1 if *tie => {}
                     1 => count.by_one += 1,
+                    // Between the points of a table for 16-bit codes lie chords.
+                    2 if matches!(node.op, Op::Activation(_)) && network.bits(node.inputs[0]) == 16 => count.by_one += 1,
                     _ => count.by_more += 1,
                 }
             }

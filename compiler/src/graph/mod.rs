@@ -10,7 +10,10 @@ mod verify;
 pub use activation::{Activation, Binary, Expression, Unary};
 pub use verify::{GraphError, verify};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use crate::quant::ranges::ActivationQuantizer;
 
 /// Index of a tensor in [`Graph::tensors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +32,8 @@ pub struct Tensor {
     pub shape: Vec<usize>,
     /// Its elements, where the model and not a node makes them.
     pub constant: Option<Arc<[f32]>>,
+    /// Its quantizer, where the model brings one.
+    pub quantizer: Option<ActivationQuantizer>,
 }
 
 impl Tensor {
@@ -95,6 +100,15 @@ impl Weights {
     pub fn row_len(&self) -> usize {
         self.values.len() / self.bias.len().max(1)
     }
+}
+
+/// The quantizer of a layer's weights, where the model brings one: symmetric codes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenWeights {
+    /// Width of a code.
+    pub bits: u8,
+    /// Step of each output channel.
+    pub scales: Vec<f32>,
 }
 
 /// What a node computes.
@@ -293,9 +307,16 @@ pub struct Graph {
     pub input_axes: Vec<usize>,
     /// True where a Softmax at the end was left out.
     pub softmax_dropped: bool,
+    /// Quantizers of weights that the model brings, by the name of the node.
+    pub given_weights: BTreeMap<String, GivenWeights>,
 }
 
 impl Graph {
+    /// True for a model that brings quantizers of its own.
+    pub fn is_quantized(&self) -> bool {
+        !self.given_weights.is_empty() || self.tensors.iter().any(|tensor| tensor.quantizer.is_some())
+    }
+
     /// The tensor behind an id.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0]
@@ -303,7 +324,7 @@ impl Graph {
 
     /// Appends a tensor.
     pub fn add_tensor(&mut self, name: impl Into<String>, shape: Vec<usize>) -> TensorId {
-        self.tensors.push(Tensor { name: name.into(), shape, constant: None });
+        self.tensors.push(Tensor { name: name.into(), shape, constant: None, quantizer: None });
         TensorId(self.tensors.len() - 1)
     }
 

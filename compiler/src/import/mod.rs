@@ -7,9 +7,11 @@
 mod error;
 pub(crate) mod facts;
 mod functions;
+mod given;
 mod layer_norm;
 mod node;
 mod operators;
+pub(crate) mod qdq;
 mod view;
 
 pub use error::{ImportError, Unsupported};
@@ -70,11 +72,18 @@ fn name_nodes(graph: &mut pb::GraphProto) -> Result<(), ImportError> {
 
 /// Reads an ONNX model. `folder` is where external weight files may lie.
 pub fn import(bytes: &[u8], name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
-    import_parsed(&parse(bytes)?, name, folder)
+    let mut proto = parse(bytes)?;
+    let given = strip(&mut proto)?;
+    import_parsed(&proto, &given, name, folder)
+}
+
+/// Takes the quantizers that a quantized model brings out of it.
+pub(crate) fn strip(proto: &mut pb::ModelProto) -> Result<qdq::Given, ImportError> {
+    qdq::strip(proto)
 }
 
 /// Reads a parsed model.
-pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
+pub(crate) fn import_parsed(proto: &pb::ModelProto, given: &qdq::Given, name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
     let onnx = proto.graph.as_ref().ok_or_else(|| ImportError::NotOnnx("it holds no graph".into()))?;
     let opset = proto.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map_or(0, |o| o.version);
     if opset < 7 {
@@ -98,11 +107,13 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         output_axes: Vec::new(),
         input_axes: input_axes.clone(),
         softmax_dropped: false,
+        given_weights: std::collections::BTreeMap::new(),
     };
-    let mut importer = Importer { builder: Builder { graph }, values: HashMap::new(), functions: HashMap::new() };
+    let mut importer = Importer { builder: Builder { graph }, values: HashMap::new(), functions: HashMap::new(), given: given.clone() };
     let norms = layer_norm::find(onnx, &facts);
     let tensor = importer.builder.graph.add_tensor(&*input.name, stored_shape);
     importer.values.insert(input.name.clone(), View { tensor, axes: input_axes });
+    given::activation(&mut importer, &input.name);
     for (index, proto) in onnx.node.iter().enumerate() {
         if norms.inside.contains(&index) || !proto.output.iter().any(|name| depends.contains(name.as_str())) {
             continue;
@@ -114,6 +125,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         }
         let written_out = norms.ends.get(&index);
         if written_out.is_none() && functions::extend(&mut importer, &node)? {
+            proto.output.iter().for_each(|name| given::activation(&mut importer, name));
             continue;
         }
         check_batch(&mut importer, &node)?;
@@ -136,6 +148,8 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         }
         check_order(onnx, &node, &shape)?;
         importer.values.insert(output.clone(), view);
+        given::weights(&mut importer, &node)?;
+        given::activation(&mut importer, output);
     }
     finish(importer, onnx)
 }

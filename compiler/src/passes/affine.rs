@@ -25,6 +25,10 @@ fn fold_one(graph: &mut Graph, index: usize) -> bool {
     let (scale, offset) = (scale.clone(), offset.clone());
     let (clamp, output) = (node.clamp, node.output);
     let Some(producer) = sole_producer(graph, node.inputs[0]) else { return false };
+    // Scaled weights would no longer be the codes that the model gives.
+    if graph.given_weights.contains_key(&graph.nodes[producer.0].name) && scale.iter().any(|s| *s != 1.0) {
+        return false;
+    }
     let before = &mut graph.nodes[producer.0];
     if !before.clamp.is_none() {
         return false;

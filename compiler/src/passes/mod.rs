@@ -4,6 +4,7 @@
 mod affine;
 mod clamp;
 mod constants;
+mod given;
 mod order;
 mod scale;
 mod softmax;
@@ -24,6 +25,7 @@ const PASSES: &[(&str, Pass)] = &[
     ("fold factors into matrix products", scale::fold),
     ("channel scales and offsets that are left become depthwise convolutions", affine::to_depthwise),
     ("fuse clamps", clamp::fuse),
+    ("requantize what cannot be written as given", given::requantize),
     ("give layers inputs of their own beside sums", split::split),
     ("drop the softmax at the end", softmax::drop_last),
 ];
@@ -41,9 +43,9 @@ pub fn simplify(graph: &mut Graph, mut trace: impl FnMut(&str, usize, &Graph)) -
     Ok(())
 }
 
-/// The node that makes `tensor`, where nothing but one node reads it and it is not the network's output.
+/// The node that makes `tensor`, where nothing but one node reads it, it is not the network's output and no quantizer of the model's rounds it.
 fn sole_producer(graph: &Graph, tensor: TensorId) -> Option<NodeId> {
-    if tensor == graph.output {
+    if tensor == graph.output || graph.tensor(tensor).quantizer.is_some() {
         return None;
     }
     let readers = graph.nodes.iter().flat_map(|node| &node.inputs).filter(|input| **input == tensor).count();
@@ -55,6 +57,9 @@ fn sole_producer(graph: &Graph, tensor: TensorId) -> Option<NodeId> {
 fn bypass(graph: &mut Graph, index: usize) {
     let node = graph.nodes.remove(index);
     let (from, to) = (node.output, node.inputs[0]);
+    if graph.tensor(to).quantizer.is_none() {
+        graph.tensors[to.0].quantizer = graph.tensor(from).quantizer;
+    }
     for reader in &mut graph.nodes {
         reader.inputs.iter_mut().filter(|input| **input == from).for_each(|input| *input = to);
     }

@@ -13,6 +13,9 @@ pub(super) fn split(graph: &mut Graph) -> usize {
         let reads = |node: &Node| node.inputs.contains(&tensor);
         let layer = |node: &Node| reads(node) && matches!(node.op, Op::FullyConnected { .. } | Op::MatMul { .. });
         let summed = graph.nodes.iter().any(|node| reads(node) && matches!(node.op, Op::Add | Op::Mul | Op::Concat { .. }));
+        if graph.tensor(tensor).quantizer.is_some() {
+            continue;
+        }
         let Some(first) = graph.nodes.iter().position(layer).filter(|_| summed) else { continue };
         let (name, shape) = (graph.tensor(tensor).name.clone(), graph.tensor(tensor).shape.clone());
         let own = graph.add_tensor(format!("{name}.own"), shape);

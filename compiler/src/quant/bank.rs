@@ -36,6 +36,12 @@ impl QuantizedWeights {
         QuantizedWeights { bits, scales, codes: rows.into_iter().flat_map(|(_, codes)| codes).collect() }
     }
 
+    /// Rounds weights `[O][K]` at scales that are given, one for each output channel.
+    pub fn at(values: &[f32], row_len: usize, bits: u8, scales: &[f32]) -> QuantizedWeights {
+        let rows = values.chunks(row_len.max(1)).zip(scales);
+        QuantizedWeights { bits, scales: scales.to_vec(), codes: rows.flat_map(|(row, scale)| quantize_row(row, *scale, bits)).collect() }
+    }
+
     /// The real values that the codes stand for.
     pub fn values(&self) -> Vec<f32> {
         let row_len = self.codes.len() / self.scales.len().max(1);
@@ -80,7 +86,12 @@ impl Bank {
             .into_par_iter()
             .map(|tensor| {
                 let source = grouping.quantizer[tensor].0;
+                let shared = |other: &usize| grouping.quantizer[*other].0 == source;
+                let given = (0..graph.tensors.len()).filter(shared).find_map(|tensor| graph.tensors[tensor].quantizer);
                 let choose = |bits| {
+                    if let Some(given) = given.filter(|given| given.bits == bits) {
+                        return given;
+                    }
                     let chosen = if softmax[source] { softmax_quantizer(activation(source, bits)) } else { activation(source, bits) };
                     constants.iter().filter(|(tensor, _)| *tensor == source).fold(chosen, |chosen, (_, value)| covering(chosen, *value))
                 };
@@ -93,7 +104,11 @@ impl Bank {
             let (mut rounded, mut ready) = (BTreeMap::new(), BTreeMap::new());
             if let Some(float) = node.op.weights() {
                 for bits in widths(grouping.of_node[index], |c| c.weight_bits) {
-                    let codes = QuantizedWeights::new(&float.values, float.row_len(), bits, weight_rule);
+                    let given = graph.given_weights.get(&node.name).filter(|given| given.bits == bits);
+                    let codes = match given {
+                        Some(given) => QuantizedWeights::at(&float.values, float.row_len(), bits, &given.scales),
+                        None => QuantizedWeights::new(&float.values, float.row_len(), bits, weight_rule),
+                    };
                     ready.insert(bits, Arc::new(Layer::new(node, &codes.values(), &float.bias)));
                     rounded.insert(bits, Arc::new(codes));
                 }

@@ -94,9 +94,30 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
         }
     }
     for group in &mut groups {
-        group.candidates = group_candidates(graph, group, candidates, &supports)?;
+        let given = given_candidates(graph, group, candidates);
+        let narrowed = group_candidates(graph, group, given.as_deref().unwrap_or(candidates), &supports)?;
+        // A model that brings its quantizers leaves nothing to choose.
+        let widest = narrowed.iter().copied().max_by_key(|candidate| candidate.product());
+        group.candidates = if given.is_some() { widest.into_iter().collect() } else { narrowed };
     }
     Ok(Grouping { groups, of_tensor, of_node, quantizer })
+}
+
+/// The candidates that a quantized model leaves to a group; `None` where it says nothing about it.
+fn given_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candidate]) -> Option<Vec<Candidate>> {
+    let activation_bits = group.tensors.iter().find_map(|tensor| graph.tensor(*tensor).quantizer).map(|quantizer| quantizer.bits);
+    let weight_bits = group.nodes.iter().find_map(|node| graph.given_weights.get(&graph.nodes[node.0].name)).map(|weights| weights.bits);
+    if activation_bits.is_none() && weight_bits.is_none() {
+        return None;
+    }
+    let fits = |candidate: &&Candidate| {
+        activation_bits.is_none_or(|bits| bits == candidate.activation_bits) && weight_bits.is_none_or(|bits| bits == candidate.weight_bits)
+    };
+    let left: Vec<Candidate> = candidates.iter().filter(fits).copied().collect();
+    if !left.is_empty() {
+        return Some(left);
+    }
+    Some(vec![Candidate { weight_bits: weight_bits.unwrap_or(8), activation_bits: activation_bits.unwrap_or(8) }])
 }
 
 fn group_candidates(

@@ -37,7 +37,10 @@ fn products() -> Vec<Case> {
             let a = net.node("Mul", &[&a, &c], &[]);
             net.node("Relu", &[&a], &[])
         }),
-        case("matmul-of-one-value", 13, &[1, 5, 5], |net| net.node("MatMul", &["input", "input"], &[])),
+        case("matmul-of-one-value", 13, &[1, 5, 9], |net| {
+            let a = linear(net, "input", 9, 5);
+            net.node("MatMul", &[&a, &a], &[])
+        }),
         case("matmul-of-heads", 13, &[1, 5, 6], |net| {
             let heads = |net: &mut Sketch, perm: [i64; 4]| {
                 let a = linear(net, "input", 6, 9);

@@ -99,7 +99,10 @@ fn by_element(
     constant: Constant,
     affine: impl Fn(f32) -> (f32, f32),
 ) -> Result<View, ImportError> {
-    let values: Vec<(f32, f32)> = broadcast(&constant, shape).into_iter().map(affine).collect();
+    let name = node.proto.input.iter().find(|name| !importer.values.contains_key(*name));
+    let given = name.and_then(|name| importer.given.activations.get(name).copied());
+    let elements = broadcast(&constant, shape);
+    let values: Vec<(f32, f32)> = elements.iter().copied().map(affine).collect();
     if !values.iter().all(|(scale, offset)| scale.is_finite() && offset.is_finite()) {
         return Err(node.invalid("division by zero"));
     }
@@ -110,7 +113,9 @@ fn by_element(
     } else {
         return Err(node.unsupported("", "a constant of several axes less a value", "the value less the constant"));
     };
+    let unchanged = elements == values;
     let tensor = importer.builder.graph.add_constant(format!("{}.constant", node.name()), shape.to_vec(), values);
+    importer.builder.graph.tensors[tensor.0].quantizer = given.filter(|_| unchanged);
     let right = View { tensor, axes: (0..shape.len()).collect() };
     let right = importer.builder.arranged(&format!("{}.constant", node.name()), &right, &view.axes);
     let stored = importer.builder.graph.tensor(view.tensor).shape.clone();

@@ -15,6 +15,7 @@ use tract_onnx::pb;
 use super::error::{ImportError, Unsupported};
 use super::functions::{self, Function};
 use super::node::{OnnxNode, node_name};
+use super::qdq::Given;
 use super::view::{Builder, View};
 
 /// The state of an import.
@@ -24,6 +25,8 @@ pub(super) struct Importer {
     pub(super) values: HashMap<String, View>,
     /// Values that a chain of elementwise operators makes of another one, until something reads them.
     pub(super) functions: HashMap<String, Function>,
+    /// Quantizers that the model brings.
+    pub(super) given: Given,
 }
 
 impl Importer {
@@ -45,6 +48,7 @@ impl Importer {
         let constant = node.weights(index, "a constant")?;
         let axes = (0..constant.shape.len()).collect();
         let tensor = self.builder.graph.add_constant(name, constant.shape, constant.values);
+        self.builder.graph.tensors[tensor.0].quantizer = self.given.activations.get(name).copied();
         Ok(View { tensor, axes })
     }
 

@@ -41,6 +41,8 @@ pub struct Options {
     pub output_bits: u8,
     /// Whether biases may be corrected.
     pub bias_correction: bool,
+    /// Whether a softmax at the end stays in the file. What is measured is measured at the logits all the same.
+    pub keep_softmax: bool,
 }
 
 /// Samples and what turns them into the network's input.
@@ -283,7 +285,10 @@ pub fn compile(
 
     let at = Instant::now();
     progress.begin(Stage::Lower, 0);
-    let lowered = lower(&quantized, &raw_input, Effort::default())?;
+    let logits = lower(&quantized, &raw_input, Effort::default())?;
+    quantized.keep_softmax = options.keep_softmax;
+    let kept = if options.keep_softmax { Some(lower(&quantized, &raw_input, Effort::default())?) } else { None };
+    let lowered = kept.as_ref().unwrap_or(&logits);
     seconds.lower = at.elapsed().as_secs_f64();
 
     let mut totals = costs.totals(&outcome.assignment);
@@ -291,7 +296,7 @@ pub fn compile(
     totals.ram_bytes = lowered.spec.arena_bytes as u64;
     let feasible = options.budgets.iter().all(|budget| budget.met(&totals));
 
-    let file = Model::new_checked(&lowered.file).map_err(LowerError::Refused)?;
+    let file = Model::new_checked(&logits.file).map_err(LowerError::Refused)?;
     progress.begin(Stage::Evaluate, data.calibration.len() + data.test.map_or(0, |test| 2 * test.len()));
     let outputs = run_integer(&file, Arithmetic::Native, data.calibration, || progress.step())?;
     let calibration_sqnr_db = sqnr_db(&reference_outputs, &outputs).unwrap_or(f64::NEG_INFINITY);
@@ -310,7 +315,7 @@ pub fn compile(
         simulation: CodeSimulation::new(&quantized).ok_or_else(|| LowerError::NoQuantizer(graph.name.clone()))?,
         assignment: outcome.assignment.clone(),
         feasible,
-        lowered,
+        lowered: kept.unwrap_or(logits),
         node_costs,
         totals,
         list,

@@ -220,7 +220,6 @@ fn what_this_build_lacks_is_refused_by_name() {
         "--assign-by exact",
         "--rounding adaround",
         "--rounding descent",
-        "--keep-softmax",
         "--prune",
         "--refine",
         "--assign a.toml",

@@ -5,6 +5,7 @@ pub(crate) mod attention;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 mod hostile;
+mod hostile_attention;
 mod refused;
 pub(crate) mod spatial;
 

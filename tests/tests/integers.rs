@@ -276,6 +276,33 @@ fn wide_sums_take_a_wide_accumulator() {
     }
 }
 
+#[test]
+fn a_softmax_at_the_end_can_stay() {
+    let (case, target) = (cases::find("opset-13"), Target::builtin("host").expect("a built-in target"));
+    let network = Network::load(&case.model, case.name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(network.graph.softmax_classes, Some(10));
+    let samples = random::samples(case.name, case.input.iter().product(), SAMPLES);
+    let candidate = "w8a8".parse().expect("a candidate");
+    let prepared = Prepared::new(&network, &target, &[candidate], &samples, RangeRule::MinMax).unwrap_or_else(|error| panic!("{error}"));
+    let mut quantized = prepared.widest();
+    let logits = lowered(&quantized);
+    quantized.keep_softmax = true;
+    let kept = lowered(&quantized);
+    assert!(logits.spec.output.softmax_removed && !kept.spec.output.softmax_removed);
+    assert_eq!(kept.spec.output.classes, 10);
+    let [logits, kept] = [&logits, &kept].map(|lowered| Model::new_checked(&lowered.file).unwrap_or_else(|error| panic!("{error}")));
+    let output = quantized.quantizer(network.graph.output).expect("the output has a quantizer");
+    for sample in &samples {
+        let codes = trace(&logits, Arithmetic::Native, sample).nodes.pop().unwrap_or_default();
+        let real: Vec<f64> = codes.iter().map(|code| f64::from(code - output.zero_point) * f64::from(output.scale)).collect();
+        let written = trace(&kept, Arithmetic::Native, sample).nodes.pop().unwrap_or_default();
+        assert_eq!(written.len(), 10);
+        for (code, share) in written.iter().zip(exact::softmax(10, &real)) {
+            assert!((f64::from(*code) - 255.0 * share).abs() < 0.51, "{code} {share}");
+        }
+    }
+}
+
 /// Changes one constant of a node a little; false where the operator has none.
 fn disturb(operator: &mut OperatorSpec) -> bool {
     let more = |multiplier: &mut i32| *multiplier -= *multiplier / 16;
@@ -378,6 +405,7 @@ fn the_whole_pipeline_takes_every_form() {
                 estimator: Estimator::Pooled,
                 output_bits: 8,
                 bias_correction: true,
+                keep_softmax: false,
             };
             match compile(&network, &target, model, &data, &options, (&(), ""), &()) {
                 Err(error) => wrong.push(format!("{} for {name}: {error}", case.name)),

@@ -79,6 +79,9 @@ pub(crate) struct CompileArgs {
     /// Width of the network's output.
     #[arg(long, value_name = "8|16", default_value_t = 8, value_parser = output_bits, help_heading = "Quantization")]
     output_bits: u8,
+    /// Keep a softmax at the end; accuracy and SQNR are measured before it all the same.
+    #[arg(long, help_heading = "Quantization")]
+    keep_softmax: bool,
     /// Output directory [default: MODEL.apq.d].
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -227,6 +230,12 @@ fn options(args: &CompileArgs, network: &Network, choice: &TargetChoice) -> anyh
     if let Some(repeated) = candidates.iter().enumerate().find(|(index, candidate)| candidates[..*index].contains(candidate)) {
         return Err(super::failure::input(format!("--candidates names {} twice", repeated.1)));
     }
+    if args.keep_softmax && network.graph.softmax_dropped && network.graph.softmax_classes.is_none() {
+        return Err(unsupported(
+            "--keep-softmax: what follows the softmax regroups its classes",
+            "without the flag the softmax is left out, and outputs are logits",
+        ));
+    }
     Ok(Options {
         candidates,
         budgets: budgets(args, network, choice)?,
@@ -235,6 +244,7 @@ fn options(args: &CompileArgs, network: &Network, choice: &TargetChoice) -> anyh
         estimator: args.sqnr.into(),
         output_bits: args.output_bits,
         bias_correction: true,
+        keep_softmax: args.keep_softmax,
     })
 }
 

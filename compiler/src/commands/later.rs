@@ -10,7 +10,7 @@ pub(crate) const AFTER_HELP: &str = "Not in this build yet: pareto, sensitivity,
 
 /// What stands under the help of `compile`.
 pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --accuracy-drop, --min-sqnr, --min-agreement, --search, --assign-by exact, \
-    --rounding adaround|descent, --keep-softmax, --prune, --refine, --assign, --lut, report.html.";
+    --rounding adaround|descent, --prune, --refine, --assign, --lut, report.html.";
 
 /// What there is instead.
 const THERE_IS: &str = "what is there: compile, run, eval, inspect, lut show|diff, targets list|show|kernels";
@@ -78,8 +78,6 @@ pub(crate) struct LaterFlags {
     #[arg(long, hide = true, value_name = "FILE")]
     lut: Option<String>,
     #[arg(long, hide = true)]
-    keep_softmax: bool,
-    #[arg(long, hide = true)]
     prune: bool,
     #[arg(long, hide = true)]
     refine: bool,
@@ -97,7 +95,6 @@ impl LaterFlags {
             ("--search", self.search.is_some(), "it chooses how a task budget is searched; efficiency budgets need no choice"),
             ("--assign", self.assign.is_some(), "assignment.toml is written; to force one width use --candidates w8a8"),
             ("--lut", self.lut.is_some(), "a target's TOML can name a lookup table: cost = \"table\", table = \"FILE\""),
-            ("--keep-softmax", self.keep_softmax, "a softmax at the end is left out; it does not change the order of the classes"),
             ("--prune", self.prune, ""),
             ("--refine", self.refine, ""),
         ];

@@ -307,6 +307,8 @@ pub struct Graph {
     pub input_axes: Vec<usize>,
     /// True where a Softmax at the end was left out.
     pub softmax_dropped: bool,
+    /// Classes of that Softmax, where it can stand behind [`Graph::output`] again.
+    pub softmax_classes: Option<usize>,
     /// Quantizers of weights that the model brings, by the name of the node.
     pub given_weights: BTreeMap<String, GivenWeights>,
 }

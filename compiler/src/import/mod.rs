@@ -107,6 +107,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, given: &qdq::Given, name: &s
         output_axes: Vec::new(),
         input_axes: input_axes.clone(),
         softmax_dropped: false,
+        softmax_classes: None,
         given_weights: std::collections::BTreeMap::new(),
     };
     let mut importer = Importer { builder: Builder { graph }, values: HashMap::new(), functions: HashMap::new(), given: given.clone() };

@@ -176,6 +176,17 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
             scratch: Region::default(),
         });
     }
+    let mut last = graph.output.0;
+    let kept = network.keep_softmax && graph.softmax_classes.is_some();
+    if kept {
+        last = tensors.len();
+        let logits = network.quantizer(graph.output).ok_or_else(|| LowerError::NoQuantizer(graph.name.clone()))?;
+        let bits = if logits.bits == 16 { ActivationBits::A16 } else { ActivationBits::A8 };
+        let (name, shape, scale) = ("softmax".to_string(), graph.tensor(graph.output).shape.clone(), 1.0 / bits.hi() as f32);
+        tensors.push(TensorSpec { name: name.clone(), shape, bits, scale, zero_point: 0, offset: 0, alias: None });
+        let (operator, inputs) = (OperatorSpec::Softmax(exponents(&logits)?), vec![graph.output.0]);
+        nodes.push(NodeSpec { name, operator, inputs, output: last, group: None, clamp: None, scratch: Region::default() });
+    }
     let preprocess = &input.preprocess;
     let channels = graph.tensor(graph.input).channels();
     let output = graph.tensor(graph.output);
@@ -191,9 +202,9 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
             std: broadcast(preprocess.std(), channels),
         },
         output: OutputSpec {
-            tensor: graph.output.0,
+            tensor: last,
             classes: if output.len() == output.channels() { output.len() } else { 0 },
-            softmax_removed: graph.softmax_dropped,
+            softmax_removed: graph.softmax_dropped && !kept,
         },
         arena_bytes: 0,
     };
@@ -322,11 +333,7 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
             plain(OperatorSpec::Pad(Pad { before, code }))
         }
         Op::Transpose { perm } => plain(OperatorSpec::Transpose { axes: perm.clone() }),
-        Op::Softmax => {
-            let factor = f64::from(input.scale) * std::f64::consts::LOG2_E * 65536.0;
-            let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
-            plain(OperatorSpec::Softmax(Rescale { multiplier, shift }))
-        }
+        Op::Softmax => plain(OperatorSpec::Softmax(exponents(&input)?)),
         Op::Reshape => plain(OperatorSpec::Reshape),
         Op::Mul => plain(OperatorSpec::Mul(product_rescale(&input, &quantizer(node.inputs[1])?, 1.0, &output)?)),
         Op::MatMul { transposed, scale } => {
@@ -347,6 +354,13 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
         Op::Activation(activation) => plain(OperatorSpec::Table { entries: table::Entries::new(activation, &input, &output).codes }),
         Op::ChannelAffine { .. } => Err(LowerError::NoQuantizer(format!("{} (channel_affine)", node.name))),
     }
+}
+
+/// From the codes of a softmax's input to exponents of two in units of 2^-16.
+fn exponents(input: &ActivationQuantizer) -> Result<Rescale, LowerError> {
+    let factor = f64::from(input.scale) * std::f64::consts::LOG2_E * 65536.0;
+    let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
+    Ok(Rescale { multiplier, shift })
 }
 
 fn rescale(from: &ActivationQuantizer, to: &ActivationQuantizer) -> Result<Rescale, LowerError> {

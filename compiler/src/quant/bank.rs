@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::groups::Grouping;
 use super::ranges::{ActivationQuantizer, RangeRule, quantize_row, weight_scale};
 use crate::float::{Layer, Simulation};
-use crate::graph::{Graph, Node, NodeId, Op};
+use crate::graph::{Graph, Node, NodeId, Op, TensorId};
 
 /// Weights of one layer at one width.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,8 +72,8 @@ impl Bank {
         weight_rule: RangeRule,
         activation: impl Fn(usize, u8) -> ActivationQuantizer + Sync,
     ) -> Bank {
-        let widths = |group: Option<usize>, of: fn(&Candidate) -> u8| -> Vec<u8> {
-            let mut widths: Vec<u8> = group.map_or(vec![output_bits], |group| grouping.groups[group].candidates.iter().map(of).collect());
+        let widths = |group: Option<usize>, free: u8, of: fn(&Candidate) -> u8| -> Vec<u8> {
+            let mut widths: Vec<u8> = group.map_or(vec![free], |group| grouping.groups[group].candidates.iter().map(of).collect());
             widths.sort_unstable();
             widths.dedup();
             widths
@@ -86,8 +86,7 @@ impl Bank {
             .into_par_iter()
             .map(|tensor| {
                 let source = grouping.quantizer[tensor].0;
-                let shared = |other: &usize| grouping.quantizer[*other].0 == source;
-                let given = (0..graph.tensors.len()).filter(shared).find_map(|tensor| graph.tensors[tensor].quantizer);
+                let given = grouping.given[tensor];
                 let choose = |bits| {
                     if let Some(given) = given.filter(|given| given.bits == bits) {
                         return given;
@@ -95,7 +94,8 @@ impl Bank {
                     let chosen = if softmax[source] { softmax_quantizer(activation(source, bits)) } else { activation(source, bits) };
                     constants.iter().filter(|(tensor, _)| *tensor == source).fold(chosen, |chosen, (_, value)| covering(chosen, *value))
                 };
-                widths(grouping.of_tensor[tensor], |c| c.activation_bits).into_iter().map(|bits| (bits, choose(bits))).collect()
+                let free = grouping.output_bits(TensorId(tensor), output_bits);
+                widths(grouping.of_tensor[tensor], free, |c| c.activation_bits).into_iter().map(|bits| (bits, choose(bits))).collect()
             })
             .collect();
         let mut weights = Vec::new();
@@ -103,7 +103,7 @@ impl Bank {
         for (index, node) in graph.nodes.iter().enumerate() {
             let (mut rounded, mut ready) = (BTreeMap::new(), BTreeMap::new());
             if let Some(float) = node.op.weights() {
-                for bits in widths(grouping.of_node[index], |c| c.weight_bits) {
+                for bits in widths(grouping.of_node[index], output_bits, |c| c.weight_bits) {
                     let given = graph.given_weights.get(&node.name).filter(|given| given.bits == bits);
                     let codes = match given {
                         Some(given) => QuantizedWeights::at(&float.values, float.row_len(), bits, &given.scales),
@@ -144,7 +144,8 @@ impl Bank {
         }
         for tensor in 0..graph.tensors.len() {
             if grouping.quantizer[tensor].0 == tensor {
-                let bits = grouping.of_tensor[tensor].map_or(output_bits, |group| assignment[group].activation_bits);
+                let free = grouping.output_bits(TensorId(tensor), output_bits);
+                let bits = grouping.of_tensor[tensor].map_or(free, |group| assignment[group].activation_bits);
                 simulation.quantizers[tensor] = self.activations[tensor].get(&bits).copied();
             }
         }

@@ -5,6 +5,7 @@
 
 use apq_lut::Candidate;
 
+use super::ranges::ActivationQuantizer;
 use crate::graph::{Graph, Node, NodeId, Op, TensorId};
 
 /// One quantizer group.
@@ -33,6 +34,15 @@ pub struct Grouping {
     pub of_node: Vec<Option<usize>>,
     /// The tensor whose quantizer each tensor uses: itself, or the input of the operation that keeps its codes.
     pub quantizer: Vec<TensorId>,
+    /// The quantizer of each tensor that a quantized model brings.
+    pub given: Vec<Option<ActivationQuantizer>>,
+}
+
+impl Grouping {
+    /// Width of a tensor without a group: as the model gives it, or that of the network's output.
+    pub fn output_bits(&self, tensor: TensorId, output_bits: u8) -> u8 {
+        self.given[tensor.0].map_or(output_bits, |given| given.bits)
+    }
 }
 
 /// A group for which the target has no kernels.
@@ -100,7 +110,13 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
         let widest = narrowed.iter().copied().max_by_key(|candidate| candidate.product());
         group.candidates = if given.is_some() { widest.into_iter().collect() } else { narrowed };
     }
-    Ok(Grouping { groups, of_tensor, of_node, quantizer })
+    let given = quantizer
+        .iter()
+        .map(|source| {
+            (0..graph.tensors.len()).filter(|other| quantizer[*other] == *source).find_map(|other| graph.tensors[other].quantizer)
+        })
+        .collect();
+    Ok(Grouping { groups, of_tensor, of_node, quantizer, given })
 }
 
 /// The candidates that a quantized model leaves to a group; `None` where it says nothing about it.

@@ -32,17 +32,20 @@ pub struct QuantizedNetwork<'a> {
     pub output_bits: u8,
     /// For each node, the bias that correction found; `None` keeps the model's.
     pub biases: Vec<Option<Vec<f32>>>,
+    /// Whether the file ends with the softmax that [`Graph::output`] goes without.
+    pub keep_softmax: bool,
 }
 
 impl<'a> QuantizedNetwork<'a> {
     /// Every group at the given width, biases as in the model.
     pub fn new(graph: &'a Graph, grouping: &'a Grouping, bank: &'a Bank, assignment: Vec<Candidate>, output_bits: u8) -> Self {
-        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, biases: vec![None; graph.nodes.len()] }
+        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, biases: vec![None; graph.nodes.len()], keep_softmax: false }
     }
 
     /// Width of a tensor.
     pub fn bits(&self, tensor: TensorId) -> u8 {
-        self.grouping.of_tensor[tensor.0].map_or(self.output_bits, |group| self.assignment[group].activation_bits)
+        self.grouping.of_tensor[tensor.0]
+            .map_or(self.grouping.output_bits(tensor, self.output_bits), |group| self.assignment[group].activation_bits)
     }
 
     /// Quantizer of a tensor.

@@ -175,7 +175,7 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
     if !compiled.not_modelled.is_empty() {
         notes.push(format!("not modelled by the target, counted as 0 in latency and energy: {}", compiled.not_modelled.join(", ")));
     }
-    if network.graph.softmax_dropped {
+    if compiled.lowered.spec.output.softmax_removed {
         notes.push("the softmax at the end is left out: outputs are logits".into());
     }
     if !compiled.lowered.raised.is_empty() {

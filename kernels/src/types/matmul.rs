@@ -85,6 +85,8 @@ impl MatMul {
 /// Largest distance of a code from its zero point.
 fn difference_max(bits: ActivationBits, zero_point: i32) -> u64 {
     let below = i64::from(zero_point) - i64::from(bits.lo());
-    let above = i64::from(bits.hi()) - i64::from(zero_point);
+    // A byte that should hold a 6-bit code may hold more.
+    let hi = if bits == ActivationBits::A6 { 255 } else { bits.hi() };
+    let above = i64::from(hi) - i64::from(zero_point);
     below.unsigned_abs().max(above.unsigned_abs())
 }

@@ -7,11 +7,14 @@
 
 use std::sync::Arc;
 
+use apq_kernels::{ActivationBits, Activations, Softmax, pack, reference};
+use apq_runtime::build::Rescale;
+
 use super::layer::Layer;
 use super::{attention, operators};
 use crate::graph::{Graph, Node, NodeId, Op, TensorId};
-use crate::lower::clamp_codes;
 use crate::lower::requant::shared_mantissas;
+use crate::lower::{clamp_codes, exponents};
 use crate::lower::{norm, table};
 use crate::quant::QuantizedNetwork;
 use crate::quant::ranges::ActivationQuantizer;
@@ -132,10 +135,7 @@ impl CodeSimulation {
                 let table = table::Entries::new(activation, input, output);
                 inputs[0].iter().map(|v| table.code(*v as i32 + input.zero_point) - output.zero_point).map(|code| code as f32).collect()
             }
-            (Op::Softmax, _) => {
-                let real: Vec<f32> = inputs[0].iter().map(|v| v * input.scale).collect();
-                plain(node, &[&real]).into_iter().map(|v| code(f64::from(v) / f64::from(output.scale), bounds)).collect()
-            }
+            (Op::Softmax, _) => softmax_codes(inputs[0], self.graph.tensor(node.inputs[0]).channels(), input, output),
             (Op::Pad { pads, value }, _) => {
                 let value = output.centred_codes(&[*value])[0];
                 plain(&Node { op: Op::Pad { pads: pads.clone(), value }, ..node.clone() }, inputs)
@@ -162,6 +162,25 @@ fn code_layer(network: &QuantizedNetwork<'_>, id: NodeId, quantizers: &[Activati
         offsets.push(if empty { f64::from(*bias) / f64::from(output.scale) } else { (f64::from(*bias) / step).round() * factor });
     }
     Some(CodeLayer { layer, factors, offsets })
+}
+
+/// Softmax of centred codes by the integer algorithm itself, whose documented error would flip a code in some hundred.
+fn softmax_codes(input: &[f32], channels: usize, from: &ActivationQuantizer, to: &ActivationQuantizer) -> Vec<f32> {
+    let bits = |quantizer: &ActivationQuantizer| ActivationBits::try_from(quantizer.bits).unwrap_or(ActivationBits::A16);
+    let (from_bits, to_bits) = (bits(from), bits(to));
+    let Ok(Rescale { multiplier, shift }) = exponents(from) else { return vec![0.0; input.len()] };
+    let one = (1.0 / to.scale).round() as u32;
+    let params = Softmax { rows: 1, channels, multiplier, shift, bits: to_bits, one };
+    let (mut row_bytes, mut out_bytes) = (vec![0; pack::row_bytes(from_bits, channels)], vec![0; pack::row_bytes(to_bits, channels)]);
+    let mut output = Vec::with_capacity(input.len());
+    for row in input.chunks_exact(channels.max(1)) {
+        let codes: Vec<i16> = row.iter().map(|code| (*code as i32 + from.zero_point) as i16).collect();
+        pack::pack_row(from_bits, &codes, &mut row_bytes);
+        let codes = Activations { codes: &row_bytes, bits: from_bits, zero_point: from.zero_point };
+        reference::softmax(&params, codes, &mut out_bytes);
+        output.extend((0..channels).map(|channel| pack::code(&out_bytes, to_bits, channel) as f32));
+    }
+    output
 }
 
 /// Layer normalisation of centred codes, in output codes; gamma and beta in units of the output's scale, epsilon in squared codes.

@@ -4,7 +4,7 @@
 //! they say is kept: constants become the real values of their codes, and each pair around an activation a quantizer of that activation. What is
 //! left is an ordinary float model, for tract as well.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb;
 
@@ -51,6 +51,7 @@ pub(super) fn strip(proto: &mut pb::ModelProto) -> Result<Given, ImportError> {
     }
     dequantize_constants(graph, &mut given)?;
     take_pairs(graph, &mut given)?;
+    drop_unread(graph);
     Ok(given)
 }
 
@@ -154,6 +155,14 @@ fn take_pairs(graph: &mut pb::GraphProto, given: &mut Given) -> Result<(), Impor
     }
     graph.node = kept;
     Ok(())
+}
+
+/// Codes and zero points that nothing reads any more may be of types that nobody else understands.
+fn drop_unread(graph: &mut pb::GraphProto) {
+    let read: HashSet<&String> = graph.node.iter().flat_map(|node| &node.input).collect();
+    let made = graph.output.iter().map(|output| &output.name);
+    let needed: HashSet<String> = read.into_iter().chain(made).cloned().collect();
+    graph.initializer.retain(|tensor| needed.contains(&tensor.name));
 }
 
 /// The quantizer of an activation; signed codes become unsigned ones.

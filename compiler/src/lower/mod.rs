@@ -357,7 +357,7 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
 }
 
 /// From the codes of a softmax's input to exponents of two in units of 2^-16.
-fn exponents(input: &ActivationQuantizer) -> Result<Rescale, LowerError> {
+pub(crate) fn exponents(input: &ActivationQuantizer) -> Result<Rescale, LowerError> {
     let factor = f64::from(input.scale) * std::f64::consts::LOG2_E * 65536.0;
     let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
     Ok(Rescale { multiplier, shift })

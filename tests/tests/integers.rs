@@ -181,8 +181,9 @@ fn every_node_computes_what_the_simulation_computes() {
                     // A mean of few codes is often a tie, which floats round away from zero and integers up.
                     1 if *tie => {}
                     1 => count.by_one += 1,
-                    // Between the points of a table for 16-bit codes lie chords.
-                    2 if matches!(node.op, Op::Activation(_)) && network.bits(node.inputs[0]) == 16 => count.by_one += 1,
+                    // Between the points of a table for 16-bit codes lie chords; next to the largest code one end of a chord is clamped, which
+                    // takes off at most a quarter of the 128 codes between points.
+                    2..=32 if matches!(node.op, Op::Activation(_)) && network.bits(node.inputs[0]) == 16 => count.by_one += 1,
                     _ => count.by_more += 1,
                 }
             }
@@ -280,7 +281,7 @@ fn wide_sums_take_a_wide_accumulator() {
 fn a_softmax_at_the_end_can_stay() {
     let (case, target) = (cases::find("opset-13"), Target::builtin("host").expect("a built-in target"));
     let network = Network::load(&case.model, case.name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(network.graph.softmax_classes, Some(10));
+    assert_eq!(network.graph.softmax_classes, Some(4));
     let samples = random::samples(case.name, case.input.iter().product(), SAMPLES);
     let candidate = "w8a8".parse().expect("a candidate");
     let prepared = Prepared::new(&network, &target, &[candidate], &samples, RangeRule::MinMax).unwrap_or_else(|error| panic!("{error}"));
@@ -289,15 +290,15 @@ fn a_softmax_at_the_end_can_stay() {
     quantized.keep_softmax = true;
     let kept = lowered(&quantized);
     assert!(logits.spec.output.softmax_removed && !kept.spec.output.softmax_removed);
-    assert_eq!(kept.spec.output.classes, 10);
+    assert_eq!(kept.spec.output.classes, 4);
     let [logits, kept] = [&logits, &kept].map(|lowered| Model::new_checked(&lowered.file).unwrap_or_else(|error| panic!("{error}")));
     let output = quantized.quantizer(network.graph.output).expect("the output has a quantizer");
     for sample in &samples {
         let codes = trace(&logits, Arithmetic::Native, sample).nodes.pop().unwrap_or_default();
         let real: Vec<f64> = codes.iter().map(|code| f64::from(code - output.zero_point) * f64::from(output.scale)).collect();
         let written = trace(&kept, Arithmetic::Native, sample).nodes.pop().unwrap_or_default();
-        assert_eq!(written.len(), 10);
-        for (code, share) in written.iter().zip(exact::softmax(10, &real)) {
+        assert_eq!(written.len(), 4);
+        for (code, share) in written.iter().zip(exact::softmax(4, &real)) {
             assert!((f64::from(*code) - 255.0 * share).abs() < 0.51, "{code} {share}");
         }
     }

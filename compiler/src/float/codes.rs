@@ -7,8 +7,8 @@
 
 use std::sync::Arc;
 
-use apq_kernels::{ActivationBits, Activations, Softmax, pack, reference};
-use apq_runtime::build::Rescale;
+use apq_kernels::{ActivationBits, Activations, LayerNorm, OutputCodes, Softmax, pack, reference};
+use apq_runtime::build::{OperatorSpec, Rescale};
 
 use super::layer::Layer;
 use super::{attention, operators};
@@ -126,11 +126,7 @@ impl CodeSimulation {
                 let sums = attention::product(shape(node.inputs[0]), shape(node.output), *transposed, &a, &b);
                 sums.into_iter().map(|sum| code(sum * factor, bounds)).collect()
             }
-            (Op::LayerNorm { gamma, beta, epsilon }, _) => {
-                let epsilon = norm::epsilon_in_codes(*epsilon, gamma.len(), input);
-                let units = |values: &[f32]| -> Vec<f64> { values.iter().map(|v| f64::from(*v) / f64::from(output.scale)).collect() };
-                layer_norm_codes(inputs[0], &units(gamma), &units(beta), epsilon).into_iter().map(|v| code(v, bounds)).collect()
-            }
+            (Op::LayerNorm { gamma, beta, epsilon }, _) => layer_norm_codes(inputs[0], (gamma, beta, *epsilon), input, output, bounds),
             (Op::Activation(activation), _) => {
                 let table = table::Entries::new(activation, input, output);
                 inputs[0].iter().map(|v| table.code(*v as i32 + input.zero_point) - output.zero_point).map(|code| code as f32).collect()
@@ -166,35 +162,49 @@ fn code_layer(network: &QuantizedNetwork<'_>, id: NodeId, quantizers: &[Activati
 
 /// Softmax of centred codes by the integer algorithm itself, whose documented error would flip a code in some hundred.
 fn softmax_codes(input: &[f32], channels: usize, from: &ActivationQuantizer, to: &ActivationQuantizer) -> Vec<f32> {
-    let bits = |quantizer: &ActivationQuantizer| ActivationBits::try_from(quantizer.bits).unwrap_or(ActivationBits::A16);
-    let (from_bits, to_bits) = (bits(from), bits(to));
     let Ok(Rescale { multiplier, shift }) = exponents(from) else { return vec![0.0; input.len()] };
     let one = (1.0 / to.scale).round() as u32;
-    let params = Softmax { rows: 1, channels, multiplier, shift, bits: to_bits, one };
-    let (mut row_bytes, mut out_bytes) = (vec![0; pack::row_bytes(from_bits, channels)], vec![0; pack::row_bytes(to_bits, channels)]);
+    let params = Softmax { rows: 1, channels, multiplier, shift, bits: bits(to), one };
+    by_rows(input, channels, from, to, |codes, out| reference::softmax(&params, codes, out))
+}
+
+/// Layer normalisation of centred codes, by the integer algorithm for the same reason: its constants are rounded.
+fn layer_norm_codes(
+    input: &[f32],
+    (gamma, beta, epsilon): (&[f32], &[f32], f32),
+    from: &ActivationQuantizer,
+    to: &ActivationQuantizer,
+    (lo, hi): (f64, f64),
+) -> Vec<f32> {
+    let Ok(OperatorSpec::LayerNorm { epsilon, gamma, beta, shift }) = norm::lower(gamma, beta, epsilon, from, to) else {
+        return vec![0.0; input.len()];
+    };
+    let (lo, hi) = (lo as i32 + to.zero_point, hi as i32 + to.zero_point);
+    let codes = OutputCodes { zero_point: to.zero_point, lo, hi, bits: bits(to) };
+    let params = LayerNorm { rows: 1, channels: gamma.len(), epsilon, gamma: &gamma, beta: &beta, shift, codes };
+    by_rows(input, gamma.len(), from, to, |codes, out| reference::layer_norm(&params, codes, out))
+}
+
+fn bits(quantizer: &ActivationQuantizer) -> ActivationBits {
+    ActivationBits::try_from(quantizer.bits).unwrap_or(ActivationBits::A16)
+}
+
+/// A kernel on packed rows of centred codes.
+fn by_rows(
+    input: &[f32],
+    channels: usize,
+    from: &ActivationQuantizer,
+    to: &ActivationQuantizer,
+    kernel: impl Fn(Activations<'_>, &mut [u8]),
+) -> Vec<f32> {
+    let (from_bits, to_bits) = (bits(from), bits(to));
+    let (mut packed, mut written) = (vec![0; pack::row_bytes(from_bits, channels)], vec![0; pack::row_bytes(to_bits, channels)]);
     let mut output = Vec::with_capacity(input.len());
     for row in input.chunks_exact(channels.max(1)) {
         let codes: Vec<i16> = row.iter().map(|code| (*code as i32 + from.zero_point) as i16).collect();
-        pack::pack_row(from_bits, &codes, &mut row_bytes);
-        let codes = Activations { codes: &row_bytes, bits: from_bits, zero_point: from.zero_point };
-        reference::softmax(&params, codes, &mut out_bytes);
-        output.extend((0..channels).map(|channel| pack::code(&out_bytes, to_bits, channel) as f32));
-    }
-    output
-}
-
-/// Layer normalisation of centred codes, in output codes; gamma and beta in units of the output's scale, epsilon in squared codes.
-fn layer_norm_codes(input: &[f32], gamma: &[f64], beta: &[f64], epsilon: f64) -> Vec<f64> {
-    let channels = gamma.len().max(1);
-    let mut output = Vec::with_capacity(input.len());
-    for row in input.chunks_exact(channels) {
-        let count = channels as f64;
-        // Whole numbers below 2^53, as on the device.
-        let (sum, squares) = row.iter().fold((0.0, 0.0), |(sum, squares), q| (sum + f64::from(*q), squares + f64::from(*q).powi(2)));
-        let deviation = ((count * squares - sum * sum) / (count * count) + epsilon).sqrt();
-        let factor = if deviation > 0.0 { 1.0 / (count * deviation) } else { 0.0 };
-        let normal = row.iter().map(|q| (count * f64::from(*q) - sum) * factor);
-        output.extend(normal.zip(gamma.iter().zip(beta)).map(|(n, (g, b))| n * g + b));
+        pack::pack_row(from_bits, &codes, &mut packed);
+        kernel(Activations { codes: &packed, bits: from_bits, zero_point: from.zero_point }, &mut written);
+        output.extend((0..channels).map(|channel| (pack::code(&written, to_bits, channel) - to.zero_point) as f32));
     }
     output
 }

@@ -13,12 +13,8 @@ fn epsilon_code(epsilon: f32, channels: usize, input: &ActivationQuantizer) -> u
     (rounded as u64).min((1 << 62) - 1)
 }
 
-/// The same in squared input codes.
-pub(crate) fn epsilon_in_codes(epsilon: f32, channels: usize, input: &ActivationQuantizer) -> f64 {
-    epsilon_code(epsilon, channels, input) as f64 / (f64::from(1 << LayerNorm::EPSILON_BITS) * (channels as f64).powi(2))
-}
-
-pub(super) fn lower(
+/// The operator with its constants as integers.
+pub(crate) fn lower(
     gamma: &[f32],
     beta: &[f32],
     epsilon: f32,

@@ -169,6 +169,9 @@ fn the_others() {
     assert_eq!(shorter.check(operand((1 << 18) - 2, a16), operand((1 << 18) - 2, a16), 1, usize::MAX), Ok(()));
     assert_eq!(shorter.check(narrow, narrow, 1, usize::MAX), Ok(()));
 
+    let off_centre = Operand { zero_point: -1, ..operand(16, a16) };
+    assert_eq!(product.check(off_centre, operand(16, a16), 4, scratch), Err(Invalid::ZeroPoint));
+
     let norm = LayerNorm { rows: 2, channels: 4, epsilon: 1, gamma: &[1; 4], beta: &[0; 4], shift: 20, codes: CODES };
     assert_eq!(norm.check(eight, 8), Ok(()));
     assert_eq!(norm.check(eight, 7), Err(Invalid::OutputLength));

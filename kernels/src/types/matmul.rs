@@ -64,7 +64,7 @@ impl MatMul {
     ///
     /// # Errors
     /// Sizes are zero, too large or not those of the buffers, a sum may reach 2^47, or the multiplier, the shift, a zero
-    /// point or the clamp is out of range.
+    /// point (0 at 16 bits) or the clamp is out of range.
     pub fn check(&self, a: Operand, b: Operand, output_bytes: usize, scratch_bytes: usize) -> Result<(), Invalid> {
         check_rescale(self.multiplier, self.shift, Accumulator::I32)?;
         let of_batches = |rows: usize| self.batches.checked_mul(rows).ok_or(Invalid::TooLarge);
@@ -75,6 +75,10 @@ impl MatMul {
             return Err(Invalid::OutputLength);
         }
         self.codes.check()?;
+        // Differences of 16-bit codes from anything else would take 17 bits.
+        if [a, b].iter().any(|operand| operand.bits.signed() && operand.zero_point != 0) {
+            return Err(Invalid::ZeroPoint);
+        }
         if self.sum_max(a, b).is_none_or(|sum| sum >= SUM_LIMIT) {
             return Err(Invalid::Count);
         }

@@ -208,8 +208,13 @@ fn every_node_computes_what_the_simulation_computes() {
     for ((operator, bits), count) in counts {
         let share = count.by_one as f64 / count.elements as f64;
         println!("{operator} a{bits}: {:.3} % of {} codes differ by one", 100.0 * share, count.elements);
-        // The integer softmax is documented to be off by up to 0.04 of a 16-bit code beside its rounding, layer normalisation by 0.011.
-        let most = if matches!(operator, "softmax" | "layer_norm") && bits == 16 { 0.08 } else { DEVIATING_SHARE_MAX };
+        let most = match operator {
+            // The integer softmax is documented to be off by up to 0.04 of a 16-bit code beside its rounding, layer normalisation by 0.011.
+            "softmax" | "layer_norm" if bits == 16 => 0.08,
+            // Points of a table for 16-bit codes are rounded before they are interpolated.
+            "table" => 0.08,
+            _ => DEVIATING_SHARE_MAX,
+        };
         assert!(share <= most, "{operator} at {bits} bits: {} of {} codes", count.by_one, count.elements);
     }
 }

@@ -17,7 +17,7 @@ use crate::import::ImportError;
 use crate::lower::{LowerError, Lowered, RawInput, lower};
 use crate::network::{Network, NetworkError};
 use crate::plan::Effort;
-use crate::quant::bank::Bank;
+use crate::quant::bank::{Bank, nearest};
 use crate::quant::calibration::Calibration;
 use crate::quant::groups::Grouping;
 use crate::quant::ranges::RangeRule;
@@ -243,7 +243,8 @@ pub fn compile(
 
     progress.begin(Stage::Calibrate, 2 * samples.len());
     let calibration = Calibration::new(&executor, &samples, || progress.step());
-    let bank = Bank::new(graph, &grouping, options.output_bits, options.weight_ranges, |tensor, bits| {
+    let layers = nearest(graph, &grouping, options.weight_ranges);
+    let bank = Bank::new(graph, &grouping, options.output_bits, layers, |tensor, bits| {
         calibration.quantizer(tensor, bits, options.activation_ranges)
     });
     let mut seconds = Seconds { calibrate: start.elapsed().as_secs_f64(), ..Seconds::default() };

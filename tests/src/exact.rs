@@ -106,7 +106,8 @@ fn bounds(clamp: Clamp, zero_point: i32, unit: f64, (lo, hi): (i32, i32)) -> (i3
 fn weighted(network: &QuantizedNetwork<'_>, id: NodeId, input: &[f64], unit: f64) -> Vec<Value> {
     let graph = network.graph;
     let node = &graph.nodes[id.0];
-    let quantized = network.weights(id).expect("a weighted node has weights");
+    let rounded = network.layer(id).expect("a weighted node has weights");
+    let quantized = &rounded.weights;
     let scale_in = f64::from(network.quantizer(node.inputs[0]).expect("every tensor has a quantizer").scale);
     let outputs = quantized.scales.len();
     let row_len = quantized.codes.len() / outputs;
@@ -115,7 +116,7 @@ fn weighted(network: &QuantizedNetwork<'_>, id: NodeId, input: &[f64], unit: f64
     // The bias lies on the grid s_in * s_w; a row of zeros has no grid of its own.
     let bias: Vec<f64> = (0..outputs)
         .map(|o| {
-            let (bias, grid) = (f64::from(network.bias(id)[o]), scale_in * scales[o]);
+            let (bias, grid) = (f64::from(rounded.bias[o]), scale_in * scales[o]);
             if rows[o].iter().all(|code| *code == 0) { bias } else { (bias / grid).round() * grid }
         })
         .collect();

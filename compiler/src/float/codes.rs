@@ -120,13 +120,14 @@ impl CodeSimulation {
 
 fn code_layer(network: &QuantizedNetwork<'_>, id: NodeId, quantizers: &[ActivationQuantizer]) -> Option<CodeLayer> {
     let node = &network.graph.nodes[id.0];
-    let quantized = network.weights(id)?;
+    let rounded = network.layer(id)?;
+    let quantized = &rounded.weights;
     let (input, output) = (quantizers[node.inputs[0].0], quantizers[node.output.0]);
     let codes: Vec<f32> = quantized.codes.iter().map(|code| f32::from(*code)).collect();
     let layer = Arc::new(Layer::new(node, &codes, &vec![0.0; quantized.scales.len()]));
     let row_len = (quantized.codes.len() / quantized.scales.len().max(1)).max(1);
     let (mut factors, mut offsets) = (Vec::new(), Vec::new());
-    for ((scale, row), bias) in quantized.scales.iter().zip(quantized.codes.chunks_exact(row_len)).zip(network.bias(id)) {
+    for ((scale, row), bias) in quantized.scales.iter().zip(quantized.codes.chunks_exact(row_len)).zip(&rounded.bias) {
         let step = f64::from(input.scale) * f64::from(*scale);
         let factor = step / f64::from(output.scale);
         factors.push(factor);

@@ -259,6 +259,26 @@ pub struct Graph {
     pub softmax_dropped: bool,
 }
 
+/// Elements of the tensors that are alive at the same time, at most, each kept until its last reader has run.
+pub fn live_elements(graph: &Graph) -> usize {
+    let mut last = vec![0; graph.tensors.len()];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        node.inputs.iter().for_each(|input| last[input.0] = index);
+    }
+    last[graph.output.0] = usize::MAX;
+    let mut live = graph.tensor(graph.input).len();
+    let mut most = live;
+    for (index, node) in graph.nodes.iter().enumerate() {
+        live += graph.tensor(node.output).len();
+        most = most.max(live);
+        let mut dead: Vec<TensorId> = node.inputs.iter().copied().filter(|input| last[input.0] == index).collect();
+        dead.sort_unstable();
+        dead.dedup();
+        live -= dead.iter().map(|input| graph.tensor(*input).len()).sum::<usize>();
+    }
+    most
+}
+
 impl Graph {
     /// The tensor behind an id.
     pub fn tensor(&self, id: TensorId) -> &Tensor {

@@ -239,13 +239,13 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
     let plain = |operator| Ok((operator, Vec::new()));
     match &node.op {
         Op::Conv { weights, .. } | Op::FullyConnected { weights } => {
-            let quantized = network.weights(id).ok_or_else(|| LowerError::NoQuantizer(node.name.clone()))?;
+            let rounded = network.layer(id).ok_or_else(|| LowerError::NoQuantizer(node.name.clone()))?;
             let (weighted, raised) = match detail {
                 Detail::Whole => {
-                    let lowered = layer::lower_layer(weights, network.bias(id), &quantized, &input, &output)?;
+                    let lowered = layer::lower_layer(weights, rounded, &input, &output)?;
                     (lowered.spec, lowered.raised)
                 }
-                Detail::Outline => (layer::outline(quantized.bits)?, Vec::new()),
+                Detail::Outline => (layer::outline(rounded.weights.bits)?, Vec::new()),
             };
             let operator = match &node.op {
                 Op::Conv { window, groups, .. } => OperatorSpec::Conv { window: window_spec(node, window)?, groups: *groups, weighted },

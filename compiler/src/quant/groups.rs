@@ -35,6 +35,26 @@ pub struct Grouping {
     pub quantizer: Vec<TensorId>,
 }
 
+impl Grouping {
+    /// The widths that a node's weights may take, ascending; none where no group holds the node.
+    pub fn weight_bits(&self, node: usize) -> Vec<u8> {
+        self.of_node[node].map_or_else(Vec::new, |group| ascending(self.groups[group].candidates.iter().map(|c| c.weight_bits)))
+    }
+
+    /// The widths that a tensor may take, ascending: those of the network's output where no group holds it.
+    pub fn activation_bits(&self, tensor: usize, output_bits: u8) -> Vec<u8> {
+        let of_group = |group: usize| ascending(self.groups[group].candidates.iter().map(|c| c.activation_bits));
+        self.of_tensor[tensor].map_or_else(|| vec![output_bits], of_group)
+    }
+}
+
+fn ascending(widths: impl Iterator<Item = u8>) -> Vec<u8> {
+    let mut widths: Vec<u8> = widths.collect();
+    widths.sort_unstable();
+    widths.dedup();
+    widths
+}
+
 /// A group for which the target has no kernels.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(

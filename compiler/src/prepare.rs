@@ -117,6 +117,15 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// Checks that samples and their labels fit the network.
+    ///
+    /// # Errors
+    /// They do not.
+    pub fn check(&self, data: &Dataset) -> Result<(), CompileError> {
+        check_shape(self.network, data)?;
+        check_labels(self.network, data)
+    }
+
     /// The sensitivity list: from the store where it has a complete one under the key, or measured and stored.
     pub fn sensitivity(&self, estimator: Estimator, store: (&dyn ListStore, &str), progress: &dyn Progress) -> MeasuredList {
         if let Some(list) = store.0.load(store.1).filter(|list| complete(&self.grouping, &self.widest, list)) {

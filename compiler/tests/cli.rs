@@ -218,8 +218,6 @@ fn what_this_build_lacks_is_refused_by_name() {
         "--min-agreement 99%",
         "--search binary",
         "--assign-by exact",
-        "--rounding adaround",
-        "--rounding descent",
         "--keep-softmax",
         "--prune",
         "--refine",

@@ -42,7 +42,9 @@ impl<'a> Prepared<'a> {
         let grouping = network.group(target, candidates)?;
         let executor = Executor::new(graph);
         let calibration = Calibration::new(&executor, samples, || {});
-        let bank = Bank::new(graph, &grouping, OUTPUT_BITS, nearest(graph, &grouping, rule), |tensor, bits| calibration.quantizer(tensor, bits, rule));
+        let bank = Bank::new(graph, &grouping, OUTPUT_BITS, nearest(graph, &grouping, rule), |tensor, bits| {
+            calibration.quantizer(tensor, bits, rule)
+        });
         Ok(Prepared { graph, grouping, bank })
     }
 

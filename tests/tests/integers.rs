@@ -18,6 +18,7 @@ use apqc::lower::Lowered;
 use apqc::network::{Network, NetworkError};
 use apqc::quant::QuantizedNetwork;
 use apqc::quant::ranges::RangeRule;
+use apqc::quant::rounding::Rounding;
 use rand::Rng;
 use rayon::prelude::*;
 
@@ -352,7 +353,10 @@ fn the_whole_pipeline_takes_every_form() {
                 activation_ranges: RangeRule::Mse,
                 estimator: Estimator::Pooled,
                 output_bits: 8,
+                rounding: Rounding::Nearest,
                 bias_correction: true,
+                seed: 0,
+                search: apqc::assign::SearchOptions::default(),
             };
             match compile(&network, &target, model, &data, &options, (&(), ""), &()) {
                 Err(error) => wrong.push(format!("{} for {name}: {error}", case.name)),

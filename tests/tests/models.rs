@@ -23,6 +23,7 @@ use apqc::network::{Network, NetworkError};
 use apqc::plan::Effort;
 use apqc::quant::QuantizedNetwork;
 use apqc::quant::ranges::RangeRule;
+use apqc::quant::rounding::Rounding;
 use rayon::prelude::*;
 
 fn candidate(text: &str) -> Candidate {
@@ -305,7 +306,10 @@ fn options(candidates: &[&str], budgets: Vec<Budget>) -> Options {
         activation_ranges: RangeRule::Mse,
         estimator: Estimator::Pooled,
         output_bits: OUTPUT_BITS,
+        rounding: Rounding::Nearest,
         bias_correction: true,
+        seed: 0,
+        search: apqc::assign::SearchOptions::default(),
     }
 }
 

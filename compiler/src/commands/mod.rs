@@ -8,6 +8,8 @@ mod inputs;
 mod inspect;
 mod later;
 mod lut;
+mod pareto;
+mod request;
 mod run;
 mod targets;
 
@@ -21,6 +23,7 @@ pub(crate) use console::eprint_lossy;
 use console::{Console, Format};
 use failure::Exit;
 pub(crate) use inputs::InputFile;
+pub(crate) use request::Request;
 
 /// Compiles neural networks for small hardware at the fewest bits that keep them accurate.
 #[derive(Debug, Parser)]
@@ -55,6 +58,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compile(Box<compile::CompileArgs>),
+    Pareto(Box<pareto::ParetoArgs>),
     Run(run::RunArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
@@ -118,6 +122,7 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
     };
     match cli.command {
         Command::Compile(args) => compile::compile(&context, &args),
+        Command::Pareto(args) => pareto::pareto(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Eval(args) => eval::eval(&context, &args),
         Command::Inspect(args) => inspect::inspect(&context, &args),

@@ -123,7 +123,8 @@ impl Fit {
     fn descend(&self, codes: &mut [i8], scale: &mut f32, product: &mut [f32], target: &[f32], bits: u8) {
         let (lo, hi) = code_range(bits);
         for _ in 0..ROUNDS_MAX {
-            let dot = |values: &mut dyn Iterator<Item = f32>| values.zip(codes.iter()).map(|(v, q)| f64::from(v) * f64::from(*q)).sum::<f64>();
+            let dot =
+                |values: &mut dyn Iterator<Item = f32>| values.zip(codes.iter()).map(|(v, q)| f64::from(v) * f64::from(*q)).sum::<f64>();
             let (along, square) = (dot(&mut target.iter().copied()), dot(&mut product.iter().copied()));
             if along > 0.0 && square > 0.0 {
                 *scale = (along / square) as f32;
@@ -170,4 +171,94 @@ fn row_major(matrix: &Array2<f64>) -> Array2<f32> {
 
 fn code_range(bits: u8) -> (f32, f32) {
     (-((1i32 << (bits - 1)) as f32), ((1i32 << (bits - 1)) - 1) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Array2;
+    use rand::{Rng, SeedableRng};
+    use rand_chacha::ChaCha8Rng;
+
+    use super::super::moments::Rows;
+    use super::*;
+    use crate::quant::ranges::quantize_row;
+
+    /// A layer with correlated inputs, and rows that it is fitted to.
+    fn layer(random: &mut ChaCha8Rng, rows: usize, inputs: usize, outputs: usize) -> (Array2<f32>, Moments) {
+        let common: Vec<f32> = (0..rows).map(|_| random.random::<f32>()).collect();
+        let x = Array2::from_shape_fn((rows, inputs), |(row, _)| common[row] + 0.5 * random.random::<f32>());
+        let weights = Array2::from_shape_fn((outputs, inputs), |_| random.random::<f32>() - 0.5);
+        let targets = x.dot(&weights.t());
+        (weights, Moments::new(Rows { inputs: x, targets }))
+    }
+
+    #[test]
+    fn loses_less_than_rounding_to_nearest() {
+        let mut random = ChaCha8Rng::seed_from_u64(11);
+        for (inputs, outputs, bits) in [(9, 6, 8), (9, 6, 2), (40, 10, 4), (130, 7, 3), (16, 3, 6)] {
+            let (weights, moments) = layer(&mut random, 400, inputs, outputs);
+            let fit = Fit::new(weights.view(), &moments, 0.01).expect("inputs are not zero");
+            let rounded = fit.round(bits, RangeRule::Mse);
+            let (scales, codes): (Vec<f32>, Vec<Vec<i8>>) = weights
+                .rows()
+                .into_iter()
+                .map(|row| {
+                    let scale = weight_scale(&row.to_vec(), bits, RangeRule::Mse);
+                    (scale, quantize_row(&row.to_vec(), scale, bits))
+                })
+                .unzip();
+            let nearest: f64 = fit.losses(&Rounded { scales, codes: codes.concat() }).iter().sum();
+            let ours: f64 = fit.losses(&rounded).iter().sum();
+            assert!(ours < 0.7 * nearest, "{inputs} x {outputs} at {bits} bits: {ours} against {nearest}");
+        }
+    }
+
+    /// Rows of five 2-bit codes: every row of codes is tried, with the best scale for each.
+    #[test]
+    fn small_rows_come_close_to_the_best_of_all() {
+        let mut random = ChaCha8Rng::seed_from_u64(2);
+        let (inputs, outputs) = (5, 60);
+        let (weights, moments) = layer(&mut random, 200, inputs, outputs);
+        let fit = Fit::new(weights.view(), &moments, 0.01).expect("inputs are not zero");
+        let ours = fit.losses(&fit.round(2, RangeRule::Mse));
+        let form = fit.form.mapv(f64::from);
+        let mut ratio = 0.0;
+        for (row, ours) in ours.iter().enumerate() {
+            let w = fit.weights.row(row);
+            let target = form.dot(&w);
+            let best = (0..4usize.pow(inputs as u32))
+                .map(|number| {
+                    let codes = ndarray::Array1::from_shape_fn(inputs, |k| (number / 4usize.pow(k as u32) % 4) as f64 - 2.0);
+                    let square = codes.dot(&form.dot(&codes));
+                    let along = codes.dot(&target);
+                    w.dot(&target) - if along > 0.0 { along * along / square } else { 0.0 }
+                })
+                .fold(f64::INFINITY, f64::min);
+            assert!(*ours >= best * (1.0 - 1e-3) - 1e-9, "row {row}: {ours} below the minimum {best}");
+            ratio += ours / best / outputs as f64;
+        }
+        assert!(ratio < 1.5, "{ratio} times the least loss in the mean");
+    }
+
+    #[test]
+    fn the_fit_follows_the_targets() {
+        let mut random = ChaCha8Rng::seed_from_u64(4);
+        let x = Array2::from_shape_fn((500, 8), |_| random.random::<f32>());
+        let wanted = Array2::from_shape_fn((3, 8), |_| random.random::<f32>() - 0.5);
+        let start = wanted.mapv(|w| w + 0.1);
+        let moments = Moments::new(Rows { targets: x.dot(&wanted.t()) + 2.0, inputs: x });
+        let free = Fit::new(start.view(), &moments, 0.0).expect("inputs are not zero");
+        let held = Fit::new(start.view(), &moments, 1e6).expect("inputs are not zero");
+        let apart =
+            |fit: &Fit, from: &Array2<f32>| fit.weights.iter().zip(from).map(|(a, b)| (a - f64::from(*b)).abs()).fold(0.0, f64::max);
+        assert!(apart(&free, &wanted) < 0.01 && apart(&held, &start) < 1e-4);
+        let bias = moments.bias(&free.weights.view());
+        assert!(bias.iter().all(|b| (b - 2.0).abs() < 0.05), "{bias:?}");
+    }
+
+    #[test]
+    fn zero_inputs_have_no_fit() {
+        let moments = Moments::new(Rows { inputs: Array2::zeros((50, 4)), targets: Array2::zeros((50, 2)) });
+        assert!(Fit::new(Array2::ones((2, 4)).view(), &moments, 0.1).is_none());
+    }
 }

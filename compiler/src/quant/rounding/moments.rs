@@ -22,8 +22,6 @@ pub(super) struct Moments {
     pub(super) inputs: Array2<f64>,
     /// `T'X / n`, `[O][K]`.
     pub(super) cross: Array2<f64>,
-    /// Number of rows.
-    pub(super) rows: usize,
 }
 
 /// Rows whose products are summed in f32 before they are added in f64.
@@ -37,7 +35,6 @@ impl Moments {
     pub(super) fn new(mut rows: Rows) -> Moments {
         let mean_input = centre(&mut rows.inputs);
         let mean_target = centre(&mut rows.targets);
-        let n = rows.inputs.nrows();
         let mut inputs = products(&rows.inputs, &rows.inputs, true);
         let cross = products(&rows.targets, &rows.inputs, false);
         for i in 0..inputs.nrows() {
@@ -45,7 +42,7 @@ impl Moments {
                 inputs[[i, j]] = inputs[[j, i]];
             }
         }
-        Moments { mean_input, mean_target, inputs, cross, rows: n }
+        Moments { mean_input, mean_target, inputs, cross }
     }
 
     /// Mean of the diagonal: what ridges are measured in.

@@ -35,9 +35,8 @@ impl<'a> Sampling<'a> {
         let output = graph.tensor(node.output);
         let geometry = match &node.op {
             Op::Conv { window, groups, .. } => {
-                let ([_, height, width, channels], [_, rows, columns, _]) = (<[usize; 4]>::try_from(input.shape.as_slice()).ok()?, {
-                    <[usize; 4]>::try_from(output.shape.as_slice()).ok()?
-                });
+                let ([_, height, width, channels], [_, rows, columns, _]) =
+                    (<[usize; 4]>::try_from(input.shape.as_slice()).ok()?, { <[usize; 4]>::try_from(output.shape.as_slice()).ok()? });
                 Geometry::Conv { window, groups: *groups, input: [height, width, channels], output: [rows, columns] }
             }
             Op::FullyConnected { .. } => Geometry::Dense { inputs: weights.row_len() },

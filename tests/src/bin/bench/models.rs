@@ -9,6 +9,7 @@ use apqc::compile::{Compiled, Data, Options, compile};
 use apqc::data::{Dataset, Preprocess, load_at_most};
 use apqc::network::Network;
 use apqc::quant::ranges::RangeRule;
+use apqc::quant::rounding::Rounding;
 
 /// Calibration samples of every figure.
 pub(crate) const CALIBRATION_SAMPLES: usize = 256;
@@ -71,7 +72,10 @@ pub(crate) fn options(candidates: &str, budgets: Vec<Budget>) -> Options {
         activation_ranges: RangeRule::Mse,
         estimator: Estimator::Pooled,
         output_bits: 8,
+        rounding: Rounding::Descent,
         bias_correction: true,
+        seed: 0,
+        search: apqc::assign::SearchOptions::default(),
     }
 }
 

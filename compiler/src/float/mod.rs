@@ -4,6 +4,7 @@
 //! runs with quantizers switched on one group at a time: it works on channel-last tensors as the integer runtime does, keeps whatever is asked for,
 //! and runs again only what a change reaches.
 
+mod backward;
 mod codes;
 mod layer;
 mod operators;
@@ -11,6 +12,7 @@ pub mod reference;
 
 use std::sync::Arc;
 
+pub use backward::{Gradients, backward, has_gradient};
 pub use codes::CodeSimulation;
 pub use layer::Layer;
 

@@ -50,7 +50,7 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
     }
 }
 
-fn sides(shape: &[usize]) -> [usize; 3] {
+pub(super) fn sides(shape: &[usize]) -> [usize; 3] {
     match *shape {
         [_, height, width, channels] => [height, width, channels],
         _ => [1, 1, shape.iter().product()],
@@ -76,15 +76,15 @@ fn product(input: &[f32], weights: &[f32], inputs: usize, output: &mut [f32], ou
     }
 }
 
-struct Conv<'a> {
-    window: &'a Window,
-    input: [usize; 3],
-    output: [usize; 3],
+pub(super) struct Conv<'a> {
+    pub(super) window: &'a Window,
+    pub(super) input: [usize; 3],
+    pub(super) output: [usize; 3],
 }
 
 impl Conv<'_> {
     /// For each tap of output pixel `(y, x)`: its number and the input pixel under it, where there is one.
-    fn taps(&self, y: usize, x: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+    pub(super) fn taps(&self, y: usize, x: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
         let Window { kernel, stride, dilation, pad_begin, .. } = *self.window;
         let [height, width, _] = self.input;
         (0..kernel[0] * kernel[1]).map(move |tap| {
@@ -183,7 +183,7 @@ fn concat(graph: &Graph, node: &Node, axis: usize, inputs: &[&[f32]]) -> Vec<f32
     output
 }
 
-fn strides(shape: &[usize]) -> Vec<usize> {
+pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = strides[axis] * shape[axis];

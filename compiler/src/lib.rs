@@ -14,4 +14,5 @@ pub mod lower;
 pub mod network;
 pub mod passes;
 pub mod plan;
+pub mod prepare;
 pub mod quant;

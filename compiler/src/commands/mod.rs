@@ -8,6 +8,7 @@ mod inputs;
 mod inspect;
 mod later;
 mod lut;
+mod request;
 mod run;
 mod targets;
 

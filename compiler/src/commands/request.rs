@@ -1,0 +1,364 @@
+//! What `compile`, `pareto` and `sensitivity` are asked: model, target, budgets, data and how to quantize; and what is read for it.
+
+use std::path::{Path, PathBuf};
+
+use apq_lut::Candidate;
+use apq_search::{Budget, Estimator, Quantity};
+use apqc::compile::{CompileError, Data, Options};
+use apqc::cost::REFERENCE_BITS;
+use apqc::data::{Dataset, Preprocess};
+use apqc::network::{Network, NetworkError};
+use apqc::quant::groups::Grouping;
+use apqc::quant::ranges::RangeRule;
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use super::Context;
+use super::failure::{input_with_hint, unsupported};
+use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
+use super::later::absent_flag;
+use crate::report::files::Manifest;
+use crate::units::{self, Bops};
+
+/// Flags that several commands take.
+#[derive(Debug, Args)]
+pub(crate) struct RequestArgs {
+    /// The model.
+    #[arg(value_name = "MODEL.onnx")]
+    pub(crate) model: PathBuf,
+    /// What to compile for: a name (`apqc targets list`) or a TOML file. Required.
+    #[arg(long, value_name = "NAME|FILE.toml")]
+    target: Option<String>,
+    /// Longest time of one inference, with its unit: 9ms.
+    #[arg(long, value_name = "TIME", value_parser = units::nanoseconds, allow_hyphen_values = true, help_heading = "Budgets")]
+    latency: Option<u64>,
+    /// Most energy of one inference, with its unit: 12mJ.
+    #[arg(long, value_name = "ENERGY", value_parser = units::picojoules, allow_hyphen_values = true, help_heading = "Budgets")]
+    energy: Option<u64>,
+    /// Most bit operations: below 16 and without suffix a part R of w8a16 everywhere (limit R * 128 * MACs), else a number: 19.2G.
+    #[arg(long, value_name = "R|NUMBER", value_parser = units::bops, allow_hyphen_values = true, help_heading = "Budgets")]
+    bops: Option<Bops>,
+    /// Largest file, with its unit: 256KiB.
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes, allow_hyphen_values = true, help_heading = "Budgets")]
+    flash: Option<u64>,
+    /// Largest arena, with its unit: 64KiB.
+    #[arg(long, value_name = "SIZE", value_parser = units::bytes, allow_hyphen_values = true, help_heading = "Budgets")]
+    ram: Option<u64>,
+    /// Calibration samples: .npz, .npy, a folder of images, or normal:MEAN,STD [default: MODEL.calib.npz; images are drawn without it].
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
+    calib: Option<String>,
+    /// Labelled samples on which accuracy is reported [default: MODEL.test.npz].
+    #[arg(long, value_name = "PATH", help_heading = "Data")]
+    data: Option<PathBuf>,
+    /// Calibration samples used, at most.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one, help_heading = "Data")]
+    samples: usize,
+    /// Mean and standard deviation of the input [default: MODEL.json].
+    #[arg(long, value_name = "FILE.json", help_heading = "Data")]
+    preprocess: Option<PathBuf>,
+    /// Bit widths to choose from, as w4a8,w8a8 [default: the target's].
+    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Quantization")]
+    candidates: Vec<Candidate>,
+    /// How the ranges of weights are found.
+    #[arg(long, value_enum, default_value_t = Ranges::Mse, help_heading = "Quantization")]
+    weight_ranges: Ranges,
+    /// How the ranges of activations are found.
+    #[arg(long, value_enum, default_value_t = Ranges::Mse, help_heading = "Quantization")]
+    activation_ranges: Ranges,
+    /// How the samples' SQNR is averaged.
+    #[arg(long, value_enum, default_value_t = Sqnr::Pooled, help_heading = "Quantization")]
+    sqnr: Sqnr,
+    /// How weights are rounded.
+    #[arg(long, value_name = "nearest", default_value = "nearest", help_heading = "Quantization")]
+    rounding: String,
+    /// How bit widths are assigned.
+    #[arg(long, value_name = "greedy", default_value = "greedy", help_heading = "Quantization")]
+    assign_by: String,
+    /// Width of the network's output.
+    #[arg(long, value_name = "8|16", default_value_t = 8, value_parser = output_bits, help_heading = "Quantization")]
+    output_bits: u8,
+}
+
+/// A rule for ranges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Ranges {
+    /// Smallest mean squared error.
+    Mse,
+    /// Smallest divergence of the distributions.
+    Kl,
+    /// Percentile of the magnitudes.
+    Percentile,
+    /// Everything.
+    Minmax,
+}
+
+impl From<Ranges> for RangeRule {
+    fn from(ranges: Ranges) -> RangeRule {
+        match ranges {
+            Ranges::Mse => RangeRule::Mse,
+            Ranges::Kl => RangeRule::Kl,
+            Ranges::Percentile => RangeRule::Percentile,
+            Ranges::Minmax => RangeRule::MinMax,
+        }
+    }
+}
+
+/// An estimator of SQNR.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Sqnr {
+    /// Ratio of the means.
+    Pooled,
+    /// Mean of the ratios, each capped (equation 3).
+    Paper,
+    /// Mean of the samples' dB.
+    Db,
+}
+
+impl From<Sqnr> for Estimator {
+    fn from(sqnr: Sqnr) -> Estimator {
+        match sqnr {
+            Sqnr::Pooled => Estimator::Pooled,
+            Sqnr::Paper => Estimator::Paper,
+            Sqnr::Db => Estimator::Db,
+        }
+    }
+}
+
+/// A number of samples.
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number of 1 or more".into())
+}
+
+fn output_bits(text: &str) -> Result<u8, String> {
+    match text {
+        "8" => Ok(8),
+        "16" => Ok(16),
+        _ => Err("8 or 16".into()),
+    }
+}
+
+/// Everything that was asked for, read and checked against each other.
+pub(crate) struct Request {
+    /// The model.
+    pub(crate) network: Network,
+    /// The target, with its costs.
+    pub(crate) choice: TargetChoice,
+    /// What to do.
+    pub(crate) options: Options,
+    /// Unlabelled samples.
+    pub(crate) calibration: Samples,
+    /// Samples that report.
+    pub(crate) test: Option<Samples>,
+    /// Applied to raw values.
+    pub(crate) preprocess: Preprocess,
+    /// The hash of everything that the sensitivity list depends on.
+    pub(crate) key: String,
+    preprocessed: bool,
+    files: Vec<InputFile>,
+}
+
+impl RequestArgs {
+    /// Refuses what this build does not have, before anything is read.
+    pub(crate) fn check(&self) -> anyhow::Result<()> {
+        match self.rounding.as_str() {
+            "nearest" => {}
+            known @ ("adaround" | "descent") => {
+                return Err(absent_flag(&format!("--rounding {known}"), "what is there: --rounding nearest"));
+            }
+            other => return Err(input_with_hint(format!("`--rounding {other}` does not exist"), "what is there: --rounding nearest")),
+        }
+        match self.assign_by.as_str() {
+            "greedy" => Ok(()),
+            "exact" => Err(absent_flag("--assign-by exact", "what is there: --assign-by greedy")),
+            other => Err(input_with_hint(format!("`--assign-by {other}` does not exist"), "what is there: --assign-by greedy")),
+        }
+    }
+
+    /// Reads everything; whether the target has the kernels is known before data are read.
+    pub(crate) fn load(&self, context: &Context) -> anyhow::Result<Request> {
+        let choice = inputs::required_target(self.target.as_deref())?;
+        let OnnxModel { network, mut files } = inputs::onnx(&self.model)?;
+        let options = options(self, &network, &choice)?;
+        let grouping = network.group(&choice.target, &options.candidates).map_err(|error| no_kernel(error, &choice))?;
+        let sample_shape = network.sample_shape().to_vec();
+        let channels = network.graph.tensor(network.graph.input).channels();
+        let (preprocess, preprocess_file) = inputs::preprocess(self.preprocess.as_deref(), &self.model, channels)?;
+        let calibration = inputs::calibration(self.calib.as_deref(), &self.model, &sample_shape, self.samples, context.seed)?;
+        let test = test_samples(self, &sample_shape)?;
+        let key = list_key(&network, &files, &grouping, &calibration.data, &preprocess, &options);
+        files.extend(choice.files.iter().cloned());
+        let preprocessed = preprocess_file.is_some();
+        files.extend(preprocess_file);
+        files.extend(calibration.file.clone());
+        files.extend(test.as_ref().and_then(|test| test.file.clone()));
+        Ok(Request { network, choice, options, calibration, test, preprocess, key, preprocessed, files })
+    }
+}
+
+impl Request {
+    /// The samples.
+    pub(crate) fn data(&self) -> Data<'_> {
+        Data { calibration: &self.calibration.data, test: self.test.as_ref().map(|test| &test.data), preprocess: &self.preprocess }
+    }
+
+    /// An error of the library with what the tool knows about it.
+    pub(crate) fn explain(&self, error: CompileError) -> anyhow::Error {
+        match error {
+            missing @ CompileError::Cost(_) => {
+                let text = format!("target `{}`: its lookup table does not cover the model", self.choice.target.name());
+                anyhow::Error::from(missing).context(text)
+            }
+            other => other.into(),
+        }
+    }
+
+    /// What a reader should know about the data.
+    pub(crate) fn notes(&self) -> Vec<String> {
+        data_notes(&self.calibration, self.test.as_ref(), self.preprocessed)
+    }
+
+    /// Everything that the result depends on.
+    pub(crate) fn manifest(&self, context: &Context, args: &RequestArgs) -> Manifest {
+        Manifest {
+            tool: "apqc",
+            version: env!("CARGO_PKG_VERSION"),
+            seed: context.seed,
+            flags: flags(args, &self.options, &self.choice),
+            inputs: self.files.clone(),
+        }
+    }
+}
+
+fn options(args: &RequestArgs, network: &Network, choice: &TargetChoice) -> anyhow::Result<Options> {
+    let candidates = if args.candidates.is_empty() { choice.target.candidates().to_vec() } else { args.candidates.clone() };
+    if let Some(repeated) = candidates.iter().enumerate().find(|(index, candidate)| candidates[..*index].contains(candidate)) {
+        return Err(super::failure::input(format!("--candidates names {} twice", repeated.1)));
+    }
+    Ok(Options {
+        candidates,
+        budgets: budgets(args, network, choice)?,
+        weight_ranges: args.weight_ranges.into(),
+        activation_ranges: args.activation_ranges.into(),
+        estimator: args.sqnr.into(),
+        output_bits: args.output_bits,
+        bias_correction: true,
+    })
+}
+
+fn budgets(args: &RequestArgs, network: &Network, choice: &TargetChoice) -> anyhow::Result<Vec<Budget>> {
+    let reference = network.macs.saturating_mul(REFERENCE_BITS);
+    let limits = [
+        (Quantity::Latency, args.latency),
+        (Quantity::Energy, args.energy),
+        (Quantity::Bops, args.bops.map(|bops| bops.limit(reference))),
+        (Quantity::Flash, args.flash),
+        (Quantity::Ram, args.ram),
+    ];
+    let budgets: Vec<Budget> = limits.into_iter().filter_map(|(quantity, limit)| Some(Budget { quantity, limit: limit? })).collect();
+    let needs_model = budgets.iter().find(|budget| matches!(budget.quantity, Quantity::Latency | Quantity::Energy));
+    match needs_model {
+        Some(budget) if choice.cost_model().is_none() => Err(unsupported(
+            format!(
+                "--{}: target `{}` has no model of latency and energy, it counts bit operations only",
+                budget.quantity,
+                choice.target.name()
+            ),
+            "use --bops, --flash or --ram; or --target bitfusion; or a target file with a lookup table",
+        )),
+        _ => Ok(budgets),
+    }
+}
+
+/// A missing kernel with the target's name.
+fn no_kernel(error: NetworkError, choice: &TargetChoice) -> anyhow::Error {
+    let target = choice.target.name().to_string();
+    anyhow::Error::from(error).context(format!("target `{target}` cannot run this model"))
+}
+
+fn test_samples(args: &RequestArgs, sample_shape: &[usize]) -> anyhow::Result<Option<Samples>> {
+    let default = beside(&args.model, ".test.npz");
+    let path: &Path = match &args.data {
+        Some(path) => path,
+        None if default.is_file() => &default,
+        None => return Ok(None),
+    };
+    inputs::samples("test", path, sample_shape, usize::MAX).map(Some)
+}
+
+fn data_notes(calibration: &Samples, test: Option<&Samples>, preprocessed: bool) -> Vec<String> {
+    let mut notes = Vec::new();
+    let source = calibration.data.source();
+    match calibration.origin {
+        Origin::File => {}
+        Origin::Asked => notes.push(format!("calibration data are drawn: {source}")),
+        Origin::Drawn => {
+            notes
+                .push(format!("no calibration data: ranges and sensitivities come from images {source}; give --calib for a better result"));
+        }
+    }
+    if !preprocessed {
+        notes.push("no preprocessing is known: the model gets raw values".into());
+    }
+    if test.is_some_and(|test| test.data.labels().is_none()) {
+        notes.push("the test data have no labels: agreement with the float network is reported, accuracy is not".into());
+    }
+    notes
+}
+
+/// The hash of everything that a sensitivity list depends on.
+fn list_key(
+    network: &Network,
+    model_files: &[InputFile],
+    grouping: &Grouping,
+    data: &Dataset,
+    preprocess: &Preprocess,
+    options: &Options,
+) -> String {
+    let groups: Vec<Value> = grouping.groups.iter().map(|group| json!([group.name, group.candidates])).collect();
+    let parts = json!({
+        "build": build_identity(),
+        "graph": inputs::sha256(&[network.graph.to_string().as_bytes()]),
+        "model": model_files.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
+        "groups": groups,
+        "ranges": format!("{:?} {:?}", options.weight_ranges, options.activation_ranges),
+        "estimator": options.estimator.name(),
+        "output_bits": options.output_bits,
+        "data": inputs::content_sha256(data),
+        "preprocess": preprocess,
+    });
+    inputs::sha256(&[parts.to_string().as_bytes()])
+}
+
+/// Version, size and time of the program: a build of other code must not find this one's lists.
+fn build_identity() -> String {
+    let program = std::env::current_exe().and_then(std::fs::metadata).ok();
+    let changed = program.as_ref().and_then(|meta| meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok());
+    format!("{} {:?} {changed:?}", env!("CARGO_PKG_VERSION"), program.map(|meta| meta.len()))
+}
+
+/// Flags that change the result, defaults filled in.
+fn flags(args: &RequestArgs, options: &Options, choice: &TargetChoice) -> Map<String, Value> {
+    let name = |value: Option<clap::builder::PossibleValue>| value.map(|value| value.get_name().to_string());
+    let mut flags = Map::new();
+    flags.insert("target".into(), json!(choice.target.name()));
+    for budget in &options.budgets {
+        let unit = match budget.quantity {
+            Quantity::Latency => "latency_ns",
+            Quantity::Energy => "energy_pj",
+            Quantity::Flash => "flash_bytes",
+            Quantity::Ram => "ram_bytes",
+            other => other.name(),
+        };
+        flags.insert(unit.into(), json!(budget.limit));
+    }
+    flags.insert("calib".into(), json!(args.calib));
+    flags.insert("samples".into(), json!(args.samples));
+    flags.insert("candidates".into(), json!(options.candidates));
+    flags.insert("weight_ranges".into(), json!(name(args.weight_ranges.to_possible_value())));
+    flags.insert("activation_ranges".into(), json!(name(args.activation_ranges.to_possible_value())));
+    flags.insert("sqnr".into(), json!(options.estimator.name()));
+    flags.insert("rounding".into(), json!(args.rounding));
+    flags.insert("assign_by".into(), json!(args.assign_by));
+    flags.insert("output_bits".into(), json!(options.output_bits));
+    flags
+}

@@ -137,6 +137,9 @@ pub enum CompileError {
     /// The integer runtime.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A sensitivity list that was given is of something else.
+    #[error("{0}")]
+    List(String),
 }
 
 /// Seconds of each part.
@@ -208,7 +211,7 @@ pub fn compile(
     let prepared = Prepared::new(network, target, data, options, progress)?;
     let mut seconds = Seconds { calibrate: start.elapsed().as_secs_f64(), ..Seconds::default() };
     let at = Instant::now();
-    let MeasuredList { list, forward_passes } = prepared.sensitivity(options.estimator, store, progress);
+    let MeasuredList { list, forward_passes } = prepared.sensitivity(options.estimator, store, progress)?;
     seconds.sensitivity = at.elapsed().as_secs_f64();
 
     let at = Instant::now();

@@ -200,7 +200,6 @@ fn what_this_build_lacks_is_refused_by_name() {
     let sandbox = Sandbox::new();
     for command in [
         "pareto net.onnx",
-        "sensitivity net.onnx --shard 1/2",
         "search compare x",
         "dataset sample",
         "profile --target x",

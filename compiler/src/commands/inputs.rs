@@ -33,7 +33,7 @@ pub(crate) struct InputFile {
 }
 
 impl InputFile {
-    fn new(role: &'static str, path: &Path, bytes: &[u8]) -> InputFile {
+    pub(crate) fn new(role: &'static str, path: &Path, bytes: &[u8]) -> InputFile {
         InputFile { role, path: path.display().to_string(), sha256: sha256(&[bytes]) }
     }
 }

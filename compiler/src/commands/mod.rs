@@ -10,6 +10,7 @@ mod later;
 mod lut;
 mod request;
 mod run;
+mod sensitivity;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,7 +22,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use console::eprint_lossy;
 use console::{Console, Format};
 use failure::Exit;
-pub(crate) use inputs::InputFile;
+pub(crate) use inputs::{InputFile, sha256};
 
 /// Compiles neural networks for small hardware at the fewest bits that keep them accurate.
 #[derive(Debug, Parser)]
@@ -56,6 +57,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compile(Box<compile::CompileArgs>),
+    Sensitivity(Box<sensitivity::SensitivityArgs>),
     Run(run::RunArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
@@ -119,6 +121,7 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
     };
     match cli.command {
         Command::Compile(args) => compile::compile(&context, &args),
+        Command::Sensitivity(args) => sensitivity::sensitivity(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Eval(args) => eval::eval(&context, &args),
         Command::Inspect(args) => inspect::inspect(&context, &args),

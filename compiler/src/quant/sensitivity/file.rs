@@ -71,11 +71,22 @@ impl Basis {
             .or_else(|| differs("quantizers", &self.quantizers, &other.quantizers))
     }
 
-    /// The hash of everything, the metric included.
-    pub fn key(&self, metric: &str) -> String {
-        let text = serde_json::to_string(&(self, metric)).unwrap_or_default();
+    /// The hash of the metric and of everything that is known before the network is calibrated.
+    pub fn prefix(&self, metric: &str) -> String {
+        let before = Basis { quantizers: String::new(), ..self.clone() };
+        let text = serde_json::to_string(&(before, metric)).unwrap_or_default();
         hexadecimal(&Sha256::digest(text.as_bytes()))
     }
+
+    /// The hash of everything.
+    pub fn key(&self, metric: &str) -> String {
+        key(&self.prefix(metric), &self.quantizers)
+    }
+}
+
+/// The hash of a list: of what [`Basis::prefix`] covers, and of the quantizers ([`quantizers_sha256`](super::quantizers_sha256)).
+pub fn key(prefix: &str, quantizers: &str) -> String {
+    hexadecimal(&Sha256::digest(format!("{prefix} {quantizers}").as_bytes()))
 }
 
 /// The first digits of a hash.

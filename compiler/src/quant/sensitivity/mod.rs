@@ -13,7 +13,7 @@ use apq_lut::Candidate;
 use apq_search::{Estimator, SampleEnergy, Sensitivity};
 use rayon::prelude::*;
 
-pub use file::{Basis, Entry, FileError, ListFile, Shard, merge, paired};
+pub use file::{Basis, Entry, FileError, ListFile, Shard, key, merge, paired};
 pub use fisher::NoGradient;
 pub use measure::{MeasureError, Measurement, Metric, Pieces, SAMPLES_PER_PIECE};
 

@@ -11,7 +11,7 @@ use crate::graph::{Graph, Node, Op, Window};
 pub struct Gradients {
     /// For each tensor, in its layout; `None` where the output does not depend on it.
     pub tensors: Vec<Option<Vec<f32>>>,
-    /// For each node with weights, in the order of [`Layer`].
+    /// For each node with weights, in the graph's order `[O][K]`.
     pub weights: Vec<Option<Vec<f32>>>,
 }
 
@@ -109,7 +109,7 @@ fn node_gradients(
     }
 }
 
-/// `input += gradient * weights` and `weights_gradient += gradient' * columns` for the output channels from `first` on; `gradient` has rows of `width`.
+/// `columns_gradient = gradient * weights'` and `weights_gradient = gradient' * columns` for the output channels from `first` on; `gradient` has rows of `width`.
 #[allow(clippy::too_many_arguments)]
 fn products(
     gradient: &[f32],
@@ -125,13 +125,13 @@ fn products(
     let views = (
         ArrayView2::from_shape((rows, width), gradient),
         ArrayView2::from_shape((rows, row_len), columns),
-        ArrayView2::from_shape((outputs, row_len), weights),
+        ArrayView2::from_shape((row_len, outputs), weights),
         ArrayViewMut2::from_shape((rows, row_len), columns_gradient),
         ArrayViewMut2::from_shape((outputs, row_len), weights_gradient),
     );
     if let (Ok(gradient), Ok(columns), Ok(weights), Ok(mut columns_gradient), Ok(mut weights_gradient)) = views {
         let gradient = gradient.slice_axis(Axis(1), Slice::from(first..first + outputs));
-        general_mat_mul(1.0, &gradient, &weights, 0.0, &mut columns_gradient);
+        general_mat_mul(1.0, &gradient, &weights.t(), 0.0, &mut columns_gradient);
         general_mat_mul(1.0, &gradient.t(), &columns, 0.0, &mut weights_gradient);
     }
 }
@@ -175,6 +175,7 @@ fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32], gradient: &[f32]) ->
     let [_, width, channels] = conv.output;
     let mut input_gradient = vec![0.0; input.len()];
     let mut weights_gradient = vec![0.0; layer.weights.len()];
+    let taps = conv.window.kernel[0] * conv.window.kernel[1];
     for (pixel, gradient) in gradient.chunks_exact(channels).enumerate() {
         for (tap, source) in conv.taps(pixel / width, pixel % width) {
             if let Some(source) = source {
@@ -186,7 +187,8 @@ fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32], gradient: &[f32]) ->
             }
         }
     }
-    (input_gradient, weights_gradient)
+    let by_channel = (0..channels * taps).map(|place| weights_gradient[place % taps * channels + place / taps]).collect();
+    (input_gradient, by_channel)
 }
 
 /// The first of several largest elements gets the gradient.

@@ -8,6 +8,7 @@ mod backward;
 mod codes;
 mod layer;
 mod operators;
+mod product;
 pub mod reference;
 
 use std::sync::Arc;

@@ -1,8 +1,7 @@
 //! The operators in floats, on channel-last data.
 
-use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
-
 use super::layer::{Layer, is_depthwise};
+use super::product::Product;
 use crate::graph::{Graph, Node, Op, Window};
 
 /// The result of a node, without its clamp. Shapes have been verified.
@@ -18,7 +17,9 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
         (Op::FullyConnected { .. }, Some(layer)) => {
             let mut output = broadcast_bias(&layer.bias, output_shape.iter().product());
             let inputs = input_shape.last().copied().unwrap_or(1);
-            product(first, &layer.weights, inputs, &mut output, layer.bias.len());
+            let row = |row: usize, _: usize| Some(&first[row * inputs..][..inputs]);
+            let outputs = layer.bias.len();
+            Product { segments: 1, segment: inputs, weights: &layer.weights, row }.add_to(&mut output, outputs, 0..outputs);
             output
         }
         (Op::Add, _) => first.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
@@ -63,19 +64,6 @@ fn broadcast_bias(bias: &[f32], len: usize) -> Vec<f32> {
     output
 }
 
-/// `output[rows][outputs] += input[rows][inputs] * weights[outputs][inputs]^T`
-fn product(input: &[f32], weights: &[f32], inputs: usize, output: &mut [f32], outputs: usize) {
-    let rows = output.len() / outputs.max(1);
-    let views = (
-        ArrayView2::from_shape((rows, inputs), input),
-        ArrayView2::from_shape((outputs, inputs), weights),
-        ArrayViewMut2::from_shape((rows, outputs), output),
-    );
-    if let (Ok(input), Ok(weights), Ok(mut output)) = views {
-        general_mat_mul(1.0, &input, &weights.t(), 1.0, &mut output);
-    }
-}
-
 pub(super) struct Conv<'a> {
     pub(super) window: &'a Window,
     pub(super) input: [usize; 3],
@@ -85,50 +73,38 @@ pub(super) struct Conv<'a> {
 impl Conv<'_> {
     /// For each tap of output pixel `(y, x)`: its number and the input pixel under it, where there is one.
     pub(super) fn taps(&self, y: usize, x: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+        (0..self.window.kernel[0] * self.window.kernel[1]).map(move |tap| (tap, self.source(y, x, tap)))
+    }
+
+    /// The input pixel under a tap of output pixel `(y, x)`, where there is one.
+    pub(super) fn source(&self, y: usize, x: usize, tap: usize) -> Option<usize> {
         let Window { kernel, stride, dilation, pad_begin, .. } = *self.window;
         let [height, width, _] = self.input;
-        (0..kernel[0] * kernel[1]).map(move |tap| {
-            let row = (y * stride[0] + tap / kernel[1] * dilation[0]).checked_sub(pad_begin[0]).filter(|row| *row < height);
-            let column = (x * stride[1] + tap % kernel[1] * dilation[1]).checked_sub(pad_begin[1]).filter(|column| *column < width);
-            (tap, row.zip(column).map(|(row, column)| row * width + column))
-        })
+        let row = (y * stride[0] + tap / kernel[1] * dilation[0]).checked_sub(pad_begin[0]).filter(|row| *row < height)?;
+        let column = (x * stride[1] + tap % kernel[1] * dilation[1]).checked_sub(pad_begin[1]).filter(|column| *column < width)?;
+        Some(row * width + column)
     }
 }
 
 fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32]) -> Vec<f32> {
     let [height, width, outputs] = conv.output;
     let channels = conv.input[2];
-    let pixels = height * width;
     let Window { kernel, stride, pad_begin, pad_end, .. } = *conv.window;
-    let mut output = broadcast_bias(&layer.bias, pixels * outputs);
+    let mut output = broadcast_bias(&layer.bias, height * width * outputs);
     if groups == 1 && kernel == [1, 1] && stride == [1, 1] && pad_begin == [0, 0] && pad_end == [0, 0] {
-        product(input, &layer.weights, channels, &mut output, outputs);
+        let row = |row: usize, _: usize| Some(&input[row * channels..][..channels]);
+        Product { segments: 1, segment: channels, weights: &layer.weights, row }.add_to(&mut output, outputs, 0..outputs);
         return output;
     }
     let (inputs, group_outputs) = (channels / groups, outputs / groups);
     let taps = kernel[0] * kernel[1];
-    let mut columns = vec![0.0; pixels * taps * inputs];
-    let mut part = vec![0.0; if groups == 1 { 0 } else { pixels * group_outputs }];
     for group in 0..groups {
-        for (pixel, row) in columns.chunks_exact_mut(taps * inputs).enumerate() {
-            for (tap, source) in conv.taps(pixel / width, pixel % width) {
-                let to = &mut row[tap * inputs..(tap + 1) * inputs];
-                match source {
-                    Some(source) => to.copy_from_slice(&input[source * channels + group * inputs..][..inputs]),
-                    None => to.fill(0.0),
-                }
-            }
-        }
-        if groups == 1 {
-            product(&columns, &layer.weights, taps * inputs, &mut output, outputs);
-            break;
-        }
-        part.fill(0.0);
+        let row = |pixel: usize, tap: usize| {
+            conv.source(pixel / width, pixel % width, tap).map(|source| &input[source * channels + group * inputs..][..inputs])
+        };
         let weights = &layer.weights[group * group_outputs * taps * inputs..][..group_outputs * taps * inputs];
-        product(&columns, weights, taps * inputs, &mut part, group_outputs);
-        for (to, from) in output.chunks_exact_mut(outputs).zip(part.chunks_exact(group_outputs)) {
-            to[group * group_outputs..][..group_outputs].iter_mut().zip(from).for_each(|(to, from)| *to += from);
-        }
+        let columns = group * group_outputs..(group + 1) * group_outputs;
+        Product { segments: taps, segment: inputs, weights, row }.add_to(&mut output, outputs, columns);
     }
     output
 }

@@ -154,7 +154,11 @@ fn a_given_list_is_taken_and_another_models_is_refused() {
     // One digit of a value, and one of what the list depends on.
     let text = String::from_utf8(sandbox.read("list.json")).unwrap();
     let bits = text.find("\"bits\": \"40").unwrap() + "\"bits\": \"40".len();
-    fs::write(sandbox.path("changed.json"), format!("{}{}{}", &text[..bits], if &text[bits..=bits] == "3" { "4" } else { "3" }, &text[bits + 1..])).unwrap();
+    fs::write(
+        sandbox.path("changed.json"),
+        format!("{}{}{}", &text[..bits], if &text[bits..=bits] == "3" { "4" } else { "3" }, &text[bits + 1..]),
+    )
+    .unwrap();
     refused("changed.json --samples 24", &["changed.json", "damaged"]);
     fs::write(sandbox.path("changed.json"), text.replacen("\"seed\": 0", "\"seed\": 1", 1)).unwrap();
     refused("changed.json --samples 24", &["changed.json", "hash"]);
@@ -192,10 +196,11 @@ fn metrics_and_their_agreement() {
     sandbox.fails(&format!("{LIST} --calib calib.npz --metric accuracy"), 2, &["calib.npz", "labels", "--data"]);
     sandbox.fails(&format!("{LIST} --calib calib.npz --metric accuracy --data wrong.npz"), 2, &["wrong.npz", "label 4"]);
 
-    let compared: Value = serde_json::from_str(&sandbox.done(
-        "sensitivity compare pooled.json pooled.json paper.json db.json fit.json labelled-fit.json accuracy.json --format json -q",
-    ))
-    .unwrap();
+    let compared: Value =
+        serde_json::from_str(&sandbox.done(
+            "sensitivity compare pooled.json pooled.json paper.json db.json fit.json labelled-fit.json accuracy.json --format json -q",
+        ))
+        .unwrap();
     // Accuracies may all be equal, which has no order.
     let tau: Vec<f64> = compared["lists"].as_array().unwrap().iter().map(|list| list["tau_b"].as_f64().unwrap_or(0.0)).collect();
     assert_eq!(tau[0], 1.0);

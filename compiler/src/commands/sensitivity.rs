@@ -111,8 +111,7 @@ fn list(context: &Context, args: &SensitivityArgs, request_args: &RequestArgs) -
     let prepared = Prepared::new(&request.network, &request.choice.target, &request.data(), &request.options, &drawer)
         .map_err(|error| request.explain(error))?;
     let labelled = Labelled::choose(metric, request_args.has_data(), &request, &prepared)?;
-    let basis =
-        Basis { samples: labelled.sha256.clone(), quantizers: quantizers_sha256(&prepared.bank), ..request.basis.clone() };
+    let basis = Basis { samples: labelled.sha256.clone(), quantizers: quantizers_sha256(&prepared.bank), ..request.basis.clone() };
     let values = values(context, &prepared, metric, &labelled, args.shard, &basis, &drawer)?;
     drawer.finish();
     let model = request.network.graph.name.clone();

@@ -20,7 +20,8 @@ impl Layer {
             _ => 1,
         };
         let row_len = (values.len() / bias.len().max(1)).max(1);
-        let part = |part: &[f32]| (0..row_len).flat_map(|k| part.iter().skip(k).step_by(row_len).copied().collect::<Vec<_>>()).collect::<Vec<_>>();
+        let part =
+            |part: &[f32]| (0..row_len).flat_map(|k| part.iter().skip(k).step_by(row_len).copied().collect::<Vec<_>>()).collect::<Vec<_>>();
         let weights = values.chunks_exact((values.len() / parts.max(1)).max(1)).flat_map(part).collect();
         Layer { weights, bias: bias.to_vec() }
     }

@@ -2,7 +2,37 @@
 
 use super::layer::{Layer, is_depthwise};
 use super::product::Product;
-use crate::graph::{Graph, Node, Op, Window};
+use crate::graph::{Clamp, Graph, Node, Op, Window};
+
+/// The result of a node with its clamp.
+pub(super) fn evaluate_clamped(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs: &[&[f32]]) -> Vec<f32> {
+    if let Some(layer) = layer {
+        return weighted(graph, node, layer, inputs[0], node.clamp);
+    }
+    let mut output = evaluate(graph, node, layer, inputs);
+    let Clamp { lo, hi } = node.clamp;
+    if !node.clamp.is_none() {
+        output.iter_mut().for_each(|v| *v = v.max(lo).min(hi));
+    }
+    output
+}
+
+/// A convolution or a fully connected layer.
+fn weighted(graph: &Graph, node: &Node, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
+    let (input_shape, output_shape) = (&graph.tensor(node.inputs[0]).shape, &graph.tensor(node.output).shape);
+    match &node.op {
+        Op::Conv { window, groups, .. } => {
+            let conv = Conv { window, input: sides(input_shape), output: sides(output_shape) };
+            if is_depthwise(node) { depthwise(&conv, layer, input, clamp) } else { grouped(&conv, *groups, layer, input, clamp) }
+        }
+        _ => {
+            let (inputs, outputs) = (input_shape.last().copied().unwrap_or(1), layer.bias.len());
+            let row = |row: usize, _: usize| Some(&input[row * inputs..][..inputs]);
+            let product = Product { segments: 1, segment: inputs, weights: &layer.weights, row, clamp };
+            product.from_bias(output_shape.iter().product::<usize>() / outputs.max(1), &layer.bias)
+        }
+    }
+}
 
 /// The result of a node, without its clamp. Shapes have been verified.
 pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs: &[&[f32]]) -> Vec<f32> {
@@ -10,18 +40,7 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
     let output_shape = &graph.tensor(node.output).shape;
     let first = inputs[0];
     match (&node.op, layer) {
-        (Op::Conv { window, groups, .. }, Some(layer)) => {
-            let conv = Conv { window, input: sides(input_shape), output: sides(output_shape) };
-            if is_depthwise(node) { depthwise(&conv, layer, first) } else { grouped(&conv, *groups, layer, first) }
-        }
-        (Op::FullyConnected { .. }, Some(layer)) => {
-            let mut output = broadcast_bias(&layer.bias, output_shape.iter().product());
-            let inputs = input_shape.last().copied().unwrap_or(1);
-            let row = |row: usize, _: usize| Some(&first[row * inputs..][..inputs]);
-            let outputs = layer.bias.len();
-            Product { segments: 1, segment: inputs, weights: &layer.weights, row }.add_to(&mut output, outputs, 0..outputs);
-            output
-        }
+        (_, Some(layer)) => weighted(graph, node, layer, first, Clamp::NONE),
         (Op::Add, _) => first.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
         (Op::ChannelAffine { scale, offset }, _) => first
             .chunks_exact(scale.len())
@@ -86,16 +105,15 @@ impl Conv<'_> {
     }
 }
 
-fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32]) -> Vec<f32> {
+fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
     let [height, width, outputs] = conv.output;
     let channels = conv.input[2];
     let Window { kernel, stride, pad_begin, pad_end, .. } = *conv.window;
-    let mut output = broadcast_bias(&layer.bias, height * width * outputs);
     if groups == 1 && kernel == [1, 1] && stride == [1, 1] && pad_begin == [0, 0] && pad_end == [0, 0] {
         let row = |row: usize, _: usize| Some(&input[row * channels..][..channels]);
-        Product { segments: 1, segment: channels, weights: &layer.weights, row }.add_to(&mut output, outputs, 0..outputs);
-        return output;
+        return Product { segments: 1, segment: channels, weights: &layer.weights, row, clamp }.from_bias(height * width, &layer.bias);
     }
+    let mut output = broadcast_bias(&layer.bias, height * width * outputs);
     let (inputs, group_outputs) = (channels / groups, outputs / groups);
     let taps = kernel[0] * kernel[1];
     for group in 0..groups {
@@ -104,22 +122,43 @@ fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32]) -> Vec<
         };
         let weights = &layer.weights[group * group_outputs * taps * inputs..][..group_outputs * taps * inputs];
         let columns = group * group_outputs..(group + 1) * group_outputs;
-        Product { segments: taps, segment: inputs, weights, row }.add_to(&mut output, outputs, columns);
+        Product { segments: taps, segment: inputs, weights, row, clamp }.add_to(&mut output, outputs, columns);
     }
     output
 }
 
-fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32]) -> Vec<f32> {
+/// Channels whose sums stay in registers.
+const BLOCK: usize = 16;
+
+fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
     let [height, width, channels] = conv.output;
+    let taps = conv.window.kernel[0] * conv.window.kernel[1];
+    let bound = |v: f32| v.max(clamp.lo).min(clamp.hi);
     let mut output = broadcast_bias(&layer.bias, height * width * channels);
+    // Where the weights and the inputs of each tap of a pixel begin.
+    let mut places: Vec<(usize, usize)> = Vec::with_capacity(taps);
     for (pixel, to) in output.chunks_exact_mut(channels).enumerate() {
-        for (tap, source) in conv.taps(pixel / width, pixel % width) {
-            if let Some(source) = source {
-                let from = &input[source * channels..][..channels];
-                let weights = &layer.weights[tap * channels..][..channels];
-                to.iter_mut().zip(from.iter().zip(weights)).for_each(|(to, (x, w))| *to += x * w);
+        let (y, x) = (pixel / width, pixel % width);
+        places.clear();
+        places.extend((0..taps).filter_map(|tap| conv.source(y, x, tap).map(|source| (tap * channels, source * channels))));
+        let (blocks, tail) = to.as_chunks_mut::<BLOCK>();
+        let whole = blocks.len() * BLOCK;
+        for (block, to) in blocks.iter_mut().enumerate() {
+            let mut sums = *to;
+            for (weights, inputs) in &places {
+                let weights = layer.weights[weights + block * BLOCK..].first_chunk::<BLOCK>();
+                let values = input[inputs + block * BLOCK..].first_chunk::<BLOCK>();
+                if let (Some(weights), Some(values)) = (weights, values) {
+                    (0..BLOCK).for_each(|lane| sums[lane] += values[lane] * weights[lane]);
+                }
             }
+            *to = sums.map(bound);
         }
+        for (weights, inputs) in &places {
+            let values = input[inputs + whole..].iter().zip(&layer.weights[weights + whole..]);
+            tail.iter_mut().zip(values).for_each(|(to, (x, w))| *to += x * w);
+        }
+        tail.iter_mut().for_each(|v| *v = bound(*v));
     }
     output
 }

@@ -7,6 +7,8 @@ use std::cell::RefCell;
 
 use ndarray::{ArrayView2, ArrayViewMut2, Axis, Slice, linalg::general_mat_mul};
 
+use crate::graph::Clamp;
+
 /// Rows of a tile.
 const TILE: usize = 256;
 
@@ -32,20 +34,44 @@ pub(super) struct Product<'a, R> {
     pub(super) weights: &'a [f32],
     /// The values of a segment of a row.
     pub(super) row: R,
+    /// Bounds of the sums.
+    pub(super) clamp: Clamp,
 }
 
 impl<'v, R: Fn(usize, usize) -> Option<&'v [f32]>> Product<'_, R> {
+    /// `[rows][outputs]`, each row the bias and its sums.
+    pub(super) fn from_bias(&self, rows: usize, bias: &[f32]) -> Vec<f32> {
+        let mut output = Vec::with_capacity(rows * bias.len());
+        for first in (0..rows).step_by(TILE) {
+            let start = output.len();
+            (first..rows.min(first + TILE)).for_each(|_| output.extend_from_slice(bias));
+            self.add_part(first, &mut output[start..], bias.len(), 0..bias.len());
+        }
+        output
+    }
+
     /// Adds to the columns `columns` of `output`, whose rows have `width` values.
     pub(super) fn add_to(&self, output: &mut [f32], width: usize, columns: std::ops::Range<usize>) {
-        let rows = output.len() / width.max(1);
-        if rows < ROWS_MIN {
-            return self.add_rows(output, width, columns);
+        for (tile, output) in output.chunks_mut((TILE * width).max(1)).enumerate() {
+            self.add_part(tile * TILE, output, width, columns.clone());
         }
-        TURNED.with_borrow_mut(|turned| {
-            for (tile, output) in output.chunks_mut(TILE * width).enumerate() {
-                self.add_tile(tile * TILE, turned, output, width, columns.clone());
-            }
-        });
+    }
+
+    fn add_part(&self, first: usize, output: &mut [f32], width: usize, columns: std::ops::Range<usize>) {
+        if output.len() / width.max(1) < ROWS_MIN {
+            self.add_rows(first, output, width, columns.clone());
+        } else {
+            TURNED.with_borrow_mut(|turned| self.add_tile(first, turned, output, width, columns.clone()));
+        }
+        if self.clamp.is_none() {
+            return;
+        }
+        let Clamp { lo, hi } = self.clamp;
+        if columns.len() == width {
+            output.iter_mut().for_each(|v| *v = v.max(lo).min(hi));
+        } else {
+            output.chunks_exact_mut(width).for_each(|row| row[columns.clone()].iter_mut().for_each(|v| *v = v.max(lo).min(hi)));
+        }
     }
 
     fn add_tile(&self, first: usize, turned: &mut Vec<f32>, output: &mut [f32], width: usize, columns: std::ops::Range<usize>) {
@@ -65,8 +91,8 @@ impl<'v, R: Fn(usize, usize) -> Option<&'v [f32]>> Product<'_, R> {
         }
     }
 
-    fn add_rows(&self, output: &mut [f32], width: usize, columns: std::ops::Range<usize>) {
-        for (row, output) in output.chunks_exact_mut(width).enumerate() {
+    fn add_rows(&self, first: usize, output: &mut [f32], width: usize, columns: std::ops::Range<usize>) {
+        for (row, output) in (first..).zip(output.chunks_exact_mut(width)) {
             let output = &mut output[columns.clone()];
             for segment in 0..self.segments {
                 let Some(values) = (self.row)(row, segment) else { continue };
@@ -127,6 +153,7 @@ mod tests {
                     segments,
                     segment,
                     weights: &weights,
+                    clamp: Clamp { lo: -200.0, hi: 100.0 },
                     row: |row, part| (!missing(row, part)).then(|| &input[row * inputs + part * segment..][..segment]),
                 };
                 let start = numbers(rows * width, 3);
@@ -138,8 +165,13 @@ mod tests {
                         if missing(row, k / segment) { 0.0 } else { input[row * inputs + k] * weights[k * outputs + column - 4] }
                     };
                     let sum: f32 = if (4..9).contains(&column) { (0..inputs).map(term).sum() } else { 0.0 };
-                    assert_eq!(before + sum, *after, "{rows} rows, {segments} x {segment}, row {row}, column {column}");
+                    let expected = (before + sum).clamp(-200.0, 100.0);
+                    assert_eq!(expected, *after, "{rows} rows, {segments} x {segment}, row {row}, column {column}");
                 }
+                let bias = &start[..outputs];
+                let mut output: Vec<f32> = (0..rows).flat_map(|_| bias.to_vec()).collect();
+                product.add_to(&mut output, outputs, 0..outputs);
+                assert_eq!(product.from_bias(rows, bias), output);
             }
         }
     }

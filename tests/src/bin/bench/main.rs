@@ -1,4 +1,6 @@
-//! Prints every figure that the project claims beside the figure it is held to: `cargo xtask bench [accuracy|cost|speed [MODEL]]`.
+//! Prints every figure that the project claims beside the figure it is held to: `cargo xtask bench [accuracy|cost|speed|sensitivity [MODEL]]`.
+//!
+//! `sensitivity` claims nothing and takes long: it runs only where it is named, and on MobileNetV2 only where that is named too.
 //!
 //! Accuracy is measured on the whole test sets, which only report: nothing is tuned on them. Times are medians of this run on this machine, and are
 //! given as ratios where a reference runs beside ours.
@@ -6,6 +8,7 @@
 mod accuracy;
 mod cost;
 mod models;
+mod sensitivity;
 mod speed;
 mod table;
 
@@ -14,8 +17,8 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     let section = std::env::args().nth(1);
     let wanted = |name: &str| section.as_deref().is_none_or(|section| section == name);
-    if let Some(name) = section.as_deref().filter(|name| !["accuracy", "cost", "speed"].contains(name)) {
-        eprintln!("error: unknown section \"{name}\"; the sections are accuracy, cost and speed");
+    if let Some(name) = section.as_deref().filter(|name| !["accuracy", "cost", "speed", "sensitivity"].contains(name)) {
+        eprintln!("error: unknown section \"{name}\"; the sections are accuracy, cost, speed and sensitivity");
         return ExitCode::from(2);
     }
     let model = std::env::args().nth(2);
@@ -37,6 +40,10 @@ fn main() -> ExitCode {
     }
     if wanted("speed") {
         failed += speed::run(&data, &names);
+    }
+    if section.as_deref() == Some("sensitivity") {
+        let names: Vec<&str> = names.into_iter().filter(|name| model.is_some() || *name != "MobileNetV2").collect();
+        failed += sensitivity::run(&data, &names);
     }
     if failed == 0 {
         return ExitCode::SUCCESS;

@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use apq_lut::{Candidate, CostError, CostModel};
 use apq_runtime::{Arithmetic, Model};
-use apq_search::{Budget, Estimator, NetworkCost, Outcome, Problem, Quantity, Sensitivity, Totals, checker};
+use apq_search::{Budget, Estimator, NetworkCost, Quantity, Sensitivity, Totals};
 use apq_targets::Target;
 
+use crate::assign::{SearchOptions, Searched, assign};
 use crate::data::{Dataset, Preprocess};
 use crate::evaluate::{Quality, RunError, quality, run_integer, sqnr_db};
 use crate::float::CodeSimulation;
@@ -20,6 +21,7 @@ use crate::prepare::{MeasuredList, Prepared};
 use crate::quant::correction;
 use crate::quant::groups::Grouping;
 use crate::quant::ranges::RangeRule;
+use crate::task::TaskSearch;
 
 /// What the user asks for.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct Options {
     pub output_bits: u8,
     /// Whether biases may be corrected.
     pub bias_correction: bool,
+    /// How widths are found.
+    pub search: SearchOptions,
 }
 
 /// Samples and what turns them into the network's input.
@@ -163,6 +167,8 @@ pub struct Compiled {
     pub grouping: Grouping,
     /// Width of each group.
     pub assignment: Vec<Candidate>,
+    /// The widest candidate of each group.
+    pub widest: Vec<Candidate>,
     /// Whether every budget is met by the lowered file.
     pub feasible: bool,
     /// The file and its parts.
@@ -171,10 +177,14 @@ pub struct Compiled {
     pub node_costs: Vec<Option<crate::cost::NodeCost>>,
     /// Costs of the lowered network: sizes are those of the file.
     pub totals: Totals,
-    /// The sensitivity list.
+    /// The sensitivity list; empty where the widths were given.
     pub list: Vec<Sensitivity>,
-    /// The search, with its whole path.
-    pub outcome: Outcome,
+    /// The search under efficiency budgets; `None` where the widths were given.
+    pub searched: Option<Searched>,
+    /// The search under task budgets, where there are any.
+    pub task: Option<TaskSearch>,
+    /// Whether the test samples decided about accuracy, so that they do not judge independently.
+    pub decided_on_test: bool,
     /// Operators that the cost model does not cover.
     pub not_modelled: Vec<String>,
     /// Whether corrected biases were kept, and the SQNR on held-out samples in dB without and with them.
@@ -189,7 +199,7 @@ pub struct Compiled {
     pub simulation: CodeSimulation,
     /// Samples run through the network, partly or wholly, while the list was measured.
     pub forward_passes: usize,
-    /// Evaluations of the whole quantized network.
+    /// Assignments that were evaluated as whole quantized networks, each once; the result is one of them.
     pub evaluations: usize,
     /// Times.
     pub seconds: Seconds,
@@ -211,17 +221,17 @@ pub fn compile(
     let prepared = Prepared::new(network, target, data, options, progress)?;
     let mut seconds = Seconds { calibrate: start.elapsed().as_secs_f64(), ..Seconds::default() };
     let at = Instant::now();
-    let MeasuredList { list, forward_passes } = prepared.sensitivity(options.estimator, store, progress)?;
+    let MeasuredList { list, forward_passes } = match options.search.assignment {
+        Some(_) => MeasuredList { list: Vec::new(), forward_passes: 0 },
+        None => prepared.sensitivity(options.estimator, store, progress)?,
+    };
     seconds.sensitivity = at.elapsed().as_secs_f64();
 
     let at = Instant::now();
-    progress.begin(Stage::Assign, 0);
     let plan_ram = options.budgets.iter().any(|budget| budget.quantity == Quantity::Ram);
     let costs = prepared.costs(model, plan_ram)?;
-    let groups = &prepared.groups;
-    let outcome = Problem::new(groups, &list, &costs)?.assign(&options.budgets)?;
-    checker::check(groups, &list, &costs, &options.budgets, &outcome).map_err(|fault| CompileError::Check(fault.to_string()))?;
-    let mut quantized = prepared.quantized(outcome.assignment.clone());
+    let assigned = assign(&prepared, &list, &costs, data, options, progress)?;
+    let mut quantized = prepared.quantized(assigned.assignment.clone());
     let mut correction = None;
     if options.bias_correction {
         progress.begin(Stage::Correct, 0);
@@ -234,10 +244,10 @@ pub fn compile(
     let lowered = lower(&quantized, &prepared.raw_input, Effort::default())?;
     seconds.lower = at.elapsed().as_secs_f64();
 
-    let mut totals = costs.totals(&outcome.assignment);
+    let mut totals = costs.totals(&assigned.assignment);
     totals.flash_bytes = lowered.file.len() as u64;
     totals.ram_bytes = lowered.spec.arena_bytes as u64;
-    let feasible = options.budgets.iter().all(|budget| budget.met(&totals));
+    let feasible = options.budgets.iter().all(|budget| budget.met(&totals)) && assigned.task.as_ref().is_none_or(|task| task.met);
 
     let file = Model::new_checked(&lowered.file).map_err(LowerError::Refused)?;
     progress.begin(Stage::Evaluate, data.calibration.len() + data.test.map_or(0, |test| 2 * test.len()));
@@ -252,26 +262,29 @@ pub fn compile(
     }
     seconds.total = start.elapsed().as_secs_f64();
     let nodes = (0..network.graph.nodes.len()).map(crate::graph::NodeId);
-    let node_costs = nodes.map(|node| costs.node(node, &outcome.assignment)).collect();
+    let node_costs = nodes.map(|node| costs.node(node, &assigned.assignment)).collect();
     let not_modelled = costs.not_modelled().into_iter().map(String::from).collect();
     let simulation = CodeSimulation::new(&quantized).ok_or_else(|| LowerError::NoQuantizer(network.graph.name.clone()))?;
     drop(costs);
     Ok(Compiled {
         simulation,
-        assignment: outcome.assignment.clone(),
+        evaluations: assigned.task.as_ref().map_or(1, |task| task.evaluated.len()),
+        assignment: assigned.assignment,
         feasible,
         lowered,
         node_costs,
         totals,
         list,
-        outcome,
+        searched: assigned.searched,
+        decided_on_test: options.search.task.labelled.is_none() && options.search.task.budgets.accuracy_drop.is_some(),
+        task: assigned.task,
+        widest: prepared.widest,
         not_modelled,
         correction,
         calibration_sqnr_db,
         float_quality,
         integer_quality,
         forward_passes,
-        evaluations: 1 + 2 * usize::from(options.bias_correction),
         seconds,
         raw_input: prepared.raw_input,
         grouping: prepared.grouping,

@@ -125,6 +125,15 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// Checks that samples and their labels fit the network.
+    ///
+    /// # Errors
+    /// They do not.
+    pub fn check(&self, data: &Dataset) -> Result<(), CompileError> {
+        check_shape(self.network, data)?;
+        check_labels(self.network, data)
+    }
+
     /// The sensitivity list by SQNR: from the store where it has a complete one, or measured and stored. `store` has the hash of everything that is
     /// known before calibration ([`Basis::prefix`](crate::quant::sensitivity::Basis::prefix)).
     ///

@@ -353,6 +353,7 @@ fn the_whole_pipeline_takes_every_form() {
                 estimator: Estimator::Pooled,
                 output_bits: 8,
                 bias_correction: true,
+                search: apqc::assign::SearchOptions::default(),
             };
             match compile(&network, &target, model, &data, &options, (&(), ""), &()) {
                 Err(error) => wrong.push(format!("{} for {name}: {error}", case.name)),

@@ -306,6 +306,7 @@ fn options(candidates: &[&str], budgets: Vec<Budget>) -> Options {
         estimator: Estimator::Pooled,
         output_bits: OUTPUT_BITS,
         bias_correction: true,
+        search: apqc::assign::SearchOptions::default(),
     }
 }
 

@@ -18,6 +18,9 @@ use crate::report::{self, Facts, files, tables};
 pub(crate) struct CompileArgs {
     #[command(flatten)]
     request: RequestArgs,
+    /// Take these bit widths, as compile writes them, instead of searching.
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["candidates", "assign_by"])]
+    assign: Option<PathBuf>,
     /// Output directory [default: MODEL.apq.d].
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -34,7 +37,7 @@ pub(crate) fn compile(context: &Context, args: &CompileArgs) -> anyhow::Result<E
     args.request.check()?;
     let directory = args.output.clone().unwrap_or_else(|| beside(&args.request.model, ".apq.d"));
     files::check_destination(&directory, args.force)?;
-    let request = args.request.load(context)?;
+    let request = args.request.load(context, args.assign.as_deref())?;
 
     let lists = request.lists(context);
     let drawer = context.console.progress();

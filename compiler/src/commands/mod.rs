@@ -8,6 +8,7 @@ mod inputs;
 mod inspect;
 mod later;
 mod lut;
+mod pareto;
 mod request;
 mod run;
 mod sensitivity;
@@ -23,6 +24,7 @@ pub(crate) use console::eprint_lossy;
 use console::{Console, Format};
 use failure::Exit;
 pub(crate) use inputs::{InputFile, sha256};
+pub(crate) use request::Request;
 
 /// Compiles neural networks for small hardware at the fewest bits that keep them accurate.
 #[derive(Debug, Parser)]
@@ -58,6 +60,7 @@ struct Global {
 enum Command {
     Compile(Box<compile::CompileArgs>),
     Sensitivity(Box<sensitivity::SensitivityArgs>),
+    Pareto(Box<pareto::ParetoArgs>),
     Run(run::RunArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
@@ -122,6 +125,7 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Compile(args) => compile::compile(&context, &args),
         Command::Sensitivity(args) => sensitivity::sensitivity(&context, &args),
+        Command::Pareto(args) => pareto::pareto(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Eval(args) => eval::eval(&context, &args),
         Command::Inspect(args) => inspect::inspect(&context, &args),

@@ -1,9 +1,13 @@
 //! What `compile`, `pareto` and `sensitivity` are asked: model, target, budgets, data and how to quantize; and what is read for it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use anyhow::Context as _;
 use apq_lut::Candidate;
 use apq_search::{Budget, Estimator, Quantity};
+use apqc::assign::{AssignBy, SearchOptions};
+use apqc::assignment::{self, Assignment};
 use apqc::compile::{CompileError, Data, ListStore, Options};
 use apqc::cost::REFERENCE_BITS;
 use apqc::data::{Dataset, Preprocess};
@@ -11,11 +15,12 @@ use apqc::network::{Network, NetworkError};
 use apqc::quant::groups::Grouping;
 use apqc::quant::ranges::RangeRule;
 use apqc::quant::sensitivity::{Basis, ListFile, Metric};
+use apqc::task::{TaskBudgets, TaskOptions};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::Context;
-use super::failure::{input_with_hint, unsupported};
+use super::failure::{input, input_with_hint, unsupported};
 use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
 use super::later::absent_flag;
 use crate::cache::{DiskLists, GivenList};
@@ -46,6 +51,21 @@ pub(crate) struct RequestArgs {
     /// Largest arena, with its unit: 64KiB.
     #[arg(long, value_name = "SIZE", value_parser = units::bytes, allow_hyphen_values = true, help_heading = "Budgets")]
     ram: Option<u64>,
+    /// Most accuracy lost against the float network, on labelled samples: 1% or 0.01.
+    #[arg(long, value_name = "SHARE", value_parser = units::fraction, allow_hyphen_values = true, help_heading = "Task budgets")]
+    accuracy_drop: Option<f64>,
+    /// Least SQNR against the float network, on the calibration samples: 30dB.
+    #[arg(long, value_name = "DB", value_parser = units::decibels, allow_hyphen_values = true, help_heading = "Task budgets")]
+    min_sqnr: Option<f64>,
+    /// Least share of calibration samples with the float network's top class: 99%.
+    #[arg(long, value_name = "SHARE", value_parser = units::fraction, allow_hyphen_values = true, help_heading = "Task budgets")]
+    min_agreement: Option<f64>,
+    /// How the curve is searched under task budgets.
+    #[arg(long, value_enum, default_value_t = Scheme::Interpolation, help_heading = "Task budgets")]
+    search: Scheme,
+    /// Labelled samples that decide about --accuracy-drop [default: those of --data, which then no longer judge independently].
+    #[arg(long, value_name = "PATH", help_heading = "Task budgets")]
+    search_data: Option<PathBuf>,
     /// Calibration samples: .npz, .npy, a folder of images, or normal:MEAN,STD [default: MODEL.calib.npz; images are drawn without it].
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     calib: Option<String>,
@@ -76,9 +96,12 @@ pub(crate) struct RequestArgs {
     /// How weights are rounded.
     #[arg(long, value_name = "nearest", default_value = "nearest", help_heading = "Quantization")]
     rounding: String,
-    /// How bit widths are assigned.
-    #[arg(long, value_name = "greedy", default_value = "greedy", help_heading = "Quantization")]
-    assign_by: String,
+    /// How bit widths are assigned under efficiency budgets.
+    #[arg(long, value_enum, default_value_t = By::Greedy, help_heading = "Quantization")]
+    assign_by: By,
+    /// Lookup table with the layers' costs, in place of the target's own.
+    #[arg(long, value_name = "FILE")]
+    lut: Option<PathBuf>,
     /// Width of the network's output.
     #[arg(long, value_name = "8|16", default_value_t = 8, value_parser = output_bits, help_heading = "Quantization")]
     output_bits: u8,
@@ -129,9 +152,53 @@ impl From<Sqnr> for Estimator {
     }
 }
 
+/// How a curve is searched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Scheme {
+    /// Point after point: the reference.
+    Sequential,
+    /// Halving.
+    Binary,
+    /// Two halvings, then interpolation.
+    Interpolation,
+}
+
+impl From<Scheme> for apq_search::Scheme {
+    fn from(scheme: Scheme) -> apq_search::Scheme {
+        match scheme {
+            Scheme::Sequential => apq_search::Scheme::Sequential,
+            Scheme::Binary => apq_search::Scheme::Binary,
+            Scheme::Interpolation => apq_search::Scheme::Interpolation,
+        }
+    }
+}
+
+/// How bit widths are assigned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum By {
+    /// Down the sensitivity list.
+    Greedy,
+    /// The least sum of the groups' noises.
+    Exact,
+}
+
+impl From<By> for AssignBy {
+    fn from(by: By) -> AssignBy {
+        match by {
+            By::Greedy => AssignBy::Greedy,
+            By::Exact => AssignBy::Exact,
+        }
+    }
+}
+
 /// A number of samples.
 pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number of 1 or more".into())
+}
+
+/// A number of points.
+pub(crate) fn at_least_two(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|n| *n > 1).ok_or_else(|| "a whole number of 2 or more".into())
 }
 
 fn output_bits(text: &str) -> Result<u8, String> {
@@ -173,11 +240,7 @@ impl RequestArgs {
             }
             other => return Err(input_with_hint(format!("`--rounding {other}` does not exist"), "what is there: --rounding nearest")),
         }
-        match self.assign_by.as_str() {
-            "greedy" => Ok(()),
-            "exact" => Err(absent_flag("--assign-by exact", "what is there: --assign-by greedy")),
-            other => Err(input_with_hint(format!("`--assign-by {other}` does not exist"), "what is there: --assign-by greedy")),
-        }
+        Ok(())
     }
 
     /// Whether the user named labelled samples.
@@ -191,16 +254,27 @@ impl RequestArgs {
     }
 
     /// Reads everything; whether the target has the kernels is known before data are read.
-    pub(crate) fn load(&self, context: &Context) -> anyhow::Result<Request> {
-        let choice = inputs::required_target(self.target.as_deref())?;
+    ///
+    /// `assignment` is a file whose widths are taken as they are.
+    pub(crate) fn load(&self, context: &Context, assignment: Option<&Path>) -> anyhow::Result<Request> {
+        let choice = inputs::required_target(self.target.as_deref(), self.lut.as_deref())?;
         let OnnxModel { network, mut files } = inputs::onnx(&self.model)?;
-        let options = options(self, &network, &choice)?;
+        let given = assignment.map(read_assignment).transpose()?;
+        let mut options = options(self, &network, &choice)?;
+        if let Some((widths, _)) = &given {
+            options.candidates = widths.candidates();
+        }
         let grouping = network.group(&choice.target, &options.candidates).map_err(|error| no_kernel(error, &choice))?;
+        if let (Some((widths, file)), Some(path)) = (given, assignment) {
+            options.search.assignment = Some(widths.resolve(&grouping).with_context(|| path.display().to_string())?);
+            files.push(file);
+        }
         let sample_shape = network.sample_shape().to_vec();
         let channels = network.graph.tensor(network.graph.input).channels();
         let (preprocess, preprocess_file) = inputs::preprocess(self.preprocess.as_deref(), &self.model, channels)?;
         let calibration = inputs::calibration(self.calib.as_deref(), &self.model, &sample_shape, self.samples, context.seed)?;
         let test = test_samples(self, &sample_shape)?;
+        let deciding = self.deciding(&sample_shape, test.as_ref())?;
         let mut basis = self.basis((&network, &files), &grouping, &calibration.data, &preprocess, &options, context.seed);
         let list = self.list.as_deref().map(|path| given_list(path, &mut basis)).transpose()?;
         files.extend(list.as_ref().map(|list| list.file_facts.clone()));
@@ -209,6 +283,10 @@ impl RequestArgs {
         files.extend(preprocess_file);
         files.extend(calibration.file.clone());
         files.extend(test.as_ref().and_then(|test| test.file.clone()));
+        if let Some(deciding) = deciding {
+            files.extend(deciding.file);
+            options.search.task.labelled = Some(Arc::new(deciding.data));
+        }
         Ok(Request { network, choice, options, calibration, test, preprocess, basis, list, preprocessed, files })
     }
 }
@@ -245,6 +323,39 @@ impl RequestArgs {
             quantizers: String::new(),
         }
     }
+}
+
+impl RequestArgs {
+    /// Labelled samples that decide about accuracy, where they are not the test samples.
+    fn deciding(&self, sample_shape: &[usize], test: Option<&Samples>) -> anyhow::Result<Option<Samples>> {
+        let hint = "give --search-data or --data PATH with labels (array `y`, or labels.csv); without labels there are --min-sqnr and --min-agreement";
+        let unlabelled = |source: &str| input_with_hint(format!("--accuracy-drop needs labels; {source} has none"), hint);
+        match (&self.search_data, self.accuracy_drop) {
+            (Some(_), None) => Err(input("--search-data decides about --accuracy-drop, which is not given")),
+            (None, None) => Ok(None),
+            (Some(path), Some(_)) => {
+                let samples = inputs::samples("search data", path, sample_shape, usize::MAX)?;
+                if samples.data.labels().is_none() {
+                    return Err(unlabelled(samples.data.source()));
+                }
+                Ok(Some(samples))
+            }
+            (None, Some(_)) => match test {
+                None => Err(input_with_hint("--accuracy-drop needs labelled samples, and there are none", hint)),
+                Some(test) if test.data.labels().is_none() => Err(unlabelled(test.data.source())),
+                Some(_) => Ok(None),
+            },
+        }
+    }
+}
+
+/// An assignment that the user gives.
+fn read_assignment(path: &Path) -> anyhow::Result<(Assignment, InputFile)> {
+    let bytes = inputs::read(path)?;
+    let file = InputFile::new("assignment", path, &bytes);
+    let text = inputs::text(path, bytes)?;
+    let widths = assignment::parse(&text).with_context(|| path.display().to_string())?;
+    Ok((widths, file))
 }
 
 impl Request {
@@ -303,7 +414,7 @@ impl Request {
 fn options(args: &RequestArgs, network: &Network, choice: &TargetChoice) -> anyhow::Result<Options> {
     let candidates = if args.candidates.is_empty() { choice.target.candidates().to_vec() } else { args.candidates.clone() };
     if let Some(repeated) = candidates.iter().enumerate().find(|(index, candidate)| candidates[..*index].contains(candidate)) {
-        return Err(super::failure::input(format!("--candidates names {} twice", repeated.1)));
+        return Err(input(format!("--candidates names {} twice", repeated.1)));
     }
     Ok(Options {
         candidates,
@@ -313,6 +424,15 @@ fn options(args: &RequestArgs, network: &Network, choice: &TargetChoice) -> anyh
         estimator: args.sqnr.into(),
         output_bits: args.output_bits,
         bias_correction: true,
+        search: SearchOptions {
+            by: args.assign_by.into(),
+            task: TaskOptions {
+                budgets: TaskBudgets { accuracy_drop: args.accuracy_drop, sqnr_db_min: args.min_sqnr, agreement_min: args.min_agreement },
+                scheme: args.search.into(),
+                labelled: None,
+            },
+            assignment: None,
+        },
     })
 }
 
@@ -334,7 +454,7 @@ fn budgets(args: &RequestArgs, network: &Network, choice: &TargetChoice) -> anyh
                 budget.quantity,
                 choice.target.name()
             ),
-            "use --bops, --flash or --ram; or --target bitfusion; or a target file with a lookup table",
+            "use --bops, --flash or --ram; or --target bitfusion; or give a lookup table with --lut FILE",
         )),
         _ => Ok(budgets),
     }
@@ -409,6 +529,19 @@ fn flags(args: &RequestArgs, options: &Options, choice: &TargetChoice) -> Map<St
         };
         flags.insert(unit.into(), json!(budget.limit));
     }
+    let task = &options.search.task;
+    for (name, limit) in [
+        ("accuracy_drop", task.budgets.accuracy_drop),
+        ("min_sqnr_db", task.budgets.sqnr_db_min),
+        ("min_agreement", task.budgets.agreement_min),
+    ] {
+        if let Some(limit) = limit {
+            flags.insert(name.into(), json!(limit));
+        }
+    }
+    if !task.budgets.is_empty() {
+        flags.insert("search".into(), json!(task.scheme.name()));
+    }
     flags.insert("calib".into(), json!(args.calib));
     flags.insert("samples".into(), json!(args.samples));
     flags.insert("candidates".into(), json!(options.candidates));
@@ -416,7 +549,7 @@ fn flags(args: &RequestArgs, options: &Options, choice: &TargetChoice) -> Map<St
     flags.insert("activation_ranges".into(), json!(name(args.activation_ranges.to_possible_value())));
     flags.insert("sqnr".into(), json!(options.estimator.name()));
     flags.insert("rounding".into(), json!(args.rounding));
-    flags.insert("assign_by".into(), json!(args.assign_by));
+    flags.insert("assign_by".into(), json!(options.search.by.name()));
     flags.insert("output_bits".into(), json!(options.output_bits));
     flags
 }

@@ -105,7 +105,7 @@ fn list(context: &Context, args: &SensitivityArgs, request_args: &RequestArgs) -
         return Err(input("--list takes a list instead of measuring one: it is for compile and pareto"));
     }
     check_destination(args.output.as_deref())?;
-    let request = request_args.load(context)?;
+    let request = request_args.load(context, None)?;
     let metric = args.metric.metric(request.options.estimator);
     let drawer = context.console.progress();
     let prepared = Prepared::new(&request.network, &request.choice.target, &request.data(), &request.options, &drawer)

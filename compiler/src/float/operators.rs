@@ -127,38 +127,20 @@ fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32], clamp: 
     output
 }
 
-/// Channels whose sums stay in registers.
-const BLOCK: usize = 16;
-
 fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
     let [height, width, channels] = conv.output;
-    let taps = conv.window.kernel[0] * conv.window.kernel[1];
-    let bound = |v: f32| v.max(clamp.lo).min(clamp.hi);
     let mut output = broadcast_bias(&layer.bias, height * width * channels);
-    // Where the weights and the inputs of each tap of a pixel begin.
-    let mut places: Vec<(usize, usize)> = Vec::with_capacity(taps);
     for (pixel, to) in output.chunks_exact_mut(channels).enumerate() {
-        let (y, x) = (pixel / width, pixel % width);
-        places.clear();
-        places.extend((0..taps).filter_map(|tap| conv.source(y, x, tap).map(|source| (tap * channels, source * channels))));
-        let (blocks, tail) = to.as_chunks_mut::<BLOCK>();
-        let whole = blocks.len() * BLOCK;
-        for (block, to) in blocks.iter_mut().enumerate() {
-            let mut sums = *to;
-            for (weights, inputs) in &places {
-                let weights = layer.weights[weights + block * BLOCK..].first_chunk::<BLOCK>();
-                let values = input[inputs + block * BLOCK..].first_chunk::<BLOCK>();
-                if let (Some(weights), Some(values)) = (weights, values) {
-                    (0..BLOCK).for_each(|lane| sums[lane] += values[lane] * weights[lane]);
-                }
+        for (tap, source) in conv.taps(pixel / width, pixel % width) {
+            if let Some(source) = source {
+                let from = &input[source * channels..][..channels];
+                let weights = &layer.weights[tap * channels..][..channels];
+                to.iter_mut().zip(from.iter().zip(weights)).for_each(|(to, (x, w))| *to += x * w);
             }
-            *to = sums.map(bound);
         }
-        for (weights, inputs) in &places {
-            let values = input[inputs + whole..].iter().zip(&layer.weights[weights + whole..]);
-            tail.iter_mut().zip(values).for_each(|(to, (x, w))| *to += x * w);
+        if !clamp.is_none() {
+            to.iter_mut().for_each(|v| *v = v.max(clamp.lo).min(clamp.hi));
         }
-        tail.iter_mut().for_each(|v| *v = bound(*v));
     }
     output
 }

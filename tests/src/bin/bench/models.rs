@@ -78,6 +78,7 @@ pub(crate) fn options(candidates: &str, budgets: Vec<Budget>) -> Options {
         estimator: Estimator::Pooled,
         output_bits: 8,
         bias_correction: true,
+        search: apqc::assign::SearchOptions::default(),
     }
 }
 

@@ -29,7 +29,7 @@ fn weighted(graph: &Graph, node: &Node, layer: &Layer, input: &[f32], clamp: Cla
             let (inputs, outputs) = (input_shape.last().copied().unwrap_or(1), layer.bias.len());
             let row = |row: usize, _: usize| Some(&input[row * inputs..][..inputs]);
             let product = Product { segments: 1, segment: inputs, weights: &layer.weights, row, clamp };
-            product.from_bias(output_shape.iter().product::<usize>() / outputs.max(1), &layer.bias)
+            product.on_bias(output_shape.iter().product::<usize>() / outputs.max(1), &layer.bias)
         }
     }
 }
@@ -111,7 +111,7 @@ fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32], clamp: 
     let Window { kernel, stride, pad_begin, pad_end, .. } = *conv.window;
     if groups == 1 && kernel == [1, 1] && stride == [1, 1] && pad_begin == [0, 0] && pad_end == [0, 0] {
         let row = |row: usize, _: usize| Some(&input[row * channels..][..channels]);
-        return Product { segments: 1, segment: channels, weights: &layer.weights, row, clamp }.from_bias(height * width, &layer.bias);
+        return Product { segments: 1, segment: channels, weights: &layer.weights, row, clamp }.on_bias(height * width, &layer.bias);
     }
     let mut output = broadcast_bias(&layer.bias, height * width * outputs);
     let (inputs, group_outputs) = (channels / groups, outputs / groups);

@@ -40,7 +40,7 @@ pub(super) struct Product<'a, R> {
 
 impl<'v, R: Fn(usize, usize) -> Option<&'v [f32]>> Product<'_, R> {
     /// `[rows][outputs]`, each row the bias and its sums.
-    pub(super) fn from_bias(&self, rows: usize, bias: &[f32]) -> Vec<f32> {
+    pub(super) fn on_bias(&self, rows: usize, bias: &[f32]) -> Vec<f32> {
         let mut output = Vec::with_capacity(rows * bias.len());
         for first in (0..rows).step_by(TILE) {
             let start = output.len();
@@ -171,7 +171,7 @@ mod tests {
                 let bias = &start[..outputs];
                 let mut output: Vec<f32> = (0..rows).flat_map(|_| bias.to_vec()).collect();
                 product.add_to(&mut output, outputs, 0..outputs);
-                assert_eq!(product.from_bias(rows, bias), output);
+                assert_eq!(product.on_bias(rows, bias), output);
             }
         }
     }

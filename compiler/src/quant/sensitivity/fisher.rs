@@ -33,8 +33,15 @@ pub(super) struct Fisher<'a> {
     tensors: Vec<TensorId>,
     /// Quantizers whose noise is measured, with the place of their tensor in `tensors`.
     quantizers: Vec<(usize, ActivationQuantizer)>,
-    /// For each entry, its weighted nodes (by place in `nodes`) with the mean squared error of their weights, and its quantizers.
-    entries: Vec<(Vec<(usize, f64)>, Vec<usize>)>,
+    entries: Vec<Terms>,
+}
+
+/// What FIT of one entry adds up.
+struct Terms {
+    /// Places in [`Fisher::nodes`], with the mean squared error of the rounded weights.
+    weights: Vec<(usize, f64)>,
+    /// Places in [`Fisher::quantizers`].
+    quantizers: Vec<usize>,
 }
 
 impl<'a> Fisher<'a> {
@@ -71,7 +78,7 @@ impl<'a> Fisher<'a> {
                     quantizers.len() - 1
                 }));
             }
-            sums.push((weights, noises));
+            sums.push(Terms { weights, quantizers: noises });
         }
         Ok(Fisher { executor, labels, nodes, tensors, quantizers, entries: sums })
     }
@@ -111,7 +118,7 @@ impl<'a> Fisher<'a> {
         means.iter_mut().for_each(|mean| *mean /= f64::from(count.max(1)));
         let (of_nodes, rest) = means.split_at(self.nodes.len());
         let (of_tensors, noises) = rest.split_at(self.tensors.len());
-        let fit = |(weights, quantizers): &(Vec<(usize, f64)>, Vec<usize>)| {
+        let fit = |Terms { weights, quantizers }: &Terms| {
             let of_weights: f64 = weights.iter().map(|(place, error)| of_nodes[*place] * error).sum();
             let of_activations: f64 =
                 quantizers.iter().map(|quantizer| of_tensors[self.quantizers[*quantizer].0] * noises[*quantizer]).sum();

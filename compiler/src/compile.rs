@@ -148,6 +148,9 @@ pub enum CompileError {
     /// The integer runtime.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A sensitivity list that was given is of something else.
+    #[error("{0}")]
+    List(String),
 }
 
 /// Seconds of each part.
@@ -229,7 +232,7 @@ pub fn compile(
     let at = Instant::now();
     let MeasuredList { list, forward_passes } = match options.search.assignment {
         Some(_) => MeasuredList { list: Vec::new(), forward_passes: 0 },
-        None => prepared.sensitivity(options.estimator, store, progress),
+        None => prepared.sensitivity(options.estimator, store, progress)?,
     };
     seconds.sensitivity = at.elapsed().as_secs_f64();
 

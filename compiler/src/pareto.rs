@@ -97,7 +97,7 @@ pub fn pareto(
     progress: &dyn Progress,
 ) -> Result<ParetoCurve, CompileError> {
     let prepared = Prepared::new(network, target, data, options, progress)?;
-    let MeasuredList { list, forward_passes } = prepared.sensitivity(options.estimator, store, progress);
+    let MeasuredList { list, forward_passes } = prepared.sensitivity(options.estimator, store, progress)?;
     progress.begin(Stage::Assign, 0);
     let plan_ram = curve.cost == Quantity::Ram || options.budgets.iter().any(|budget| budget.quantity == Quantity::Ram);
     let costs = prepared.costs(model, plan_ram)?;

@@ -21,19 +21,27 @@ use crate::quant::calibration::Calibration;
 use crate::quant::correction::{self, Verdict};
 use crate::quant::groups::Grouping;
 use crate::quant::rounding::{Rounder, Rounding};
-use crate::quant::sensitivity::{measured, sensitivity};
+use crate::quant::sensitivity::{Measurement, Pieces, expanded, key, measured, quantizers_sha256};
 
 /// Where finished sensitivity lists are kept.
 pub trait ListStore {
     /// The list stored under `key`, in the order of groups and candidates.
-    fn load(&self, key: &str) -> Option<Vec<Sensitivity>>;
-    /// Stores a list.
+    ///
+    /// # Errors
+    /// The user gave a list, and it is of something else: the text says what.
+    fn load(&self, key: &str) -> Result<Option<Vec<Sensitivity>>, String>;
+    /// Stores a list; its pieces are not needed any more.
     fn store(&self, key: &str, list: &[Sensitivity]);
+    /// Where a list under `key` is kept while it grows.
+    fn pieces(&self, key: &str) -> Box<dyn Pieces + '_> {
+        let _ = key;
+        Box::new(())
+    }
 }
 
 impl ListStore for () {
-    fn load(&self, _: &str) -> Option<Vec<Sensitivity>> {
-        None
+    fn load(&self, _: &str) -> Result<Option<Vec<Sensitivity>>, String> {
+        Ok(None)
     }
     fn store(&self, _: &str, _: &[Sensitivity]) {}
 }
@@ -135,15 +143,28 @@ impl<'a> Prepared<'a> {
         check_labels(self.network, data)
     }
 
-    /// The sensitivity list: from the store where it has a complete one under the key, or measured and stored.
-    pub fn sensitivity(&self, estimator: Estimator, store: (&dyn ListStore, &str), progress: &dyn Progress) -> MeasuredList {
-        if let Some(list) = store.0.load(store.1).filter(|list| complete(&self.grouping, &self.widest, list)) {
-            return MeasuredList { list, forward_passes: 0 };
+    /// The sensitivity list by SQNR: from the store where it has a complete one, or measured and stored. `store` has the hash of everything that is
+    /// known before calibration ([`Basis::prefix`](crate::quant::sensitivity::Basis::prefix)).
+    ///
+    /// # Errors
+    /// The store refuses.
+    pub fn sensitivity(
+        &self,
+        estimator: Estimator,
+        store: (&dyn ListStore, &str),
+        progress: &dyn Progress,
+    ) -> Result<MeasuredList, CompileError> {
+        let key = key(store.1, &quantizers_sha256(&self.bank));
+        if let Some(list) = store.0.load(&key).map_err(CompileError::List)?.filter(|list| complete(&self.grouping, &self.widest, list)) {
+            return Ok(MeasuredList { list, forward_passes: 0 });
         }
         progress.begin(Stage::Sensitivity, self.samples.len());
-        let list = sensitivity(&self.executor, &self.grouping, &self.bank, &self.samples, &self.widest, estimator, || progress.step());
-        store.0.store(store.1, &list);
-        MeasuredList { list, forward_passes: self.samples.len() * (1 + measured(&self.grouping, &self.widest).len()) }
+        let measured = measured(&self.grouping, &self.widest);
+        let measurement = Measurement::sqnr(&self.executor, &self.grouping, &self.bank, estimator, &measured);
+        let values = measurement.run(&self.samples, &*store.0.pieces(&key), &|| progress.step());
+        let list = expanded(&self.grouping, &measured, &values);
+        store.0.store(&key, &list);
+        Ok(MeasuredList { list, forward_passes: self.samples.len() * (1 + measured.len()) })
     }
 
     /// What assignments cost. RAM is planned for each assignment only where `plan_ram` says so, and 0 otherwise.

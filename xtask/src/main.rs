@@ -6,6 +6,7 @@ mod no_std;
 mod packages;
 mod process;
 mod python;
+mod slurm;
 mod test;
 mod tools;
 
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
 
 /// Installs everything at once; every part is tried, so that one run names all that is missing.
 fn setup() -> Result<(), Failure> {
+    slurm::install();
     let results = [tools::install(), no_std::install().map(|_| ()), python::install().map(|_| ())];
     let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\nerror: ")) }

@@ -10,7 +10,6 @@ use super::failure::Exit;
 use super::inputs::beside;
 use super::later::{AFTER_COMPILE_HELP, LaterFlags};
 use super::request::RequestArgs;
-use crate::cache::DiskLists;
 use crate::report::{self, Facts, files, tables};
 
 /// Finds the best bit widths under the budgets, lowers the network, and writes the output directory.
@@ -39,11 +38,11 @@ pub(crate) fn compile(context: &Context, args: &CompileArgs) -> anyhow::Result<E
     files::check_destination(&directory, args.force)?;
     let request = args.request.load(context, args.assign.as_deref())?;
 
-    let lists = DiskLists::new(context.cache.as_deref());
+    let lists = request.lists(context);
     let drawer = context.console.progress();
     let model = request.choice.cost_model();
     let (network, target, options) = (&request.network, &request.choice.target, &request.options);
-    let compiled = compile_network(network, target, model.as_deref(), &request.data(), options, (&lists, &request.key), &drawer)
+    let compiled = compile_network(network, target, model.as_deref(), &request.data(), options, (&*lists, &request.list_prefix()), &drawer)
         .map_err(|error| request.explain(error))?;
     drawer.finish();
 

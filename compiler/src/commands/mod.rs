@@ -11,6 +11,7 @@ mod lut;
 mod pareto;
 mod request;
 mod run;
+mod sensitivity;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +23,7 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use console::eprint_lossy;
 use console::{Console, Format};
 use failure::Exit;
-pub(crate) use inputs::InputFile;
+pub(crate) use inputs::{InputFile, sha256};
 pub(crate) use request::Request;
 
 /// Compiles neural networks for small hardware at the fewest bits that keep them accurate.
@@ -58,6 +59,7 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compile(Box<compile::CompileArgs>),
+    Sensitivity(Box<sensitivity::SensitivityArgs>),
     Pareto(Box<pareto::ParetoArgs>),
     Run(run::RunArgs),
     Eval(eval::EvalArgs),
@@ -122,6 +124,7 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
     };
     match cli.command {
         Command::Compile(args) => compile::compile(&context, &args),
+        Command::Sensitivity(args) => sensitivity::sensitivity(&context, &args),
         Command::Pareto(args) => pareto::pareto(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Eval(args) => eval::eval(&context, &args),

@@ -11,7 +11,6 @@ use super::Context;
 use super::failure::{Exit, input_with_hint, unsupported};
 use super::inputs::beside;
 use super::request::{RequestArgs, at_least_two};
-use crate::cache::DiskLists;
 use crate::report::{curve, files};
 
 /// Evaluates the whole trade-off curve and writes it as table, CSV, JSON and plot.
@@ -104,7 +103,7 @@ pub(crate) fn pareto(context: &Context, args: &ParetoArgs) -> anyhow::Result<Exi
     if args.quality == MeritAxis::Accuracy && !deciding.is_some_and(labelled) {
         return Err(input_with_hint("--quality accuracy needs labelled samples, and there are none", "give --data PATH with labels"));
     }
-    let lists = DiskLists::new(context.cache.as_deref());
+    let lists = request.lists(context);
     let drawer = context.console.progress();
     let found = trace(
         &request.network,
@@ -113,7 +112,7 @@ pub(crate) fn pareto(context: &Context, args: &ParetoArgs) -> anyhow::Result<Exi
         &request.data(),
         &request.options,
         &options,
-        (&lists, &request.key),
+        (&*lists, &request.list_prefix()),
         &drawer,
     )
     .map_err(|error| request.explain(error))?;

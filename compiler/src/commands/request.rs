@@ -8,13 +8,14 @@ use apq_lut::Candidate;
 use apq_search::{Budget, Estimator, Quantity};
 use apqc::assign::{AssignBy, SearchOptions};
 use apqc::assignment::{self, Assignment};
-use apqc::compile::{CompileError, Data, Options};
+use apqc::compile::{CompileError, Data, ListStore, Options};
 use apqc::cost::REFERENCE_BITS;
 use apqc::data::{Dataset, Preprocess};
 use apqc::network::{Network, NetworkError};
 use apqc::quant::groups::Grouping;
 use apqc::quant::ranges::RangeRule;
 use apqc::quant::rounding::Rounding;
+use apqc::quant::sensitivity::{Basis, ListFile, Metric};
 use apqc::task::{TaskBudgets, TaskOptions};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
@@ -22,6 +23,7 @@ use serde_json::{Map, Value, json};
 use super::Context;
 use super::failure::{input, input_with_hint, unsupported};
 use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
+use crate::cache::{DiskLists, GivenList};
 use crate::report::files::Manifest;
 use crate::units::{self, Bops};
 
@@ -88,6 +90,9 @@ pub(crate) struct RequestArgs {
     /// How the samples' SQNR is averaged.
     #[arg(long, value_enum, default_value_t = Sqnr::Pooled, help_heading = "Quantization")]
     sqnr: Sqnr,
+    /// Take this sensitivity list (of `apqc sensitivity -o FILE`) instead of measuring one; it must be of this model, data and quantization.
+    #[arg(long, value_name = "FILE.json", help_heading = "Quantization")]
+    list: Option<PathBuf>,
     /// How weights are rounded.
     #[arg(long, value_enum, default_value_t = RoundingBy::Descent, help_heading = "Quantization")]
     rounding: RoundingBy,
@@ -239,13 +244,24 @@ pub(crate) struct Request {
     pub(crate) test: Option<Samples>,
     /// Applied to raw values.
     pub(crate) preprocess: Preprocess,
-    /// The hash of everything that the sensitivity list depends on.
-    pub(crate) key: String,
+    /// What the sensitivity list depends on, as far as it is known before calibration.
+    pub(crate) basis: Basis,
+    list: Option<GivenList>,
     preprocessed: bool,
     files: Vec<InputFile>,
 }
 
 impl RequestArgs {
+    /// Whether the user named labelled samples.
+    pub(crate) fn has_data(&self) -> bool {
+        self.data.is_some()
+    }
+
+    /// Whether the user gave a list.
+    pub(crate) fn has_list(&self) -> bool {
+        self.list.is_some()
+    }
+
     /// Reads everything; whether the target has the kernels is known before data are read.
     ///
     /// `assignment` is a file whose widths are taken as they are.
@@ -268,7 +284,9 @@ impl RequestArgs {
         let calibration = inputs::calibration(self.calib.as_deref(), &self.model, &sample_shape, self.samples, context.seed)?;
         let test = test_samples(self, &sample_shape)?;
         let deciding = self.deciding(&sample_shape, test.as_ref())?;
-        let key = list_key(&network, &files, &grouping, &calibration.data, &preprocess, &options);
+        let mut basis = self.basis((&network, &files), &grouping, &calibration.data, &preprocess, &options, context.seed);
+        let list = self.list.as_deref().map(|path| given_list(path, &mut basis)).transpose()?;
+        files.extend(list.as_ref().map(|list| list.file_facts.clone()));
         files.extend(choice.files.iter().cloned());
         let preprocessed = preprocess_file.is_some();
         files.extend(preprocess_file);
@@ -278,7 +296,41 @@ impl RequestArgs {
             files.extend(deciding.file);
             options.search.task.labelled = Some(Arc::new(deciding.data));
         }
-        Ok(Request { network, choice, options, calibration, test, preprocess, key, preprocessed, files })
+        Ok(Request { network, choice, options, calibration, test, preprocess, basis, list, preprocessed, files })
+    }
+}
+
+impl RequestArgs {
+    fn basis(
+        &self,
+        (network, model_files): (&Network, &[InputFile]),
+        grouping: &Grouping,
+        calibration: &Dataset,
+        preprocess: &Preprocess,
+        options: &Options,
+        seed: u64,
+    ) -> Basis {
+        let groups: Vec<Value> = grouping.groups.iter().map(|group| json!([group.name, group.candidates])).collect();
+        let hash = |value: Value| inputs::sha256(&[value.to_string().as_bytes()]);
+        let calibration = inputs::content_sha256(calibration);
+        Basis {
+            version: env!("CARGO_PKG_VERSION").into(),
+            algorithm: Basis::ALGORITHM,
+            model: match model_files {
+                [file] => file.sha256.clone(),
+                files => hash(files.iter().map(|file| file.sha256.clone()).collect()),
+            },
+            graph: inputs::sha256(&[network.graph.to_string().as_bytes()]),
+            groups: hash(groups.into()),
+            samples: calibration.clone(),
+            calibration,
+            preprocess: hash(json!(preprocess)),
+            ranges: format!("weights {}, activations {}", options.weight_ranges, options.activation_ranges),
+            rounding: options.rounding.name().into(),
+            output_bits: options.output_bits,
+            seed,
+            quantizers: String::new(),
+        }
     }
 }
 
@@ -316,6 +368,20 @@ fn read_assignment(path: &Path) -> anyhow::Result<(Assignment, InputFile)> {
 }
 
 impl Request {
+    /// What the list depends on, as far as it is known before calibration.
+    pub(crate) fn list_prefix(&self) -> String {
+        let measured = || Metric::Sqnr(self.options.estimator).full_name();
+        self.basis.prefix(&self.list.as_ref().map_or_else(measured, |list| list.file.metric_name()))
+    }
+
+    /// Where the list comes from: the user's file, or the cache.
+    pub(crate) fn lists(&self, context: &Context) -> Box<dyn ListStore + '_> {
+        match &self.list {
+            Some(list) => Box::new(list),
+            None => Box::new(DiskLists::new(context.cache.as_deref())),
+        }
+    }
+
     /// The samples.
     pub(crate) fn data(&self) -> Data<'_> {
         Data { calibration: &self.calibration.data, test: self.test.as_ref().map(|test| &test.data), preprocess: &self.preprocess }
@@ -334,7 +400,12 @@ impl Request {
 
     /// What a reader should know about the data.
     pub(crate) fn notes(&self) -> Vec<String> {
-        data_notes(&self.calibration, self.test.as_ref(), self.preprocessed)
+        let mut notes = data_notes(&self.calibration, self.test.as_ref(), self.preprocessed);
+        if let Some(list) = &self.list {
+            let unit = if list.file.metric == "sqnr" { "" } else { "; what the groups show as SQNR are its values" };
+            notes.push(format!("the sensitivity list is {}, by {}{unit}", list.name, list.file.metric_name()));
+        }
+        notes
     }
 
     /// Everything that the result depends on.
@@ -400,6 +471,24 @@ fn budgets(args: &RequestArgs, network: &Network, choice: &TargetChoice) -> anyh
     }
 }
 
+/// Reads a list and refuses one of something else. Which samples were measured is the list's own business.
+fn given_list(path: &Path, basis: &mut Basis) -> anyhow::Result<GivenList> {
+    let bytes = inputs::read(path)?;
+    let name = path.display().to_string();
+    let file = ListFile::parse(&name, &bytes)?;
+    let list = file.whole(&name)?;
+    basis.samples.clone_from(&file.basis.samples);
+    let known = Basis { quantizers: String::new(), ..file.basis.clone() };
+    if let Some(what) = known.difference(basis) {
+        return Err(input_with_hint(
+            format!("{name}: the list is of something else; it differs in its {what}"),
+            "measure it with the same model, data and flags: apqc sensitivity MODEL.onnx ... -o FILE",
+        ));
+    }
+    let file_facts = InputFile::new("sensitivity list", path, &bytes);
+    Ok(GivenList { name, list, file, file_facts })
+}
+
 /// A missing kernel with the target's name.
 fn no_kernel(error: NetworkError, choice: &TargetChoice) -> anyhow::Error {
     let target = choice.target.name().to_string();
@@ -434,39 +523,6 @@ fn data_notes(calibration: &Samples, test: Option<&Samples>, preprocessed: bool)
         notes.push("the test data have no labels: agreement with the float network is reported, accuracy is not".into());
     }
     notes
-}
-
-/// The hash of everything that a sensitivity list depends on.
-fn list_key(
-    network: &Network,
-    model_files: &[InputFile],
-    grouping: &Grouping,
-    data: &Dataset,
-    preprocess: &Preprocess,
-    options: &Options,
-) -> String {
-    let groups: Vec<Value> = grouping.groups.iter().map(|group| json!([group.name, group.candidates])).collect();
-    let parts = json!({
-        "build": build_identity(),
-        "graph": inputs::sha256(&[network.graph.to_string().as_bytes()]),
-        "model": model_files.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
-        "groups": groups,
-        "ranges": format!("{:?} {:?}", options.weight_ranges, options.activation_ranges),
-        "estimator": options.estimator.name(),
-        "rounding": options.rounding.name(),
-        "seed": options.seed,
-        "output_bits": options.output_bits,
-        "data": inputs::content_sha256(data),
-        "preprocess": preprocess,
-    });
-    inputs::sha256(&[parts.to_string().as_bytes()])
-}
-
-/// Version, size and time of the program: a build of other code must not find this one's lists.
-fn build_identity() -> String {
-    let program = std::env::current_exe().and_then(std::fs::metadata).ok();
-    let changed = program.as_ref().and_then(|meta| meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok());
-    format!("{} {:?} {changed:?}", env!("CARGO_PKG_VERSION"), program.map(|meta| meta.len()))
 }
 
 /// Flags that change the result, defaults filled in.

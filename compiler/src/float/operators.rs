@@ -1,9 +1,38 @@
 //! The operators in floats, on channel-last data.
 
-use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
-
 use super::layer::{Layer, is_depthwise};
-use crate::graph::{Graph, Node, Op, Window};
+use super::product::Product;
+use crate::graph::{Clamp, Graph, Node, Op, Window};
+
+/// The result of a node with its clamp.
+pub(super) fn evaluate_clamped(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs: &[&[f32]]) -> Vec<f32> {
+    if let Some(layer) = layer {
+        return weighted(graph, node, layer, inputs[0], node.clamp);
+    }
+    let mut output = evaluate(graph, node, layer, inputs);
+    let Clamp { lo, hi } = node.clamp;
+    if !node.clamp.is_none() {
+        output.iter_mut().for_each(|v| *v = v.max(lo).min(hi));
+    }
+    output
+}
+
+/// A convolution or a fully connected layer.
+fn weighted(graph: &Graph, node: &Node, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
+    let (input_shape, output_shape) = (&graph.tensor(node.inputs[0]).shape, &graph.tensor(node.output).shape);
+    match &node.op {
+        Op::Conv { window, groups, .. } => {
+            let conv = Conv { window, input: sides(input_shape), output: sides(output_shape) };
+            if is_depthwise(node) { depthwise(&conv, layer, input, clamp) } else { grouped(&conv, *groups, layer, input, clamp) }
+        }
+        _ => {
+            let (inputs, outputs) = (input_shape.last().copied().unwrap_or(1), layer.bias.len());
+            let row = |row: usize, _: usize| Some(&input[row * inputs..][..inputs]);
+            let product = Product { segments: 1, segment: inputs, weights: &layer.weights, row, clamp };
+            product.on_bias(output_shape.iter().product::<usize>() / outputs.max(1), &layer.bias)
+        }
+    }
+}
 
 /// The result of a node, without its clamp. Shapes have been verified.
 pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs: &[&[f32]]) -> Vec<f32> {
@@ -11,16 +40,7 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
     let output_shape = &graph.tensor(node.output).shape;
     let first = inputs[0];
     match (&node.op, layer) {
-        (Op::Conv { window, groups, .. }, Some(layer)) => {
-            let conv = Conv { window, input: sides(input_shape), output: sides(output_shape) };
-            if is_depthwise(node) { depthwise(&conv, layer, first) } else { grouped(&conv, *groups, layer, first) }
-        }
-        (Op::FullyConnected { .. }, Some(layer)) => {
-            let mut output = broadcast_bias(&layer.bias, output_shape.iter().product());
-            let inputs = input_shape.last().copied().unwrap_or(1);
-            product(first, &layer.weights, inputs, &mut output, layer.bias.len());
-            output
-        }
+        (_, Some(layer)) => weighted(graph, node, layer, first, Clamp::NONE),
         (Op::Add, _) => first.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
         (Op::ChannelAffine { scale, offset }, _) => first
             .chunks_exact(scale.len())
@@ -50,7 +70,7 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
     }
 }
 
-fn sides(shape: &[usize]) -> [usize; 3] {
+pub(super) fn sides(shape: &[usize]) -> [usize; 3] {
     match *shape {
         [_, height, width, channels] => [height, width, channels],
         _ => [1, 1, shape.iter().product()],
@@ -63,77 +83,51 @@ fn broadcast_bias(bias: &[f32], len: usize) -> Vec<f32> {
     output
 }
 
-/// `output[rows][outputs] += input[rows][inputs] * weights[outputs][inputs]^T`
-fn product(input: &[f32], weights: &[f32], inputs: usize, output: &mut [f32], outputs: usize) {
-    let rows = output.len() / outputs.max(1);
-    let views = (
-        ArrayView2::from_shape((rows, inputs), input),
-        ArrayView2::from_shape((outputs, inputs), weights),
-        ArrayViewMut2::from_shape((rows, outputs), output),
-    );
-    if let (Ok(input), Ok(weights), Ok(mut output)) = views {
-        general_mat_mul(1.0, &input, &weights.t(), 1.0, &mut output);
-    }
-}
-
-struct Conv<'a> {
-    window: &'a Window,
-    input: [usize; 3],
-    output: [usize; 3],
+pub(super) struct Conv<'a> {
+    pub(super) window: &'a Window,
+    pub(super) input: [usize; 3],
+    pub(super) output: [usize; 3],
 }
 
 impl Conv<'_> {
     /// For each tap of output pixel `(y, x)`: its number and the input pixel under it, where there is one.
-    fn taps(&self, y: usize, x: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+    pub(super) fn taps(&self, y: usize, x: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+        (0..self.window.kernel[0] * self.window.kernel[1]).map(move |tap| (tap, self.source(y, x, tap)))
+    }
+
+    /// The input pixel under a tap of output pixel `(y, x)`, where there is one.
+    pub(super) fn source(&self, y: usize, x: usize, tap: usize) -> Option<usize> {
         let Window { kernel, stride, dilation, pad_begin, .. } = *self.window;
         let [height, width, _] = self.input;
-        (0..kernel[0] * kernel[1]).map(move |tap| {
-            let row = (y * stride[0] + tap / kernel[1] * dilation[0]).checked_sub(pad_begin[0]).filter(|row| *row < height);
-            let column = (x * stride[1] + tap % kernel[1] * dilation[1]).checked_sub(pad_begin[1]).filter(|column| *column < width);
-            (tap, row.zip(column).map(|(row, column)| row * width + column))
-        })
+        let row = (y * stride[0] + tap / kernel[1] * dilation[0]).checked_sub(pad_begin[0]).filter(|row| *row < height)?;
+        let column = (x * stride[1] + tap % kernel[1] * dilation[1]).checked_sub(pad_begin[1]).filter(|column| *column < width)?;
+        Some(row * width + column)
     }
 }
 
-fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32]) -> Vec<f32> {
+fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
     let [height, width, outputs] = conv.output;
     let channels = conv.input[2];
-    let pixels = height * width;
     let Window { kernel, stride, pad_begin, pad_end, .. } = *conv.window;
-    let mut output = broadcast_bias(&layer.bias, pixels * outputs);
     if groups == 1 && kernel == [1, 1] && stride == [1, 1] && pad_begin == [0, 0] && pad_end == [0, 0] {
-        product(input, &layer.weights, channels, &mut output, outputs);
-        return output;
+        let row = |row: usize, _: usize| Some(&input[row * channels..][..channels]);
+        return Product { segments: 1, segment: channels, weights: &layer.weights, row, clamp }.on_bias(height * width, &layer.bias);
     }
+    let mut output = broadcast_bias(&layer.bias, height * width * outputs);
     let (inputs, group_outputs) = (channels / groups, outputs / groups);
     let taps = kernel[0] * kernel[1];
-    let mut columns = vec![0.0; pixels * taps * inputs];
-    let mut part = vec![0.0; if groups == 1 { 0 } else { pixels * group_outputs }];
     for group in 0..groups {
-        for (pixel, row) in columns.chunks_exact_mut(taps * inputs).enumerate() {
-            for (tap, source) in conv.taps(pixel / width, pixel % width) {
-                let to = &mut row[tap * inputs..(tap + 1) * inputs];
-                match source {
-                    Some(source) => to.copy_from_slice(&input[source * channels + group * inputs..][..inputs]),
-                    None => to.fill(0.0),
-                }
-            }
-        }
-        if groups == 1 {
-            product(&columns, &layer.weights, taps * inputs, &mut output, outputs);
-            break;
-        }
-        part.fill(0.0);
+        let row = |pixel: usize, tap: usize| {
+            conv.source(pixel / width, pixel % width, tap).map(|source| &input[source * channels + group * inputs..][..inputs])
+        };
         let weights = &layer.weights[group * group_outputs * taps * inputs..][..group_outputs * taps * inputs];
-        product(&columns, weights, taps * inputs, &mut part, group_outputs);
-        for (to, from) in output.chunks_exact_mut(outputs).zip(part.chunks_exact(group_outputs)) {
-            to[group * group_outputs..][..group_outputs].iter_mut().zip(from).for_each(|(to, from)| *to += from);
-        }
+        let columns = group * group_outputs..(group + 1) * group_outputs;
+        Product { segments: taps, segment: inputs, weights, row, clamp }.add_to(&mut output, outputs, columns);
     }
     output
 }
 
-fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32]) -> Vec<f32> {
+fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
     let [height, width, channels] = conv.output;
     let mut output = broadcast_bias(&layer.bias, height * width * channels);
     for (pixel, to) in output.chunks_exact_mut(channels).enumerate() {
@@ -143,6 +137,9 @@ fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32]) -> Vec<f32> {
                 let weights = &layer.weights[tap * channels..][..channels];
                 to.iter_mut().zip(from.iter().zip(weights)).for_each(|(to, (x, w))| *to += x * w);
             }
+        }
+        if !clamp.is_none() {
+            to.iter_mut().for_each(|v| *v = v.max(clamp.lo).min(clamp.hi));
         }
     }
     output
@@ -183,7 +180,7 @@ fn concat(graph: &Graph, node: &Node, axis: usize, inputs: &[&[f32]]) -> Vec<f32
     output
 }
 
-fn strides(shape: &[usize]) -> Vec<usize> {
+pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = strides[axis] * shape[axis];

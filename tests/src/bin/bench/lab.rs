@@ -53,8 +53,6 @@ pub(crate) struct Point {
     pub(crate) sqnr_db: f64,
     /// Bytes of the file.
     pub(crate) file_bytes: usize,
-    /// Groups with 2-bit weights.
-    pub(crate) narrow: usize,
 }
 
 impl std::fmt::Display for Point {
@@ -81,7 +79,7 @@ impl<'a> Lab<'a> {
         let target = Target::builtin("host")?;
         let data = Data { calibration, test: None, preprocess: &case.preprocess };
         let prepared = Prepared::new(&case.network, &target, &data, &options, &())?;
-        let list = prepared.sensitivity(options.estimator, (&(), ""), &()).list;
+        let list = prepared.sensitivity(options.estimator, (&(), ""), &())?.list;
         Ok(Lab { case, prepared, list, options })
     }
 
@@ -141,7 +139,6 @@ impl<'a> Lab<'a> {
             difference: (mean, 1.96 * (variance / count).sqrt()),
             sqnr_db: sqnr_db(&self.prepared.reference_outputs, &simulated).unwrap_or(f64::NEG_INFINITY),
             file_bytes: lowered.file.len(),
-            narrow: network.assignment.iter().filter(|candidate| candidate.weight_bits == 2).count(),
         })
     }
 

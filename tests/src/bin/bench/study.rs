@@ -6,11 +6,12 @@
 use std::path::Path;
 use std::time::Instant;
 
-use apqc::data::{Dataset, dead_leaves};
+use apqc::data::Dataset;
 use apqc::quant::rounding::Rounding;
 
 use crate::lab::{Float, Lab, Point, Result};
 use crate::models::{Case, load};
+use crate::sensitivity::{other_domains, part};
 use crate::table::{Markdown, Table};
 
 /// What the target's kernels make practical.
@@ -125,7 +126,8 @@ pub(crate) fn ablation(data: &Path, names: &[&str], learned: bool) -> Result<()>
         let float = Float::new(&case)?;
         let columns: Vec<String> = CURVE.iter().map(|r| format!("r = {r}")).collect();
         let headings: Vec<&str> = ["rounding", "where", "seconds"].into_iter().chain(columns.iter().map(String::as_str)).collect();
-        let mut table = Markdown::new(format!("{name}: where rounding helps, {PRACTICAL} (float {:.2})", 100.0 * float.accuracy), &headings);
+        let mut table =
+            Markdown::new(format!("{name}: where rounding helps, {PRACTICAL} (float {:.2})", 100.0 * float.accuracy), &headings);
         let nearest = Lab::new(&case, &case.calibration, PRACTICAL, Rounding::Nearest)?;
         let mut row = |method: &str, place: &str, lab: &Lab<'_>, after: Option<Rounding>| -> Result<()> {
             let start = Instant::now();
@@ -163,12 +165,14 @@ pub(crate) fn subsets(data: &Path, names: &[&str]) -> Result<()> {
         let mut table = Markdown::new(format!("{name}: five disjoint parts of the calibration data, {PRACTICAL}"), &headings);
         let mut accuracies = vec![Vec::new(); CURVE.len()];
         for subset in 0..SUBSETS {
-            let part = every(&case.calibration, SUBSETS, subset)?;
-            let lab = Lab::new(&case, &part, PRACTICAL, Rounding::Descent)?;
-            let (low, high) = lab.list.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), entry| {
-                (low.min(entry.sqnr_db), high.max(entry.sqnr_db))
-            });
-            let mut cells = vec![format!("{} ({} samples)", subset + 1, part.len()), format!("{low:.1} .. {high:.1}")];
+            let places: Vec<usize> = (subset..case.calibration.len()).step_by(SUBSETS).collect();
+            let some = part(&case.calibration, &places)?;
+            let lab = Lab::new(&case, &some, PRACTICAL, Rounding::Descent)?;
+            let (low, high) = lab
+                .list
+                .iter()
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), entry| (low.min(entry.sqnr_db), high.max(entry.sqnr_db)));
+            let mut cells = vec![format!("{} ({} samples)", subset + 1, some.len()), format!("{low:.1} .. {high:.1}")];
             for (r, accuracies) in CURVE.iter().zip(&mut accuracies) {
                 let point = lab.at(Some(*r), &float)?.ok_or("the narrowest candidates miss the budget")?;
                 accuracies.push(point.accuracy);
@@ -185,12 +189,6 @@ pub(crate) fn subsets(data: &Path, names: &[&str]) -> Result<()> {
         table.print();
     }
     Ok(())
-}
-
-/// Every `step`-th sample from `first` on.
-fn every(data: &Dataset, step: usize, first: usize) -> Result<Dataset> {
-    let indices: Vec<usize> = (first..data.len()).step_by(step).collect();
-    Ok(data.select(&indices))
 }
 
 /// Numbers of calibration samples, and where they come from: the task's own, another task's, drawn.
@@ -220,20 +218,5 @@ pub(crate) fn calibration(data: &Path, names: &[&str]) -> Result<()> {
 }
 
 fn sources(data: &Path, case: &Case) -> Result<Vec<(&'static str, Dataset)>> {
-    let shape = case.network.sample_shape().to_vec();
-    let mut sources = vec![("the task's own data", case.calibration.clone())];
-    if let Ok(other) = other_domain(data, case, &shape) {
-        sources.push(("another domain", other));
-    }
-    if let Ok(drawn) = dead_leaves(&shape, crate::models::CALIBRATION_SAMPLES, 0) {
-        sources.push(("drawn images", drawn));
-    }
-    Ok(sources)
-}
-
-/// Images of another data set: photographs scaled down for small images, small images scaled up for photographs.
-fn other_domain(data: &Path, case: &Case, shape: &[usize]) -> Result<Dataset> {
-    let (folder, side) = if case.name == "MobileNetV2" { ("cifar10/calib.npz", 32) } else { ("imagenet-val/calib", 227) };
-    let source = apqc::data::load_at_most(&data.join(folder), &[side, side, 3], crate::models::CALIBRATION_SAMPLES)?;
-    Ok(source.resized(shape)?)
+    Ok([("the task's own data", case.calibration.clone())].into_iter().chain(other_domains(data, case)?).collect())
 }

@@ -15,6 +15,7 @@ mod movement;
 mod pool;
 
 pub use add::{add, mul};
+pub(crate) use columns::rows_join;
 pub use conv::{
     conv, conv_scratch_bytes, conv_scratch_bytes_min, fully_connected, fully_connected_scratch_bytes, fully_connected_scratch_bytes_min,
 };

@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use apq_kernels::{Activations, portable};
+use apq_kernels::{Activations, native, portable};
 #[cfg(feature = "oracle")]
 use apq_kernels::{bitfused::BitFused, reference};
 
@@ -105,7 +105,7 @@ fn reshape(input: &Tensor<'_>, codes: &[u8], output: &Tensor<'_>, output_bytes: 
 
 fn call(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8], arithmetic: Arithmetic) {
     match arithmetic {
-        Arithmetic::Native => native(kernel, a, b, output, scratch),
+        Arithmetic::Native => fastest(kernel, a, b, output, scratch),
         #[cfg(feature = "oracle")]
         Arithmetic::Reference => obvious::<reference::Native>(kernel, a, b, output),
         #[cfg(feature = "oracle")]
@@ -113,10 +113,10 @@ fn call(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mu
     }
 }
 
-fn native(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
+fn fastest(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     match kernel {
-        Kernel::Conv(conv) => portable::conv(conv, a, output, scratch),
-        Kernel::FullyConnected(layer) => portable::fully_connected(layer, a, output, scratch),
+        Kernel::Conv(conv) => native::conv(conv, a, output, scratch),
+        Kernel::FullyConnected(layer) => native::fully_connected(layer, a, output, scratch),
         Kernel::Add(add) => portable::add(add, a, b, output),
         Kernel::Mul(mul) => portable::mul(mul, a, b, output),
         Kernel::AveragePool(pool) => portable::average_pool(pool, a, output),

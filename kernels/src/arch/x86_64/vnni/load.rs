@@ -66,18 +66,10 @@ pub(super) fn codes(bits: ActivationBits, row: &[u8], first: usize, codes: &mut 
     }
 }
 
-/// `count` codes of a packed row, 64 at most, from code `first` on, which starts a byte.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-pub(super) fn codes64(bits: ActivationBits, row: &[u8], first: usize, count: usize) -> __m512i {
-    let rest = row.get(pack::row_bytes(bits, first)..).unwrap_or_default();
-    unpack(bits, rest.get(..pack::row_bytes(bits, count)).unwrap_or_default())
-}
-
 /// The codes of a part of a row, 64 at most.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn unpack(bits: ActivationBits, packed: &[u8]) -> __m512i {
+pub(super) fn unpack(bits: ActivationBits, packed: &[u8]) -> __m512i {
     let packed = bytes(packed);
     match bits {
         ActivationBits::A2 => twos(packed),

@@ -82,6 +82,9 @@ impl Layer<'_> {
         let conv = self.conv;
         let outputs = conv.group_outputs();
         let together = (panels.len() / self.quads).clamp(1, PANELS);
+        // Tiles of equal size: a last one of few pixels would take as long as a full one.
+        let width = conv.output.width;
+        let tile = width.div_ceil(width.div_ceil(TILE).max(1));
         let mut columns = [[0; 4 * SEGMENT]; TILE];
         for group in 0..conv.groups {
             let source = Columns::new(conv, self.input, group);
@@ -98,9 +101,12 @@ impl Layer<'_> {
                     Some(Panel { weights, stage, first, count })
                 });
                 for y in 0..conv.output.height {
-                    for x in (0..conv.output.width).step_by(TILE) {
+                    let mut x = 0;
+                    while x < width {
                         let at = (y, x);
-                        match (conv.output.width - x).min(TILE) {
+                        let pixels = (width - x).min(tile);
+                        x += pixels;
+                        match pixels {
                             1 => self.tile::<1>(&source, group, at, &ready, &mut columns, output),
                             2 => self.tile::<2>(&source, group, at, &ready, &mut columns, output),
                             3 => self.tile::<3>(&source, group, at, &ready, &mut columns, output),
@@ -159,6 +165,10 @@ impl Layer<'_> {
                     }
                     accumulate(&mut sums, weights, array::from_fn(|index| columns.get(index).map_or(&[][..], |column| column)));
                 }
+            }
+            if panel.stage.is_high() && self.codes.are_bytes() {
+                self.codes.write_tile(&panel.stage, sums, output, pixel_bytes, (panel.first, panel.count));
+                continue;
             }
             for (sums, pixel) in sums.into_iter().zip(output.chunks_exact_mut(pixel_bytes.max(1))) {
                 self.codes.write16(panel.stage.codes(sums, &self.codes), pixel, panel.first, panel.count);

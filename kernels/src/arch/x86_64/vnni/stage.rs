@@ -1,9 +1,11 @@
 //! The output stage of 16 sums at a time.
 
 use core::arch::x86_64::*;
+use core::array;
 
 use super::load::store;
-use crate::{ActivationBits, OutputCodes, OutputStage, pack};
+use crate::arch::x86_64::PANEL;
+use crate::{ActivationBits, OutputCodes, OutputStage, pack, requant};
 
 /// Bias, multiplier and shift of 16 channels.
 #[derive(Clone, Copy)]
@@ -13,8 +15,8 @@ pub(super) struct Stage {
     multiplier: __m512i,
     /// Multipliers of the odd channels, in the even lanes.
     multiplier_odd: __m512i,
-    /// `High`: the rounding and the zero point, as they are before the shift.
-    addend: __m512i,
+    /// `High`: `2^(r-1)` of the even and of the odd channels.
+    half: [__m512i; 2],
     /// Shift, 32 less if `High`.
     shift: __m512i,
     high: bool,
@@ -35,37 +37,43 @@ impl Stage {
                 None => (0, 0),
             };
         }
-        // `(P + 2^(r-1)) >> r` is `((P >> 32) + 2^(r-33)) >> (r-32)`, and a zero point before the shift is one behind it.
-        // |P >> 32| <= 2^30, so that nothing passes 2^31.
-        let high = shift.iter().all(|r| (33..=53).contains(r)) && (0..=255).contains(&stage.zero_point);
-        let mut addend = [0; 16];
+        // `x >> r` is `(x >> 32) >> (r - 32)`.
+        let high = shift.iter().all(|&r| r >= i32::from(requant::HIGH_SHIFT_MIN));
+        let mut half = [_mm512_setzero_si512(); 2];
         if high {
-            for (addend, r) in addend.iter_mut().zip(&mut shift) {
-                *r -= 32;
-                *addend = (1 << (*r - 1)) + (stage.zero_point << *r);
-            }
+            let r = vector(&shift);
+            half = [halves(_mm512_and_si512(r, _mm512_set1_epi64(0xffff_ffff))), halves(_mm512_srli_epi64::<32>(r))];
+            shift.iter_mut().for_each(|r| *r -= 32);
         }
         let multiplier = vector(&multiplier);
-        Self {
-            bias: vector(&bias),
-            multiplier,
-            multiplier_odd: _mm512_srli_epi64::<32>(multiplier),
-            addend: vector(&addend),
-            shift: vector(&shift),
-            high,
-        }
+        Self { bias: vector(&bias), multiplier, multiplier_odd: _mm512_srli_epi64::<32>(multiplier), half, shift: vector(&shift), high }
     }
 
-    /// The codes of 16 sums. They are clamped to 32 bits if `High`, which leaves the rest to the caller.
+    /// Whether [`Stage::high_codes`] holds.
+    pub(super) fn is_high(&self) -> bool {
+        self.high
+    }
+
+    /// As [`Stage::codes`] of a stage for which [`Stage::is_high`], without zero point and clamp.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    pub(super) fn high_codes(&self, sums: __m512i) -> __m512i {
+        let even = _mm512_add_epi64(_mm512_mul_epi32(sums, self.multiplier), self.half[0]);
+        let odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), self.multiplier_odd);
+        let odd = _mm512_add_epi64(odd, self.half[1]);
+        _mm512_srav_epi32(_mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even), self.shift)
+    }
+
+    /// The codes of 16 sums, not yet clamped.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     pub(super) fn codes(&self, sums: __m512i, codes: &Codes) -> __m512i {
+        if self.high {
+            // Below 1.5 * 2^30 + 2^16.
+            return _mm512_add_epi32(self.high_codes(sums), _mm512_set1_epi32(codes.codes.zero_point));
+        }
         let even = _mm512_mul_epi32(sums, self.multiplier);
         let odd = _mm512_mul_epi32(_mm512_srli_epi64::<32>(sums), self.multiplier_odd);
-        if self.high {
-            let high = high_halves(even, odd);
-            return _mm512_srav_epi32(_mm512_add_epi32(high, self.addend), self.shift);
-        }
         let even_shift = _mm512_and_si512(self.shift, _mm512_set1_epi64(0xffff_ffff));
         let even = codes.finish(even, even_shift);
         let odd = codes.finish(odd, _mm512_srli_epi64::<32>(self.shift));
@@ -73,11 +81,12 @@ impl Stage {
     }
 }
 
-/// The high halves of the products of even and of odd lanes, in the order of the lanes.
+/// `2^(r-1)` for shifts in 64 bits.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
-fn high_halves(even: __m512i, odd: __m512i) -> __m512i {
-    _mm512_mask_shuffle_epi32::<0b11_11_01_01>(odd, 0x5555, even)
+fn halves(shift: __m512i) -> __m512i {
+    let one = _mm512_set1_epi64(1);
+    _mm512_sllv_epi64(one, _mm512_sub_epi64(shift, one))
 }
 
 /// What a stage needs of the codes it writes.
@@ -95,12 +104,72 @@ impl Codes {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     fn finish(&self, product: __m512i, shift: __m512i) -> __m512i {
-        let one = _mm512_set1_epi64(1);
-        let half = _mm512_sllv_epi64(one, _mm512_sub_epi64(shift, one));
-        let scaled = _mm512_srav_epi64(_mm512_add_epi64(product, half), shift);
+        let scaled = _mm512_srav_epi64(_mm512_add_epi64(product, halves(shift)), shift);
         let code = _mm512_add_epi64(scaled, _mm512_set1_epi64(i64::from(self.codes.zero_point)));
         let above = _mm512_max_epi64(code, _mm512_set1_epi64(i64::from(self.codes.lo)));
         _mm512_min_epi64(above, _mm512_set1_epi64(i64::from(self.codes.hi)))
+    }
+
+    /// Whether codes take a byte each, so that [`Codes::pack_bytes`] holds.
+    pub(super) fn are_bytes(&self) -> bool {
+        matches!(self.codes.bits, ActivationBits::A6 | ActivationBits::A8)
+    }
+
+    /// Adds the zero point to 64 codes of [`Stage::high_codes`] and clamps them: lane `l` of 128 bits gets lane `l` of each vector in turn.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    pub(super) fn pack_bytes(&self, codes: [__m512i; 4]) -> __m512i {
+        // Each step saturates and keeps the order of numbers, so that the clamp may come last.
+        let zero_point = _mm512_set1_epi16(self.codes.zero_point as i16);
+        let low = _mm512_adds_epi16(_mm512_packs_epi32(codes[0], codes[1]), zero_point);
+        let high = _mm512_adds_epi16(_mm512_packs_epi32(codes[2], codes[3]), zero_point);
+        let bytes = _mm512_packus_epi16(low, high);
+        let above = _mm512_max_epu8(bytes, _mm512_set1_epi8(self.codes.lo as i8));
+        _mm512_min_epu8(above, _mm512_set1_epi8(self.codes.hi as i8))
+    }
+
+    /// Writes the channels `first .. first + count` of `N` pixels, `count` at most 16, where [`Stage::is_high`] and
+    /// [`Codes::are_bytes`].
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    pub(super) fn write_tile<const N: usize>(
+        &self,
+        stage: &Stage,
+        sums: [__m512i; N],
+        pixels: &mut [u8],
+        pixel_bytes: usize,
+        (first, count): (usize, usize),
+    ) {
+        // One check for all pixels.
+        let Some(pixels) = pixels.get_mut(..N * pixel_bytes).filter(|_| first + count <= pixel_bytes) else {
+            return;
+        };
+        let by_pixel = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+        for four in (0..N).step_by(4) {
+            let codes = array::from_fn(|index| match sums.get(four + index) {
+                Some(&sums) => stage.high_codes(sums),
+                None => _mm512_setzero_si512(),
+            });
+            let bytes = _mm512_permutexvar_epi32(by_pixel, self.pack_bytes(codes));
+            let quarters = [
+                _mm512_castsi512_si128(bytes),
+                _mm512_extracti32x4_epi32::<1>(bytes),
+                _mm512_extracti32x4_epi32::<2>(bytes),
+                _mm512_extracti32x4_epi32::<3>(bytes),
+            ];
+            for (index, quarter) in quarters.into_iter().enumerate().take(N - four) {
+                debug_assert!((four + index) * pixel_bytes + first + count <= pixels.len());
+                // SAFETY: `pixels` has `N` pixels, each of which has those channels.
+                unsafe {
+                    let out = pixels.as_mut_ptr().add((four + index) * pixel_bytes + first);
+                    if count >= PANEL {
+                        _mm_storeu_si128(out.cast(), quarter);
+                    } else {
+                        _mm_mask_storeu_epi8(out.cast(), (1 << count) - 1, quarter);
+                    }
+                }
+            }
+        }
     }
 
     /// Clamps 16 codes and writes the first `left` of them to channels `first ..` of a pixel.
@@ -131,22 +200,13 @@ impl Codes {
         }
     }
 
-    /// As [`Codes::write16`], of 64 channels in the order in which unpacking interleaved them; see `depthwise`.
+    /// As [`Codes::write16`], of 64 channels in the order in which unpacking interleaved them; see `depthwise`. For
+    /// codes of any width, slowly.
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     pub(super) fn write64(&self, codes: [__m512i; 4], pixel: &mut [u8], first: usize, left: usize) {
         let left = left.min(64);
         let words = [_mm512_packs_epi32(codes[0], codes[1]), _mm512_packs_epi32(codes[2], codes[3])];
-        if matches!(self.codes.bits, ActivationBits::A6 | ActivationBits::A8) {
-            // Both packs saturate, and in order; so the clamp may follow them.
-            let bytes = _mm512_packus_epi16(words[0], words[1]);
-            let above = _mm512_max_epu8(bytes, _mm512_set1_epi8(self.codes.lo as i8));
-            let bytes = _mm512_min_epu8(above, _mm512_set1_epi8(self.codes.hi as i8));
-            if let Some(out) = pixel.get_mut(first..first + left) {
-                store(out, bytes);
-            }
-            return;
-        }
         let (lo, hi) = (_mm512_set1_epi16(self.codes.lo as i16), _mm512_set1_epi16(self.codes.hi as i16));
         let mut natural = [0i16; 64];
         for (half, words) in words.into_iter().enumerate() {

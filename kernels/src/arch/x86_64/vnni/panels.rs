@@ -76,6 +76,16 @@ struct Panel<'a> {
     count: usize,
 }
 
+/// A tile's first pixel.
+#[derive(Clone, Copy)]
+struct Place {
+    group: usize,
+    y: usize,
+    x: usize,
+    /// Its place among the columns that were filled ahead.
+    column: usize,
+}
+
 impl Layer<'_> {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     fn run(&self, output: &mut [u8], panels: &mut [Quads]) {
@@ -85,7 +95,9 @@ impl Layer<'_> {
         // Tiles of equal size: a last one of few pixels would take as long as a full one.
         let width = conv.output.width;
         let tile = width.div_ceil(width.div_ceil(TILE).max(1));
-        let mut columns = [[0; 4 * SEGMENT]; TILE];
+        // Columns are filled some tiles ahead, so that a tile does not wait for its columns' way to memory.
+        let ahead = if self.in_place { 1 } else { (SEGMENT * TILE / self.quads / tile).max(1) };
+        let mut columns = [0; 4 * SEGMENT * TILE];
         for group in 0..conv.groups {
             let source = Columns::new(conv, self.input, group);
             for begin in (0..outputs).step_by(PANEL * together) {
@@ -101,20 +113,28 @@ impl Layer<'_> {
                     Some(Panel { weights, stage, first, count })
                 });
                 for y in 0..conv.output.height {
-                    let mut x = 0;
-                    while x < width {
-                        let at = (y, x);
-                        let pixels = (width - x).min(tile);
-                        x += pixels;
-                        match pixels {
-                            1 => self.tile::<1>(&source, group, at, &ready, &mut columns, output),
-                            2 => self.tile::<2>(&source, group, at, &ready, &mut columns, output),
-                            3 => self.tile::<3>(&source, group, at, &ready, &mut columns, output),
-                            4 => self.tile::<4>(&source, group, at, &ready, &mut columns, output),
-                            5 => self.tile::<5>(&source, group, at, &ready, &mut columns, output),
-                            6 => self.tile::<6>(&source, group, at, &ready, &mut columns, output),
-                            7 => self.tile::<7>(&source, group, at, &ready, &mut columns, output),
-                            _ => self.tile::<8>(&source, group, at, &ready, &mut columns, output),
+                    for begin in (0..width).step_by(tile * ahead) {
+                        let end = width.min(begin + tile * ahead);
+                        if !self.in_place && self.quads <= SEGMENT {
+                            for (x, column) in (begin..end).zip(columns.chunks_exact_mut(4 * self.quads)) {
+                                self.fill(&source, (y, x), 0, column);
+                            }
+                        }
+                        let mut x = begin;
+                        while x < end {
+                            let place = Place { group, y, x, column: x - begin };
+                            let pixels = (end - x).min(tile);
+                            x += pixels;
+                            match pixels {
+                                1 => self.tile::<1>(&source, place, &ready, &mut columns, output),
+                                2 => self.tile::<2>(&source, place, &ready, &mut columns, output),
+                                3 => self.tile::<3>(&source, place, &ready, &mut columns, output),
+                                4 => self.tile::<4>(&source, place, &ready, &mut columns, output),
+                                5 => self.tile::<5>(&source, place, &ready, &mut columns, output),
+                                6 => self.tile::<6>(&source, place, &ready, &mut columns, output),
+                                7 => self.tile::<7>(&source, place, &ready, &mut columns, output),
+                                _ => self.tile::<8>(&source, place, &ready, &mut columns, output),
+                            }
                         }
                     }
                 }
@@ -122,24 +142,33 @@ impl Layer<'_> {
         }
     }
 
+    /// Fills a part of a pixel's column, from place `start` on.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+    fn fill(&self, source: &Columns<'_>, at: (usize, usize), start: usize, column: &mut [u8]) {
+        source.fill(at, start, column, self.input.zero_point as u8, |row, first, codes| {
+            load::codes(self.input.bits, row, first, codes);
+        });
+    }
+
     /// All panels' channels of the `N` pixels from `(y, x)` on.
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
     fn tile<const N: usize>(
         &self,
         source: &Columns<'_>,
-        group: usize,
-        (y, x): (usize, usize),
+        place: Place,
         panels: &[Option<Panel<'_>>],
-        columns: &mut [[u8; 4 * SEGMENT]; TILE],
+        columns: &mut [u8],
         output: &mut [u8],
     ) {
         let conv = self.conv;
+        let Place { group, y, x, column } = place;
         let pixel_bytes = conv.output.pixel_bytes(conv.stage.bits);
         let begin = (y * conv.output.width + x) * pixel_bytes;
         let Some(output) = output.get_mut(begin..begin + N * pixel_bytes) else {
             return;
         };
-        for (place, panel) in panels.iter().flatten().enumerate() {
+        for panel in panels.iter().flatten() {
             let mut sums = [panel.stage.bias; N];
             if self.in_place {
                 let taps_x = conv.window.kernel[1];
@@ -151,19 +180,18 @@ impl Layer<'_> {
                         (kx, ky) = (0, ky + 1);
                     }
                 }
+            } else if self.quads <= SEGMENT {
+                let len = 4 * self.quads;
+                let at = |index| columns.get((column + index) * len..).unwrap_or_default();
+                accumulate(&mut sums, panel.weights, array::from_fn(at));
             } else {
                 for (segment, weights) in panel.weights.chunks(SEGMENT).enumerate() {
-                    // A column of one segment is the same for every panel.
-                    if place == 0 || self.quads > SEGMENT {
-                        for (index, column) in columns.iter_mut().enumerate().take(N) {
-                            let padding = self.input.zero_point as u8;
-                            let column = column.get_mut(..4 * weights.len()).unwrap_or_default();
-                            source.fill((y, x + index), 4 * SEGMENT * segment, column, padding, |row, first, codes| {
-                                load::codes(self.input.bits, row, first, codes);
-                            });
-                        }
+                    let len = 4 * SEGMENT;
+                    for (index, column) in columns.chunks_exact_mut(len).enumerate().take(N) {
+                        let column = column.get_mut(..4 * weights.len()).unwrap_or_default();
+                        self.fill(source, (y, x + index), len * segment, column);
                     }
-                    accumulate(&mut sums, weights, array::from_fn(|index| columns.get(index).map_or(&[][..], |column| column)));
+                    accumulate(&mut sums, weights, array::from_fn(|index| columns.get(index * len..).unwrap_or_default()));
                 }
             }
             if panel.stage.is_high() && self.codes.are_bytes() {

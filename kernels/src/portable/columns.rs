@@ -5,7 +5,7 @@ use crate::{ActivationBits, Activations, Conv, pack};
 
 /// Widens `codes.len()` codes of a packed row, beginning at code `first`.
 #[inline]
-pub(super) fn unpack_from(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [i16]) {
+pub(crate) fn unpack_from(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [i16]) {
     let whole_bytes = match bits {
         ActivationBits::A2 => first.is_multiple_of(4),
         ActivationBits::A4 => first.is_multiple_of(2),

@@ -95,8 +95,12 @@ impl<'a> Block<'a> {
             let [a, b, c, d] = four.each_ref().map(|weights| load::bytes(weights));
             *to = interleave(a, b, c, d);
         }
-        let stages =
-            array::from_fn(|vector| Stage::new(&conv.stage, first + count, |lane| first + 16 * (lane / 4) + 4 * vector + lane % 4));
+        let stages = array::from_fn(|vector| {
+            Stage::new(&conv.stage, first + count, |lane| {
+                let place = 16 * (lane / 4) + 4 * vector + lane % 4;
+                first + if together > 1 { place % count } else { place }
+            })
+        });
         let mut offsets = [0; 4 * FOURS];
         let ([_, taps_x], [down, right]) = (conv.window.kernel, conv.window.dilation);
         let mut span = count * together;

@@ -4,8 +4,8 @@ use core::arch::x86_64::*;
 use core::array;
 
 use super::load::store;
-use crate::arch::x86_64::PANEL;
-use crate::{ActivationBits, OutputCodes, OutputStage, pack, requant};
+use crate::arch::x86_64::{PANEL, write_narrow};
+use crate::{ActivationBits, OutputCodes, OutputStage, requant};
 
 /// Bias, multiplier and shift of 16 channels.
 #[derive(Clone, Copy)]
@@ -221,22 +221,6 @@ impl Codes {
             }
         }
         write_narrow(self.codes.bits, &natural, pixel, first, left);
-    }
-}
-
-/// Packs the first `left` codes into channels `first ..` of a pixel. Channels are written in ascending order, so that
-/// the bits after the last one may be cleared.
-fn write_narrow(bits: ActivationBits, codes: &[i16], pixel: &mut [u8], first: usize, left: usize) {
-    let codes = codes.get(..left).unwrap_or_default();
-    if first.is_multiple_of(4) {
-        let begin = pack::row_bytes(bits, first);
-        if let Some(out) = pixel.get_mut(begin..begin + pack::row_bytes(bits, left)) {
-            pack::pack_row(bits, codes, out);
-        }
-    } else {
-        for (index, &code) in codes.iter().enumerate() {
-            pack::set_code(pixel, bits, first + index, i32::from(code));
-        }
     }
 }
 

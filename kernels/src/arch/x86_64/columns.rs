@@ -41,6 +41,17 @@ impl<'a> Columns<'a> {
         let (tap, mut channel) = if start == 0 { (0, 0) } else { (start / inputs, start % inputs) };
         let (mut ky, mut kx) = if tap == 0 { (0, 0) } else { (tap / taps_x, tap % taps_x) };
         let mut rest = column;
+        if start == 0 && self.taps_join && rest.len() >= conv.row_len() && self.inside(y, x) {
+            // Whole rows of the kernel, one after the other.
+            let row_bytes = conv.window.dilation[0] * width * self.pixel_bytes;
+            let mut begin = ((y * conv.window.stride[0] - conv.window.pad[0]) * width + x * conv.window.stride[1] - conv.window.pad[1])
+                * self.pixel_bytes;
+            for _ in 0..conv.window.kernel[0] {
+                let (codes, others) = core::mem::take(&mut rest).split_at_mut_checked(taps_x * inputs).unwrap_or_default();
+                unpack(self.input.codes.get(begin..).unwrap_or_default(), 0, codes);
+                (rest, begin, ky) = (others, begin + row_bytes, ky + 1);
+            }
+        }
         while !rest.is_empty() {
             if ky >= conv.window.kernel[0] {
                 rest.fill(T::from(0));
@@ -70,6 +81,16 @@ impl<'a> Columns<'a> {
                 (kx, ky) = (0, ky + 1);
             }
         }
+    }
+
+    /// Whether the window of output pixel `(y, x)` lies inside the image.
+    #[inline(always)]
+    fn inside(&self, y: usize, x: usize) -> bool {
+        let (window, image) = (self.conv.window, self.conv.input);
+        let both_ends = |axis, out, extent| {
+            window.position(axis, out, 0, extent).is_some() && window.position(axis, out, window.kernel[axis] - 1, extent).is_some()
+        };
+        both_ends(0, y, image.height) && both_ends(1, x, image.width)
     }
 }
 

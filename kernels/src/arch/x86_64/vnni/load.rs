@@ -53,6 +53,11 @@ pub(super) fn weights(bits: WeightBits, row: &[u8], first: usize, count: usize) 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
 pub(super) fn codes(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [u8]) {
+    // The common case, without a loop.
+    if matches!(bits, ActivationBits::A6 | ActivationBits::A8) && codes.len() <= 64 {
+        store(codes, bytes(row.get(first..first + codes.len()).unwrap_or_default()));
+        return;
+    }
     let Some(mut rest) = bytes_from(bits, row, first) else {
         for (index, code) in codes.iter_mut().enumerate() {
             *code = pack::code(row, bits, first + index) as u8;

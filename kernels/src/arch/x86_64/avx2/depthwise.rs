@@ -8,7 +8,7 @@ use core::array;
 
 use super::load;
 use super::stage::{Stage, write};
-use crate::{Accumulator, Activations, Conv, pack};
+use crate::{Accumulator, ActivationBits, Activations, Conv, pack};
 
 /// Channels of a block.
 const BLOCK: usize = 16;
@@ -32,7 +32,13 @@ pub(super) fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8]) {
     for first in (0..conv.groups).step_by(BLOCK) {
         let block = Block::new(conv, input, first);
         for (index, pixel) in output.chunks_exact_mut(pixel_bytes).enumerate() {
-            let sums = block.accumulate(index / width, index % width);
+            let (y, x) = (index / width, index % width);
+            // Windows inside the image, whose codes are read as they lie, apart: it is most of them.
+            let sums = match (block.window(y, x), input.bits) {
+                (Some(window), ActivationBits::A16) => block.accumulate(|tap| block.load_inside::<2>(window, tap)),
+                (Some(window), _) => block.accumulate(|tap| block.load_inside::<1>(window, tap)),
+                (None, _) => block.accumulate(|tap| block.load(y, x, tap)),
+            };
             let done: [_; 2] = array::from_fn(|vector| block.stages[vector].codes(sums[vector], codes));
             write(_mm256_packs_epi32(done[0], done[1]), codes.bits, pixel, first, block.count);
         }
@@ -54,6 +60,10 @@ struct Block<'a> {
     stages: [Stage; 2],
     /// Rows and columns of the input from the first tap to each.
     steps: [[usize; 2]; 2 * PAIRS],
+    /// Bytes from the first tap's code to each tap's, for a window inside the image.
+    offsets: [usize; 2 * PAIRS],
+    /// From the first tap's first code to the end of the last tap's: every offset is at least 16 codes below.
+    span: usize,
 }
 
 impl<'a> Block<'a> {
@@ -75,22 +85,57 @@ impl<'a> Block<'a> {
         let stages = array::from_fn(|vector| Stage::new(&conv.stage, first + count, |lane| first + 8 * (lane / 4) + 4 * vector + lane % 4));
         let mut steps = [[0; 2]; 2 * PAIRS];
         let ([_, taps_x], [down, right]) = (conv.window.kernel, conv.window.dilation);
-        for (tap, step) in steps.iter_mut().enumerate().take(taps) {
+        let (mut offsets, pixel_bytes, block_bytes) =
+            ([0; 2 * PAIRS], conv.input.pixel_bytes(input.bits), pack::row_bytes(input.bits, BLOCK));
+        let mut span = block_bytes;
+        for (tap, (offset, step)) in offsets.iter_mut().zip(&mut steps).enumerate().take(taps) {
             *step = [tap / taps_x * down, tap % taps_x * right];
+            // A window that is larger than the image is never inside it.
+            let pixels = step[0].saturating_mul(conv.input.width).saturating_add(step[1]);
+            *offset = pixels.saturating_mul(pixel_bytes);
+            span = span.max(offset.saturating_add(block_bytes));
         }
-        Self { conv, input, first, count, weights, stages, steps }
+        Self { conv, input, first, count, weights, stages, steps, offsets, span }
     }
 
-    /// The sums of 16 channels at output pixel `(y, x)`, interleaved.
+    /// The codes from the first tap's on to the last one's, for a window inside the image and a full block of codes
+    /// that are not packed.
+    #[inline]
+    fn window(&self, y: usize, x: usize) -> Option<&'a [u8]> {
+        let (window, image, bits) = (self.conv.window, self.conv.input, self.input.bits);
+        let narrow = matches!(bits, ActivationBits::A2 | ActivationBits::A4);
+        let [last_y, last_x] = self.steps[window.taps() - 1];
+        let from_y = (y * window.stride[0]).checked_sub(window.pad[0])?;
+        let from_x = (x * window.stride[1]).checked_sub(window.pad[1])?;
+        if narrow || self.count < BLOCK || from_y + last_y >= image.height || from_x + last_x >= image.width {
+            return None;
+        }
+        let begin = (from_y * image.width + from_x) * image.pixel_bytes(bits) + pack::row_bytes(bits, self.first);
+        self.input.codes.get(begin..begin.checked_add(self.span)?)
+    }
+
+    /// The codes of a tap of a window inside the image, of `BYTES` bytes each.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn accumulate(&self, y: usize, x: usize) -> [__m256i; 2] {
+    fn load_inside<const BYTES: usize>(&self, window: &[u8], tap: usize) -> __m256i {
+        debug_assert!(window.len() == self.span && pack::row_bytes(self.input.bits, BLOCK) == BLOCK * BYTES);
+        // SAFETY: the window has `span` bytes, which is at least 16 codes more than any offset.
+        unsafe {
+            let codes = window.as_ptr().add(self.offsets[tap]);
+            if BYTES == 2 { _mm256_loadu_si256(codes.cast()) } else { _mm256_cvtepu8_epi16(_mm_loadu_si128(codes.cast())) }
+        }
+    }
+
+    /// The sums of 16 channels, interleaved; `codes` gives those that a tap reads.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn accumulate(&self, codes: impl Fn(usize) -> __m256i) -> [__m256i; 2] {
         let mut sums = self.stages.each_ref().map(|stage| stage.bias);
         let taps = self.conv.window.taps();
         for (pair, weights) in self.weights.iter().enumerate().take(taps.div_ceil(2)) {
-            let a = self.load(y, x, 2 * pair);
+            let a = codes(2 * pair);
             // Weights past the last tap are 0.
-            let b = if 2 * pair + 1 < taps { self.load(y, x, 2 * pair + 1) } else { a };
+            let b = if 2 * pair + 1 < taps { codes(2 * pair + 1) } else { a };
             for ((sum, codes), &weights) in sums.iter_mut().zip(interleave(a, b)).zip(weights) {
                 *sum = _mm256_add_epi32(*sum, _mm256_madd_epi16(codes, weights));
             }

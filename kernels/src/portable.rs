@@ -14,14 +14,19 @@ mod elementwise;
 mod movement;
 mod pool;
 
-pub(crate) use add::fits_32_bits;
 pub use add::{add, mul};
-pub(crate) use columns::{rows_join, unpack_from};
-pub(crate) use conv::{Dots, conv_with};
 pub use conv::{
     conv, conv_scratch_bytes, conv_scratch_bytes_min, fully_connected, fully_connected_scratch_bytes, fully_connected_scratch_bytes_min,
 };
-pub(crate) use dot::Lanes;
 pub use elementwise::{requantize, softmax, table};
 pub use movement::{concat_part, pad, slice, transpose};
 pub use pool::{average_pool, max_pool};
+
+// What `arch` builds on.
+#[cfg(target_arch = "x86_64")]
+pub(crate) use {
+    add::fits_32_bits,
+    columns::{rows_join, unpack_from},
+    conv::{Dots, conv_with},
+    dot::Lanes,
+};

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use apq_lut::{CostModel, Memo, Table, import_published};
+use apq_lut::{CostModel, Table, import_published};
 use apq_runtime::build::AlignedBytes;
 use apq_runtime::{MAGIC, Model};
-use apq_targets::{BitFusion, CostSource, Target};
+use apq_targets::{CostSource, Target};
 use apqc::data::{self, Dataset, Normal, Preprocess, Raw};
 use apqc::evaluate::RunError;
 use apqc::network::Network;
@@ -142,11 +142,7 @@ pub(crate) struct TargetChoice {
 impl TargetChoice {
     /// Who answers for latency and energy; `None` where only bit operations are known.
     pub(crate) fn cost_model(&self) -> Option<Box<dyn CostModel + '_>> {
-        match self.target.cost_source() {
-            CostSource::BitFusion => Some(Box::new(Memo::new(BitFusion))),
-            CostSource::Table => self.table.as_ref().map(|table| Box::new(table) as Box<dyn CostModel + '_>),
-            CostSource::Bops => None,
-        }
+        self.target.cost_model(self.table.as_ref())
     }
 }
 

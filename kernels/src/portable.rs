@@ -21,3 +21,12 @@ pub use conv::{
 pub use elementwise::{requantize, softmax, table};
 pub use movement::{concat_part, pad, slice, transpose};
 pub use pool::{average_pool, max_pool};
+
+// What `arch` builds on.
+#[cfg(target_arch = "x86_64")]
+pub(crate) use {
+    add::fits_32_bits,
+    columns::{rows_join, unpack_from},
+    conv::{Dots, conv_with},
+    dot::Lanes,
+};

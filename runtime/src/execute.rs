@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use apq_kernels::{Activations, portable};
+use apq_kernels::{Activations, native};
 #[cfg(feature = "oracle")]
 use apq_kernels::{bitfused::BitFused, reference};
 
@@ -88,7 +88,7 @@ fn concat(
         let [input_bytes, output_bytes] = arena.get_disjoint_mut([input.range(), output.range()]).ok()?;
         let input = activations(input_bytes, &input);
         match arithmetic {
-            Arithmetic::Native => portable::concat_part(&part, input, output_bytes),
+            Arithmetic::Native => native::concat_part(&part, input, output_bytes),
             #[cfg(feature = "oracle")]
             Arithmetic::Reference | Arithmetic::BitFused => reference::concat_part(&part, input, output_bytes),
         }
@@ -105,7 +105,7 @@ fn reshape(input: &Tensor<'_>, codes: &[u8], output: &Tensor<'_>, output_bytes: 
 
 fn call(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8], arithmetic: Arithmetic) {
     match arithmetic {
-        Arithmetic::Native => native(kernel, a, b, output, scratch),
+        Arithmetic::Native => fastest(kernel, a, b, output, scratch),
         #[cfg(feature = "oracle")]
         Arithmetic::Reference => obvious::<reference::Native>(kernel, a, b, output),
         #[cfg(feature = "oracle")]
@@ -113,20 +113,20 @@ fn call(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mu
     }
 }
 
-fn native(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
+fn fastest(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     match kernel {
-        Kernel::Conv(conv) => portable::conv(conv, a, output, scratch),
-        Kernel::FullyConnected(layer) => portable::fully_connected(layer, a, output, scratch),
-        Kernel::Add(add) => portable::add(add, a, b, output),
-        Kernel::Mul(mul) => portable::mul(mul, a, b, output),
-        Kernel::AveragePool(pool) => portable::average_pool(pool, a, output),
-        Kernel::MaxPool(pool) => portable::max_pool(pool, a, output),
-        Kernel::Requantize(requantize) => portable::requantize(requantize, a, output),
-        Kernel::Pad(pad) => portable::pad(pad, a, output),
-        Kernel::Slice(slice) => portable::slice(slice, a, output),
-        Kernel::Transpose(transpose) => portable::transpose(transpose, a, output),
-        Kernel::Table(table) => portable::table(table, a, output),
-        Kernel::Softmax(softmax) => portable::softmax(softmax, a, output),
+        Kernel::Conv(conv) => native::conv(conv, a, output, scratch),
+        Kernel::FullyConnected(layer) => native::fully_connected(layer, a, output, scratch),
+        Kernel::Add(add) => native::add(add, a, b, output),
+        Kernel::Mul(mul) => native::mul(mul, a, b, output),
+        Kernel::AveragePool(pool) => native::average_pool(pool, a, output),
+        Kernel::MaxPool(pool) => native::max_pool(pool, a, output),
+        Kernel::Requantize(requantize) => native::requantize(requantize, a, output),
+        Kernel::Pad(pad) => native::pad(pad, a, output),
+        Kernel::Slice(slice) => native::slice(slice, a, output),
+        Kernel::Transpose(transpose) => native::transpose(transpose, a, output),
+        Kernel::Table(table) => native::table(table, a, output),
+        Kernel::Softmax(softmax) => native::softmax(softmax, a, output),
         Kernel::Concat | Kernel::Reshape => {}
     }
 }

@@ -1,4 +1,4 @@
-//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | bench [SECTION]`.
+//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | bench [SECTION] | fuzz`.
 //!
 //! No dependency, so that the first command after a clone starts within seconds.
 
@@ -19,6 +19,8 @@ usage: cargo xtask COMMAND
   test [--quick]   setup, then formatting, clippy, the no_std builds, the documentation and all tests
                    (--quick: only formatting, clippy and tests)
   no-std           build the device crates for microcontrollers, without an operating system
+  fuzz [--seconds N] [--seed N] [TARGET...]
+                   feed the readers of files with damaged ones: apq, onnx, target, lut (60 seconds each)
   bench [SECTION]  print every figure of the project beside its reference
 ";
 
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => return test::run(test::Extent::Quick),
         ["no-std"] => no_std::run(),
         ["bench", sections @ ..] => bench(sections),
+        ["fuzz", rest @ ..] => process::run(process::cargo().args(["run", "--package", "apq-fuzz", "--"]).args(rest)),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
             Ok(())

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use apq_lut::{CostModel, Memo, Table, import_published};
+use apq_lut::{CostModel, Table, import_published};
 use apq_runtime::build::AlignedBytes;
 use apq_runtime::{MAGIC, Model};
-use apq_targets::{BitFusion, CostSource, Target};
+use apq_targets::{CostSource, Target};
 use apqc::data::{self, Dataset, Normal, Preprocess, Raw};
 use apqc::evaluate::RunError;
 use apqc::network::Network;
@@ -147,11 +147,7 @@ impl TargetChoice {
         if let Some(table) = &self.given {
             return Some(Box::new(table));
         }
-        match self.target.cost_source() {
-            CostSource::BitFusion => Some(Box::new(Memo::new(BitFusion))),
-            CostSource::Table => self.table.as_ref().map(|table| Box::new(table) as Box<dyn CostModel + '_>),
-            CostSource::Bops => None,
-        }
+        self.target.cost_model(self.table.as_ref())
     }
 }
 

@@ -106,7 +106,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         }
         let Some(operator) = find_operator(proto) else { return Err(operators::unknown(proto)) };
         let node = OnnxNode { proto, facts: &facts, opset };
-        if proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
+        if proto.op_type != "Split" && proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
             return Err(node.unsupported("", "more than its first output is used", "one output"));
         }
         let before = importer.builder.graph.tensors.len();

@@ -65,18 +65,7 @@ impl Network {
 
     /// Files beside the model that hold some of its weights, each once, in the order of the model.
     pub fn external_files(&self) -> Vec<String> {
-        let graph = self.proto.graph.iter();
-        let attributes =
-            graph.clone().flat_map(|graph| &graph.node).flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
-        let mut files: Vec<String> = Vec::new();
-        for tensor in graph.flat_map(|graph| &graph.initializer).chain(attributes) {
-            for entry in tensor.external_data.iter().filter(|entry| entry.key == "location") {
-                if !files.contains(&entry.value) {
-                    files.push(entry.value.clone());
-                }
-            }
-        }
-        files
+        import::external::files(&self.proto)
     }
 
     /// Shape of a sample without the batch, channel last.

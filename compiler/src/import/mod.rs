@@ -5,6 +5,7 @@
 //! operator goes there.
 
 mod error;
+pub(crate) mod external;
 pub(crate) mod facts;
 mod node;
 mod operators;
@@ -78,6 +79,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
     if opset < 7 {
         return Err(ImportError::UnsupportedModel(format!("the model uses opset {opset}; opsets 7 to 21 are supported")));
     }
+    external::check(proto, folder)?;
     let input = model_input(onnx)?;
     let depends = depends_on_input(onnx, &input.name);
     for proto in onnx.node.iter().filter(|node| node.output.iter().any(|name| depends.contains(name.as_str()))) {

@@ -172,5 +172,28 @@ fn fused() -> Vec<Case> {
 }
 
 fn slopes() -> Vec<Case> {
-    Vec::new()
+    let sloped = |name: &'static str, opset, input: &'static [usize], slopes: &'static [usize]| {
+        case(name, opset, input, move |net| {
+            let slopes = net.vector(slopes, 0.5);
+            net.node("PRelu", &["input", &slopes], &[])
+        })
+    };
+    vec![
+        sloped("prelu-one-slope", 7, &[1, 4, 5, 3], &[1]),
+        sloped("prelu-channels", 9, &[1, 4, 5, 3], &[4, 1, 1]),
+        sloped("prelu-channels-rank-4", 16, &[1, 4, 5, 3], &[1, 4, 1, 1]),
+        sloped("prelu-along-width", 16, &[1, 4, 5, 3], &[3]),
+        case("prelu-behind-conv", 16, &[1, 3, 5, 5], |net| {
+            let a = net.conv("input", 3, 7);
+            let slopes = net.vector(&[7, 1, 1], 0.5);
+            let a = net.node("PRelu", &[&a, &slopes], &[]);
+            net.conv(&a, 7, 3)
+        }),
+        case("prelu-rank-2", 13, &[1, 9], |net| {
+            let w = net.weights(&[9, 6]);
+            let a = net.node("Gemm", &["input", &w], &[]);
+            let slopes = net.vector(&[6], 0.5);
+            net.node("PRelu", &[&a, &slopes], &[])
+        }),
+    ]
 }

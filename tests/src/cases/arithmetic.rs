@@ -76,7 +76,7 @@ fn values() -> Vec<Case> {
             let b = net.node("Conv", &["input", &w], &[]);
             net.node("Sub", &[&a, &b], &[])
         }),
-        case("mul-rank-2", 7, &[1, 9], |net| {
+        case("mul-rank-2", 11, &[1, 9], |net| {
             let w = net.weights(&[9, 9]);
             let a = net.node("Gemm", &["input", &w, ""], &[]);
             net.node("Mul", &["input", &a], &[])

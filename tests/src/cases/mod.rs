@@ -10,6 +10,7 @@ mod elementwise;
 mod linear;
 mod pool;
 mod refused;
+mod resize;
 mod shape;
 mod whole;
 
@@ -40,6 +41,7 @@ pub fn all() -> Vec<Case> {
         pool::cases(),
         shape::cases(),
         cut::cases(),
+        resize::cases(),
         whole::cases(),
         drawn::cases(),
     ];

@@ -13,7 +13,9 @@ fn text(name: &'static str, value: &'static str) -> (&'static str, apq_examples:
 /// Resize by scales, since opset 11.
 fn by_scales(net: &mut Sketch, input: &str, scales: &[f32], attributes: Attributes) -> String {
     let scales = net.constant(&[scales.len()], scales);
-    net.node("Resize", &[input, "", &scales], attributes)
+    // Opset 11 asks for regions, though only one convention reads them.
+    let regions = net.constant(&[0], &[]);
+    net.node("Resize", &[input, &regions, &scales], attributes)
 }
 
 fn scaled() -> Vec<Case> {
@@ -61,7 +63,8 @@ fn sized() -> Vec<Case> {
         case(name, opset, &[1, 3, 5, 6], move |net| {
             let sizes = net.integers(&[1, 3, sizes[0], sizes[1]]);
             let attributes = [text("mode", mode), text("coordinate_transformation_mode", convention)];
-            let a = net.node("Resize", &["input", "", "", &sizes], &attributes);
+            let empty = net.constant(&[0], &[]);
+            let a = net.node("Resize", &["input", &empty, &empty, &sizes], &attributes);
             net.conv(&a, 3, 4)
         })
     };
@@ -109,6 +112,16 @@ fn older() -> Vec<Case> {
         case("resize-10-linear", 10, &[1, 3, 5, 6], |net| scales(net, "Resize", [2.0, 2.5], "linear")),
         case("upsample-9-nearest", 9, &[1, 3, 5, 6], |net| scales(net, "Upsample", [2.0, 3.0], "nearest")),
         case("upsample-9-linear", 9, &[1, 3, 5, 6], |net| scales(net, "Upsample", [2.0, 2.0], "linear")),
+        case("upsample-9-then-flatten", 9, &[1, 3, 4, 4], |net| {
+            let scales = net.constant(&[4], &[1.0, 1.0, 2.0, 2.0]);
+            let a = net.conv("input", 3, 2);
+            let a = net.node("Upsample", &[&a, &scales], &[text("mode", "nearest")]);
+            let a = net.conv(&a, 2, 3);
+            let a = net.node("Upsample", &[&a, &scales], &[text("mode", "linear")]);
+            let a = net.node("Flatten", &[&a], &[]);
+            let w = net.weights(&[768, 4]);
+            net.node("MatMul", &[&a, &w], &[])
+        }),
         case("upsample-7", 7, &[1, 3, 5, 6], |net| {
             let scales = apq_examples::onnx::Attribute::from([1.0f32, 1.0, 2.0, 2.0].as_slice());
             net.node("Upsample", &["input"], &[text("mode", "nearest"), ("scales", scales)])

@@ -6,9 +6,9 @@ mod cut;
 mod elementwise;
 mod linear;
 mod pool;
-mod resize;
+pub(super) mod resize;
 mod shape;
-mod transposed;
+pub(super) mod transposed;
 
 use std::collections::HashMap;
 

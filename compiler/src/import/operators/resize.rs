@@ -96,7 +96,29 @@ impl Axis {
     }
 }
 
+/// What a Resize or Upsample reads.
+pub(in crate::import) struct Sampling {
+    pub(in crate::import) interpolate: bool,
+    /// For each ONNX axis, the position of each output element in the input.
+    pub(in crate::import) positions: Vec<Vec<f32>>,
+}
+
 pub(super) fn resize(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
+    let view = importer.value(&node, 0)?;
+    let shape = importer.builder.shape(&view);
+    let Sampling { interpolate, mut positions } = sampling(node, &shape)?;
+    let input = importer.builder.image(node.name(), &view);
+    let channels = importer.builder.graph.tensor(input).channels();
+    let columns = positions.pop().unwrap_or_default();
+    let rows = if shape.len() == 4 { positions.pop().unwrap_or_default() } else { vec![0.0] };
+    let output = vec![1, rows.len(), columns.len(), channels];
+    let op = Op::Resize { rows: rows.into(), columns: columns.into(), interpolate };
+    let tensor = importer.builder.push(node.name(), op, vec![input], output, Clamp::NONE);
+    Ok(importer.builder.after_image(node.name(), tensor, shape.len()))
+}
+
+/// What a Resize or Upsample of a value of that shape reads.
+pub(in crate::import) fn sampling(node: OnnxNode<'_>, shape: &[usize]) -> Result<Sampling, ImportError> {
     let old = node.opset < 11;
     let choose = |name: &str, default: &str| node.text(name).unwrap_or_else(|| default.into());
     let mode = choose("mode", "nearest");
@@ -133,23 +155,14 @@ pub(super) fn resize(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View
     if policy != "stretch" {
         return Err(node.unsupported("keep_aspect_ratio_policy", policy, "stretch"));
     }
-    let view = importer.value(&node, 0)?;
-    let shape = importer.builder.shape(&view);
     let rank = shape.len();
-    let axes = axes(node, &shape)?;
-    if !(3..=4).contains(&rank) || axes[0].input != axes[0].output || axes[1].input != axes[1].output {
+    let axes = axes(node, shape)?;
+    if !(3..=4).contains(&rank) || axes[..2].iter().any(|axis| axis.input != axis.output) {
         let to: Vec<usize> = axes.iter().map(|axis| axis.output).collect();
         return Err(node.unsupported("", format!("{shape:?} becomes {to:?}"), "one or two spatial axes, batch and channels unchanged"));
     }
-    let input = importer.builder.image(node.name(), &view);
-    let along = |axis: Axis| axis.positions(coordinates, (!interpolate).then_some(rounding));
-    let columns = along(axes[rank - 1]);
-    let rows = if rank == 4 { along(axes[2]) } else { vec![0.0] };
-    let channels = importer.builder.graph.tensor(input).channels();
-    let output = vec![1, rows.len(), columns.len(), channels];
-    let op = Op::Resize { rows: rows.into(), columns: columns.into(), interpolate };
-    let tensor = importer.builder.push(node.name(), op, vec![input], output, Clamp::NONE);
-    Ok(importer.builder.after_image(node.name(), tensor, rank))
+    let positions = axes.iter().map(|axis| axis.positions(coordinates, (!interpolate).then_some(rounding))).collect();
+    Ok(Sampling { interpolate, positions })
 }
 
 /// Every axis with its size before and after. Scales are an attribute of Upsample before opset 9, input 1 of it and of Resize 10, and input 2

@@ -20,6 +20,8 @@ struct Axis {
     stride: usize,
     dilation: usize,
     pad: usize,
+    /// Output before pads.
+    whole: usize,
     /// Taps of the convolution.
     taps: usize,
     /// First row `q` that is computed, and how many.
@@ -169,6 +171,24 @@ fn too_long(axes: &[Axis; 2]) -> bool {
     axes.iter().any(|axis| axis.rows.saturating_mul(axis.stride) > 1 << 24)
 }
 
+/// Pads at the beginning and at the end of each spatial axis, where `output_shape` or `auto_pad` give them.
+pub(in crate::import) fn pads(node: OnnxNode<'_>, shape: &[usize]) -> Result<[Vec<usize>; 2], ImportError> {
+    let weight = node.weights(1, "constant weights")?;
+    let (kernel, image) = match (&weight.shape[..], shape) {
+        ([_, _, height, width], [_, _, rows, columns]) => ([*height, *width], [*rows, *columns]),
+        ([_, _, width], [_, _, columns]) => ([1, *width], [1, *columns]),
+        _ => return Err(node.invalid(format!("weights of shape {:?} for an input of shape {shape:?}", weight.shape))),
+    };
+    if kernel.contains(&0) {
+        return Err(node.invalid("an empty kernel"));
+    }
+    let axes = axes(node, kernel, shape.len() - 2, image)?;
+    let spatial = &axes[4 - shape.len()..];
+    let end =
+        |axis: &Axis| axis.whole.checked_sub(axis.pad + axis.output).ok_or_else(|| node.invalid("output_shape is larger than the output"));
+    Ok([spatial.iter().map(|axis| axis.pad).collect(), spatial.iter().map(end).collect::<Result<_, _>>()?])
+}
+
 fn axes(node: OnnxNode<'_>, kernel: [usize; 2], spatial: usize, image: [usize; 2]) -> Result<[Axis; 2], ImportError> {
     let declared = node.pair("kernel_shape", 1, spatial)?;
     if node.ints("kernel_shape").is_some() && declared != kernel {
@@ -214,7 +234,7 @@ fn axes(node: OnnxNode<'_>, kernel: [usize; 2], spatial: usize, image: [usize; 2
             return Err(node.unsupported("pads", format!("{pads:?} with a kernel that covers {extent}"), "pads smaller than the kernel"));
         }
         let rows = (pad + output).div_ceil(stride) - first;
-        axes.push(Axis { input, output, kernel, stride, dilation, pad, taps, first, rows });
+        axes.push(Axis { input, output, kernel, stride, dilation, pad, whole, taps, first, rows });
     }
     match axes[..] {
         [vertical, horizontal] => Ok([vertical, horizontal]),

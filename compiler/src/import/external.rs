@@ -50,3 +50,55 @@ pub(crate) fn check(proto: &pb::ModelProto, folder: Option<&Path>) -> Result<(),
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(location: &str) -> pb::ModelProto {
+        let entry = pb::StringStringEntryProto { key: "location".into(), value: location.into() };
+        let tensor = pb::TensorProto {
+            name: "w".into(),
+            dims: vec![1],
+            data_type: 1,
+            external_data: vec![entry],
+            data_location: Some(1),
+            ..Default::default()
+        };
+        pb::ModelProto { graph: Some(pb::GraphProto { initializer: vec![tensor], ..Default::default() }), ..Default::default() }
+    }
+
+    #[test]
+    fn weight_files_stay_in_the_models_folder() {
+        let outside = tempfile::tempdir().unwrap();
+        let folder = outside.path().join("models");
+        std::fs::create_dir_all(folder.join("weights")).unwrap();
+        for file in ["secret.bin", "models/net.bin", "models/weights/net.bin"] {
+            std::fs::write(outside.path().join(file), [0; 4]).unwrap();
+        }
+        let ask = |location: &str| check(&model(location), Some(&folder)).map_err(|error| error.to_string());
+        for location in ["net.bin", "weights/net.bin", "./net.bin"] {
+            assert_eq!(ask(location), Ok(()), "{location}");
+        }
+        let absolute = outside.path().join("secret.bin");
+        let absolute = absolute.to_str().unwrap();
+        for (location, why) in [
+            (absolute, "an absolute path"),
+            ("../secret.bin", "leaves the model's folder"),
+            ("weights/../../secret.bin", "leaves the model's folder"),
+            ("missing.bin", "cannot be read"),
+            ("weights", "is no file"),
+        ] {
+            let error = ask(location).unwrap_err();
+            assert!(error.contains(location) && error.contains(why) && error.contains("put it in the model's folder"), "{error}");
+        }
+        assert!(check(&model("net.bin"), None).is_err());
+        #[cfg(unix)]
+        for (link, target) in [("link.bin", "secret.bin"), ("linked", ".")] {
+            std::os::unix::fs::symlink(outside.path().join(target), folder.join(link)).unwrap();
+            let location = if link == "linked" { "linked/secret.bin" } else { link };
+            let error = ask(location).unwrap_err();
+            assert!(error.contains(location) && error.contains("a link that leads out"), "{error}");
+        }
+    }
+}

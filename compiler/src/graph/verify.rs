@@ -132,7 +132,7 @@ fn expected_shape(node: &Node, inputs: &[&[usize]], output: &[usize]) -> Result<
         Op::Resize { rows, columns, interpolate } => {
             let [1, height, width, channels] = *first else { return Err(format!("resize of {first:?}")) };
             let last = |size: usize| (size - 1) as f32;
-            let inside = |at: &f32, size: usize| *at >= 0.0 && *at <= last(size) && (*interpolate || at.fract() == 0.0);
+            let inside = |at: &f32, size: usize| (0.0..=last(size)).contains(at) && (*interpolate || at.fract() == 0.0);
             if !rows.iter().all(|at| inside(at, height)) || !columns.iter().all(|at| inside(at, width)) {
                 return Err("a coordinate lies outside the input".into());
             }

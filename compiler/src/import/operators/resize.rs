@@ -190,7 +190,7 @@ fn axes(node: OnnxNode<'_>, shape: &[usize]) -> Result<Vec<Axis>, ImportError> {
     for (axis, value) in named.into_iter().zip(values) {
         let input = all[axis].input;
         let output = if sizes.is_some() { *value } else { (input as f32 * value).floor() };
-        if !(output >= 1.0 && output <= OUTPUT_MAX && value.is_finite()) {
+        if !(1.0..=OUTPUT_MAX).contains(&output) || !value.is_finite() {
             return Err(node.invalid(format!("axis {axis} of {shape:?} would have {output} elements")));
         }
         let scale = if sizes.is_some() { output / input as f32 } else { *value };

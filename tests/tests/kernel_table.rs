@@ -185,7 +185,7 @@ fn network(operator: &Operator, weight_bits: u8, bits: ActivationBits) -> Net {
         Operator::Resize => {
             // Bilinear at every width; nearest neighbour before it, so that both run.
             let copied = net.alike(&[1, 9, 4, 7], 0);
-            let (rows, columns) = ((0..9).map(|y| y * 5 / 8 << 11).collect(), (0..4).map(|x| x << 11).collect());
+            let (rows, columns) = ((0..9).map(|y| (y * 5 / 8) << 11).collect(), (0..4).map(|x| x << 11).collect());
             net.node(OperatorSpec::Resize { rows, columns, rescale: None }, &[0], copied);
             let output = net.tensor(&[1, 5, 7, 7], free);
             let rows = (0..5).map(|y| y * 3000 + 17).collect();

@@ -24,7 +24,7 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
         (Op::Add, _) => pairs(first, inputs[1], |a, b| a + b),
         (Op::Sub, _) => pairs(first, inputs[1], |a, b| a - b),
         (Op::Mul, _) => pairs(first, inputs[1], |a, b| a * b),
-        (Op::Table { function }, _) => first.iter().map(|x| function.at(f64::from(*x)) as f32).collect(),
+        (Op::Table { function }, _) => function.map(first),
         (Op::Prelu { slopes }, _) => {
             let pixel = |pixel: &[f32]| pixel.iter().zip(slopes.iter()).map(|(x, slope)| if *x < 0.0 { x * slope } else { *x }).collect();
             first.chunks_exact(slopes.len()).flat_map::<Vec<f32>, _>(pixel).collect()

@@ -148,6 +148,19 @@ enum Step {
     Pair(Pair, usize, usize),
 }
 
+impl Step {
+    fn apply(&self, value: impl Fn(usize) -> f64) -> f64 {
+        match *self {
+            Step::Unary(unary, of) => unary.at(value(of)),
+            Step::Affine { of, scale, offset } => value(of) * f64::from(scale) + f64::from(offset),
+            Step::Clamp(clamp, of) => value(of).max(f64::from(clamp.lo)).min(f64::from(clamp.hi)),
+            Step::Pair(Pair::Sum, a, b) => value(a) + value(b),
+            Step::Pair(Pair::Difference, a, b) => value(a) - value(b),
+            Step::Pair(Pair::Product, a, b) => value(a) * value(b),
+        }
+    }
+}
+
 /// A function of one real value.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Function {
@@ -210,16 +223,26 @@ impl Function {
         let mut values = [0.0; Function::STEPS_MAX + 1];
         values[0] = x;
         for (index, step) in self.steps.iter().enumerate() {
-            values[index + 1] = match *step {
-                Step::Unary(unary, of) => unary.at(values[of]),
-                Step::Affine { of, scale, offset } => values[of] * f64::from(scale) + f64::from(offset),
-                Step::Clamp(clamp, of) => values[of].max(f64::from(clamp.lo)).min(f64::from(clamp.hi)),
-                Step::Pair(Pair::Sum, a, b) => values[a] + values[b],
-                Step::Pair(Pair::Difference, a, b) => values[a] - values[b],
-                Step::Pair(Pair::Product, a, b) => values[a] * values[b],
-            };
+            values[index + 1] = step.apply(|value| values[value]);
         }
         values[self.steps.len()]
+    }
+
+    /// The values at many places.
+    pub fn map(&self, places: &[f32]) -> Vec<f32> {
+        const BLOCK: usize = 256;
+        let mut values = vec![[0.0; BLOCK]; self.steps.len() + 1];
+        let mut output = Vec::with_capacity(places.len());
+        for block in places.chunks(BLOCK) {
+            values[0].iter_mut().zip(block).for_each(|(to, x)| *to = f64::from(*x));
+            for (index, step) in self.steps.iter().enumerate() {
+                let (before, after) = values.split_at_mut(index + 1);
+                let made = after[0].iter_mut().enumerate().take(block.len());
+                made.for_each(|(place, to)| *to = step.apply(|value| before[value][place]));
+            }
+            output.extend(values[self.steps.len()].iter().take(block.len()).map(|value| *value as f32));
+        }
+        output
     }
 
     fn write(&self, value: usize, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -308,6 +331,9 @@ mod tests {
             let difference = joined(Pair::Difference, &then(&silu, &gate), &hard);
             assert_eq!(difference.at(x), gate.at(silu.at(x)) - hard.at(x));
         }
+        let places: Vec<f32> = (0..700).map(|place| place as f32 / 50.0 - 7.0).collect();
+        let expected: Vec<f32> = places.iter().map(|x| hard.at(f64::from(*x)) as f32).collect();
+        assert_eq!(hard.map(&places), expected);
         let mut squares = Function::identity();
         while let Some(longer) = Function::joined(Pair::Product, &squares, &squares) {
             squares = longer;

@@ -24,7 +24,7 @@ fn plain() -> Vec<Case> {
     };
     vec![
         function("abs", 13, "Abs", &[]),
-        function("elu", 7, "Elu", &[("alpha", 0.7.into())]),
+        function("elu", 8, "Elu", &[("alpha", 0.7.into())]),
         function("exp", 13, "Exp", &[]),
         function("gelu", 20, "Gelu", &[]),
         function("gelu-tanh", 20, "Gelu", &[("approximate", "tanh".into())]),
@@ -39,7 +39,7 @@ fn plain() -> Vec<Case> {
         function("sigmoid", 7, "Sigmoid", &[]),
         function("softplus", 13, "Softplus", &[]),
         function("softsign", 13, "Softsign", &[]),
-        function("tanh", 13, "Tanh", &[]),
+        function("tanh", 21, "Tanh", &[]),
         wide("sigmoid-wide", "Sigmoid"),
         wide("tanh-wide", "Tanh"),
         wide("hard-swish-wide", "HardSwish"),

@@ -13,14 +13,16 @@ mod dot;
 mod elementwise;
 mod movement;
 mod pool;
+mod resize;
 
 pub use add::{add, mul};
 pub use conv::{
     conv, conv_scratch_bytes, conv_scratch_bytes_min, fully_connected, fully_connected_scratch_bytes, fully_connected_scratch_bytes_min,
 };
-pub use elementwise::{requantize, softmax, table};
+pub use elementwise::{prelu, requantize, softmax, table};
 pub use movement::{concat_part, pad, slice, transpose};
 pub use pool::{average_pool, max_pool};
+pub use resize::resize;
 
 // What `arch` builds on.
 #[cfg(target_arch = "x86_64")]

@@ -5,6 +5,7 @@ pub(crate) mod conv;
 pub(crate) mod elementwise;
 mod hostile;
 mod refused;
+pub(crate) mod resize;
 pub(crate) mod spatial;
 
 use crate::{ActivationBits, Activations, OutputCodes, pack};

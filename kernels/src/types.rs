@@ -7,6 +7,8 @@ mod invalid;
 mod movement;
 mod multiply;
 mod pool;
+mod prelu;
+mod resize;
 mod stage;
 
 pub use bits::{Accumulator, ActivationBits, Arrangement, UnknownBits, WeightBits};
@@ -16,4 +18,6 @@ pub use invalid::Invalid;
 pub use movement::{ConcatPart, Pad, RANK_MAX, Rescale, Slice, Transpose};
 pub use multiply::{Conv, FullyConnected};
 pub use pool::{AveragePool, CountPadding, MaxPool};
+pub use prelu::Prelu;
+pub use resize::{Between, Resize};
 pub use stage::{OutputCodes, OutputStage};

@@ -127,6 +127,8 @@ fn fastest(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: 
         Kernel::Transpose(transpose) => native::transpose(transpose, a, output),
         Kernel::Table(table) => native::table(table, a, output),
         Kernel::Softmax(softmax) => native::softmax(softmax, a, output),
+        Kernel::Resize(resize) => native::resize(resize, a, output),
+        Kernel::Prelu(prelu) => native::prelu(prelu, a, output),
         Kernel::Concat | Kernel::Reshape => {}
     }
 }
@@ -146,6 +148,8 @@ fn obvious<P: reference::Product>(kernel: &Kernel<'_>, a: Activations<'_>, b: Ac
         Kernel::Transpose(transpose) => reference::transpose(transpose, a, output),
         Kernel::Table(table) => reference::table(table, a, output),
         Kernel::Softmax(softmax) => reference::softmax(softmax, a, output),
+        Kernel::Resize(resize) => reference::resize(resize, a, output),
+        Kernel::Prelu(prelu) => reference::prelu(prelu, a, output),
         Kernel::Concat | Kernel::Reshape => {}
     }
 }

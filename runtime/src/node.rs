@@ -88,11 +88,15 @@ pub enum Operator {
     /// A copy into another shape, where the two shapes pack their codes differently. Where they do not, the compiler
     /// makes the result a view ([`Tensor::alias`](crate::Tensor::alias)) and no node runs.
     Reshape,
+    /// Resize along height and width.
+    Resize(Resize),
+    /// Rectifier with a slope for each channel.
+    Prelu(Prelu),
 }
 
 impl Operator {
     /// Names of all operators, in the order of the variants; a file lists those it needs.
-    pub const NAMES: [&'static str; 14] = [
+    pub const NAMES: [&'static str; 16] = [
         "conv",
         "fully-connected",
         "add",
@@ -107,6 +111,8 @@ impl Operator {
         "table",
         "softmax",
         "reshape",
+        "resize",
+        "prelu",
     ];
 
     /// Place in [`Operator::NAMES`].
@@ -126,6 +132,8 @@ impl Operator {
             Self::Table { .. } => 11,
             Self::Softmax(_) => 12,
             Self::Reshape => 13,
+            Self::Resize(_) => 14,
+            Self::Prelu(_) => 15,
         }
     }
 
@@ -228,6 +236,24 @@ pub struct Pad {
     pub before: [u32; 3],
     /// The code written.
     pub code: i32,
+}
+
+/// Resize along height and width, nearest neighbour or bilinear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resize {
+    /// `None` for nearest neighbour, where input and output share one quantizer.
+    pub rescale: Option<Rescale>,
+    /// Raw offset of the coordinates: u32 for each output row, u32 for each output column.
+    pub raw: u32,
+}
+
+/// Rectifier with a slope for each channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prelu {
+    /// Of values that are not negative.
+    pub rescale: Rescale,
+    /// Raw offset of the slopes: m `[C]` i32, r `[C]` u8.
+    pub raw: u32,
 }
 
 /// Every `step`-th code from `begin` on, along height, width and channels.

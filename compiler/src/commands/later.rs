@@ -12,7 +12,8 @@ pub(crate) const AFTER_HELP: &str = "Not in this build yet: search, dataset, pro
 pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --keep-softmax, --prune, --refine, report.html.";
 
 /// What there is instead.
-const THERE_IS: &str = "what is there: compile, pareto, sensitivity, run, eval, inspect, lut show|import|merge|diff, targets list|show|kernels";
+const THERE_IS: &str =
+    "what is there: compile, pareto, sensitivity, run, eval, inspect, lut show|import|merge|diff, targets list|show|kernels";
 
 /// The rest of a command line that is not looked at.
 #[derive(Debug, Args)]

@@ -41,7 +41,20 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
     let first = inputs[0];
     match (&node.op, layer) {
         (_, Some(layer)) => weighted(graph, node, layer, first, Clamp::NONE),
-        (Op::Add, _) => first.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
+        (Op::Add, _) => pairs(first, inputs[1], |a, b| a + b),
+        (Op::Sub, _) => pairs(first, inputs[1], |a, b| a - b),
+        (Op::Mul, _) => pairs(first, inputs[1], |a, b| a * b),
+        (Op::Table { function }, _) => function.map(first),
+        (Op::Prelu { slopes }, _) => {
+            let pixel = |pixel: &[f32]| pixel.iter().zip(slopes.iter()).map(|(x, slope)| if *x < 0.0 { x * slope } else { *x }).collect();
+            first.chunks_exact(slopes.len()).flat_map::<Vec<f32>, _>(pixel).collect()
+        }
+        (Op::Resize { rows, columns, .. }, _) => {
+            let exact = |at: &f32| f64::from(*at);
+            let (rows, columns): (Vec<f64>, Vec<f64>) = (rows.iter().map(exact).collect(), columns.iter().map(exact).collect());
+            bilinear(sides(input_shape), &rows, &columns, first).into_iter().map(|v| v as f32).collect()
+        }
+        (Op::Slice { begin, step }, _) => slice(input_shape, output_shape, begin, step, first),
         (Op::ChannelAffine { scale, offset }, _) => first
             .chunks_exact(scale.len())
             .flat_map(|pixel| pixel.iter().zip(scale.iter().zip(offset.iter())).map(|(x, (s, o))| x * s + o))
@@ -68,6 +81,40 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
         (Op::Softmax, _) => softmax(input_shape.last().copied().unwrap_or(1), first),
         _ => first.to_vec(),
     }
+}
+
+/// Each value with its partner; a shorter second list is one row for every row of the first.
+fn pairs(a: &[f32], b: &[f32], merge: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+    a.chunks_exact(b.len().max(1)).flat_map(|row| row.iter().zip(b).map(|(a, b)| merge(*a, *b))).collect()
+}
+
+/// Every pixel of the output between those around its coordinates.
+pub(super) fn bilinear([height, width, channels]: [usize; 3], rows: &[f64], columns: &[f64], input: &[f32]) -> Vec<f64> {
+    let around = |at: f64, size: usize| (at as usize, (at as usize + 1).min(size - 1), at.fract());
+    let mut output = Vec::with_capacity(rows.len() * columns.len() * channels);
+    for y in rows {
+        let (top, bottom, down) = around(*y, height);
+        for x in columns {
+            let (left, right, across) = around(*x, width);
+            let value = |y: usize, x: usize, channel: usize| f64::from(input[(y * width + x) * channels + channel]);
+            output.extend((0..channels).map(|channel| {
+                let above = (1.0 - across) * value(top, left, channel) + across * value(top, right, channel);
+                let below = (1.0 - across) * value(bottom, left, channel) + across * value(bottom, right, channel);
+                (1.0 - down) * above + down * below
+            }));
+        }
+    }
+    output
+}
+
+fn slice(from: &[usize], to: &[usize], begin: &[usize], step: &[usize], input: &[f32]) -> Vec<f32> {
+    let strides = strides(from);
+    let mut places = vec![0];
+    for axis in 0..from.len() {
+        let (first, distance) = (begin[axis] * strides[axis], step[axis] * strides[axis]);
+        places = places.iter().flat_map(|base| (0..to[axis]).map(move |place| base + first + place * distance)).collect();
+    }
+    places.into_iter().map(|place| input[place]).collect()
 }
 
 pub(super) fn sides(shape: &[usize]) -> [usize; 3] {

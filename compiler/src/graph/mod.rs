@@ -3,9 +3,11 @@
 //! Tensors are stored channel last, `[1, H, W, C]` or `[1, F]` (any rank from 1 to 5 is allowed); batch is 1. A node may clamp its result, which is
 //! how ReLU, ReLU6 and Clip appear once they are fused.
 
+mod function;
 mod print;
 mod verify;
 
+pub use function::{Function, Pair, Unary};
 pub use verify::{GraphError, verify};
 
 use std::sync::Arc;
@@ -110,8 +112,24 @@ pub enum Op {
         /// `[O][I]`.
         weights: Weights,
     },
-    /// Sum of two tensors of one shape.
+    /// Sum of two tensors of one shape, or of a tensor and one row of channels, `[1, .., 1, C]`.
     Add,
+    /// Difference of two tensors, of shapes as in [`Op::Add`].
+    Sub,
+    /// Product of two tensors, of shapes as in [`Op::Add`].
+    Mul,
+    /// A function of each value alone.
+    Table {
+        /// The function.
+        function: Arc<Function>,
+    },
+    /// Every `step`-th element from `begin` on, on each axis.
+    Slice {
+        /// First position read.
+        begin: Vec<usize>,
+        /// Distance between positions read, at least 1.
+        step: Vec<usize>,
+    },
     /// `x * scale[c] + offset[c]`; folded into a convolution before quantization.
     ChannelAffine {
         /// `[C]`.
@@ -135,6 +153,20 @@ pub enum Op {
         window: Window,
         /// Whether padding counts as elements of value 0.
         count_include_pad: bool,
+    },
+    /// Resize of `[1, H, W, C]` along height and width. Coordinates are positions in the input, between 0 and the last one.
+    Resize {
+        /// For each output row.
+        rows: Arc<[f32]>,
+        /// For each output column.
+        columns: Arc<[f32]>,
+        /// Bilinear between the positions around a coordinate; otherwise coordinates are whole, and values are copied.
+        interpolate: bool,
+    },
+    /// `x`, or `slopes[c] * x` where `x` is negative.
+    Prelu {
+        /// `[C]`.
+        slopes: Arc<[f32]>,
     },
     /// Constant padding.
     Pad {
@@ -164,11 +196,17 @@ impl Op {
             Op::Conv { .. } => "conv",
             Op::FullyConnected { .. } => "fully_connected",
             Op::Add => "add",
+            Op::Sub => "sub",
+            Op::Mul => "mul",
+            Op::Table { .. } => "table",
+            Op::Slice { .. } => "slice",
             Op::ChannelAffine { .. } => "channel_affine",
             Op::Concat { .. } => "concat",
             Op::MaxPool { .. } => "max_pool",
             Op::AveragePool { .. } => "average_pool",
             Op::Pad { .. } => "pad",
+            Op::Resize { .. } => "resize",
+            Op::Prelu { .. } => "prelu",
             Op::Reshape => "reshape",
             Op::Transpose { .. } => "transpose",
             Op::Softmax => "softmax",
@@ -194,7 +232,15 @@ impl Op {
 
     /// True where the output holds the same codes as the input, so that both share one quantizer.
     pub fn keeps_codes(&self) -> bool {
-        matches!(self, Op::MaxPool { .. } | Op::Pad { .. } | Op::Reshape | Op::Transpose { .. })
+        matches!(
+            self,
+            Op::MaxPool { .. }
+                | Op::Pad { .. }
+                | Op::Slice { .. }
+                | Op::Resize { interpolate: false, .. }
+                | Op::Reshape
+                | Op::Transpose { .. }
+        )
     }
 }
 

@@ -55,14 +55,14 @@ fn check_shapes(graph: &Graph, node: &Node) -> Result<(), String> {
     let inputs: Vec<&[usize]> = node.inputs.iter().map(|id| graph.tensor(*id).shape.as_slice()).collect();
     let output = graph.tensor(node.output).shape.as_slice();
     let arity = match node.op {
-        Op::Add => 2..=2,
+        Op::Add | Op::Sub | Op::Mul => 2..=2,
         Op::Concat { .. } => 1..=usize::MAX,
         _ => 1..=1,
     };
     if !arity.contains(&inputs.len()) {
         return Err(format!("{} inputs", inputs.len()));
     }
-    let expected = expected_shape(node, &inputs)?;
+    let expected = expected_shape(node, &inputs, output)?;
     let ok = match expected {
         Some(shape) => shape == output,
         None => inputs[0].iter().product::<usize>() == output.iter().product::<usize>(),
@@ -71,7 +71,7 @@ fn check_shapes(graph: &Graph, node: &Node) -> Result<(), String> {
 }
 
 /// The output shape, or `None` where any shape with the same number of elements will do.
-fn expected_shape(node: &Node, inputs: &[&[usize]]) -> Result<Option<Vec<usize>>, String> {
+fn expected_shape(node: &Node, inputs: &[&[usize]], output: &[usize]) -> Result<Option<Vec<usize>>, String> {
     let first = inputs[0];
     let shape = match &node.op {
         Op::Conv { weights, window, groups } => {
@@ -95,7 +95,20 @@ fn expected_shape(node: &Node, inputs: &[&[usize]]) -> Result<Option<Vec<usize>>
             *shape.last_mut().ok_or("no axis")? = weights.outputs();
             shape
         }
-        Op::Add if inputs[1] != first => return Err(format!("sum of {first:?} and {:?}", inputs[1])),
+        Op::Add | Op::Sub | Op::Mul => {
+            if inputs[1] != first && !is_row_of(inputs[1], first) {
+                return Err(format!("{} of {first:?} and {:?}", node.op.name(), inputs[1]));
+            }
+            first.to_vec()
+        }
+        Op::Slice { begin, step } => {
+            let output = output.to_vec();
+            let inside = |axis: usize| step[axis] > 0 && begin[axis] + (output[axis] - 1) * step[axis] < first[axis];
+            if [begin.len(), step.len(), output.len()] != [first.len(); 3] || !(0..first.len()).all(inside) {
+                return Err(format!("slice of {first:?} from {begin:?} step {step:?} as {output:?}"));
+            }
+            output
+        }
         Op::ChannelAffine { scale, offset } => {
             let channels = *first.last().unwrap_or(&0);
             if scale.len() != channels || offset.len() != channels || !finite(scale) || !finite(offset) {
@@ -116,6 +129,21 @@ fn expected_shape(node: &Node, inputs: &[&[usize]]) -> Result<Option<Vec<usize>>
             let [1, _, _, channels] = *first else { return Err(format!("pooling of {first:?}")) };
             windowed(window, first, channels)?
         }
+        Op::Resize { rows, columns, interpolate } => {
+            let [1, height, width, channels] = *first else { return Err(format!("resize of {first:?}")) };
+            let last = |size: usize| (size - 1) as f32;
+            let inside = |at: &f32, size: usize| (0.0..=last(size)).contains(at) && (*interpolate || at.fract() == 0.0);
+            if !rows.iter().all(|at| inside(at, height)) || !columns.iter().all(|at| inside(at, width)) {
+                return Err("a coordinate lies outside the input".into());
+            }
+            vec![1, rows.len(), columns.len(), channels]
+        }
+        Op::Prelu { slopes } => {
+            if Some(&slopes.len()) != first.last() || !finite(slopes) {
+                return Err("slopes are not one for each channel, or not finite".into());
+            }
+            first.to_vec()
+        }
         Op::Pad { pads, .. } if pads.len() == first.len() => {
             first.iter().zip(pads).map(|(size, (before, after))| size + before + after).collect()
         }
@@ -129,9 +157,14 @@ fn expected_shape(node: &Node, inputs: &[&[usize]]) -> Result<Option<Vec<usize>>
             }
             perm.iter().map(|axis| first[*axis]).collect()
         }
-        Op::Add | Op::Softmax | Op::Clamp => first.to_vec(),
+        Op::Table { .. } | Op::Softmax | Op::Clamp => first.to_vec(),
     };
     Ok(Some(shape))
+}
+
+/// Whether `row` is one row of channels for every row of `shape`.
+fn is_row_of(row: &[usize], shape: &[usize]) -> bool {
+    row.len() == shape.len() && row.last() == shape.last() && row.iter().rev().skip(1).all(|size| *size == 1)
 }
 
 fn windowed(window: &Window, input: &[usize], channels: usize) -> Result<Vec<usize>, String> {

@@ -5,13 +5,16 @@
 //! operator goes there.
 
 mod error;
+pub(crate) mod external;
 pub(crate) mod facts;
 mod node;
 mod operators;
+mod rewrite;
 mod view;
 
 pub use error::{ImportError, Unsupported};
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -19,7 +22,6 @@ use tract_onnx::pb;
 use tract_onnx::prelude::Framework;
 
 use crate::graph::{Graph, TensorId, verify};
-use facts::Facts;
 use node::{OnnxNode, node_name};
 use operators::{Importer, find_operator};
 use view::{Builder, IMAGE_AXES, View};
@@ -68,16 +70,21 @@ fn name_nodes(graph: &mut pb::GraphProto) -> Result<(), ImportError> {
 
 /// Reads an ONNX model. `folder` is where external weight files may lie.
 pub fn import(bytes: &[u8], name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
-    import_parsed(&parse(bytes)?, name, folder)
+    Ok(import_parsed(&parse(bytes)?, name, folder)?.0)
 }
 
-/// Reads a parsed model.
-pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
+/// Reads a parsed model; also gives it as the float reference shall read it.
+pub(crate) fn import_parsed<'p>(
+    proto: &'p pb::ModelProto,
+    name: &str,
+    folder: Option<&Path>,
+) -> Result<(Graph, Cow<'p, pb::ModelProto>), ImportError> {
     let onnx = proto.graph.as_ref().ok_or_else(|| ImportError::NotOnnx("it holds no graph".into()))?;
     let opset = proto.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map_or(0, |o| o.version);
     if opset < 7 {
         return Err(ImportError::UnsupportedModel(format!("the model uses opset {opset}; opsets 7 to 21 are supported")));
     }
+    external::check(proto, folder)?;
     let input = model_input(onnx)?;
     let depends = depends_on_input(onnx, &input.name);
     for proto in onnx.node.iter().filter(|node| node.output.iter().any(|name| depends.contains(name.as_str()))) {
@@ -85,7 +92,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
             return Err(operators::unknown(proto));
         }
     }
-    let facts = Facts::infer(proto, folder, &input.shape)?;
+    let (rewritten, facts) = rewrite::infer(proto, folder, &input.shape, opset)?;
     let (stored_shape, input_axes) = stored_input(onnx, &input);
     let graph = Graph {
         name: name.into(),
@@ -106,7 +113,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         }
         let Some(operator) = find_operator(proto) else { return Err(operators::unknown(proto)) };
         let node = OnnxNode { proto, facts: &facts, opset };
-        if proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
+        if proto.op_type != "Split" && proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
             return Err(node.unsupported("", "more than its first output is used", "one output"));
         }
         let before = importer.builder.graph.tensors.len();
@@ -125,7 +132,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, name: &str, folder: Option<&
         }
         importer.values.insert(output.clone(), view);
     }
-    finish(importer, onnx)
+    Ok((finish(importer, onnx)?, rewritten))
 }
 
 fn finish(mut importer: Importer, onnx: &pb::GraphProto) -> Result<Graph, ImportError> {

@@ -14,7 +14,20 @@ pub(super) fn fuse(graph: &mut Graph) -> usize {
             _ => None,
         };
         let fuses = |op: &Op| {
-            matches!(op, Op::Conv { .. } | Op::FullyConnected { .. } | Op::Add | Op::AveragePool { .. } | Op::Concat { .. } | Op::Clamp)
+            matches!(
+                op,
+                Op::Conv { .. }
+                    | Op::FullyConnected { .. }
+                    | Op::Add
+                    | Op::Sub
+                    | Op::Mul
+                    | Op::Table { .. }
+                    | Op::Prelu { .. }
+                    | Op::Resize { interpolate: true, .. }
+                    | Op::AveragePool { .. }
+                    | Op::Concat { .. }
+                    | Op::Clamp
+            )
         };
         match target {
             Some(before) if fuses(&graph.nodes[before.0].op) => {

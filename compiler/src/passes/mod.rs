@@ -4,6 +4,7 @@
 mod affine;
 mod clamp;
 mod order;
+mod pointwise;
 mod softmax;
 
 use crate::graph::{Graph, GraphError, NodeId, TensorId, verify};
@@ -15,10 +16,13 @@ const PASSES: &[(&str, Pass)] = &[
     ("merge reshapes", order::merge_reshapes),
     ("fold padding into convolutions and max pools", order::fold_padding),
     ("fold transposes into fully connected layers", order::fold_transposes),
+    ("functions of one tensor become tables", pointwise::join),
     ("hoist clamps over max pools", clamp::hoist_over_max_pool),
     ("fold channel scales and offsets", affine::fold),
+    ("tables take over their neighbours", pointwise::compose),
     ("channel scales and offsets that are left become depthwise convolutions", affine::to_depthwise),
     ("fuse clamps", clamp::fuse),
+    ("tables take over the clamps that are left", pointwise::compose_clamps),
     ("drop the softmax at the end", softmax::drop_last),
 ];
 

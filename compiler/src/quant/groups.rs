@@ -1,6 +1,6 @@
 //! Quantizer groups: what must change its bit width together.
 //!
-//! An operation ties its weights and all its input tensors; an operation that keeps the codes (max pool, reshape, transpose, pad) ties its output to
+//! An operation ties its weights and all its input tensors; an operation that keeps the codes (max pool, reshape, transpose, pad, slice, nearest-neighbour resize) ties its output to
 //! its input and shares its quantizer. The candidates of a group are what the target has kernels for in all of its operations.
 
 use apq_lut::Candidate;

@@ -21,6 +21,17 @@ pub(super) fn check_lengths(spec: &ModelSpec, node: &NodeSpec, index: usize) -> 
             check_weighted(weighted, outputs, row_len, index)
         }
         OperatorSpec::FullyConnected { weighted } => check_weighted(weighted, outputs, Some(inputs), index),
+        OperatorSpec::Resize { rows, columns, .. } => {
+            let side = |back: usize| output.shape.len().checked_sub(back).map_or(1, |axis| output.shape[axis]);
+            if [rows.len(), columns.len()] == [side(3), side(2)] { Ok(()) } else { Err(WriteError::StageLength { node: index }) }
+        }
+        OperatorSpec::Prelu { slope_multiplier, slope_shift, .. } => {
+            if [slope_multiplier.len(), slope_shift.len()] == [outputs; 2] {
+                Ok(())
+            } else {
+                Err(WriteError::StageLength { node: index })
+            }
+        }
         OperatorSpec::Table { entries } => {
             let entry_bytes = if first.bits.signed() || output.bits.signed() { 2 } else { 1 };
             let fits = entries.len() * entry_bytes == Table::entries_bytes(first.bits, output.bits);

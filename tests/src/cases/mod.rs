@@ -2,11 +2,15 @@
 //!
 //! Weights are random but fixed by the case's name. Sizes are odd and channels no multiples of what packs into a byte, so that every tail is met.
 
+mod activation;
+mod arithmetic;
+mod cut;
 mod drawn;
 mod elementwise;
 mod linear;
 mod pool;
 mod refused;
+mod resize;
 mod shape;
 mod whole;
 
@@ -29,10 +33,19 @@ pub struct Case {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    let cases: Vec<Case> = [linear::cases(), elementwise::cases(), pool::cases(), shape::cases(), whole::cases(), drawn::cases()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let cases = [
+        linear::cases(),
+        elementwise::cases(),
+        activation::cases(),
+        arithmetic::cases(),
+        pool::cases(),
+        shape::cases(),
+        cut::cases(),
+        resize::cases(),
+        whole::cases(),
+        drawn::cases(),
+    ];
+    let cases: Vec<Case> = cases.into_iter().flatten().collect();
     let mut names: Vec<&str> = cases.iter().map(|case| case.name).collect();
     names.sort_unstable();
     let twice = names.windows(2).find(|pair| pair[0] == pair[1]);

@@ -1,66 +1,10 @@
-//! Add, BatchNormalization, Clip, Relu, Softmax.
+//! BatchNormalization, Clip, Relu, Softmax.
 
 use super::super::error::ImportError;
 use super::super::node::OnnxNode;
 use super::super::view::View;
 use super::Importer;
 use crate::graph::{Clamp, Op};
-
-pub(super) fn add(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
-    match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
-        (true, true) => add_values(importer, node),
-        (true, false) => add_constant(importer, node, 0, 1),
-        _ => add_constant(importer, node, 1, 0),
-    }
-}
-
-fn add_values(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
-    let (a, b) = (importer.value(&node, 0)?, importer.value(&node, 1)?);
-    let builder = &mut importer.builder;
-    let (shape_a, shape_b) = (builder.shape(&a), builder.shape(&b));
-    if shape_a != shape_b {
-        return Err(node.unsupported("", format!("sum of {shape_a:?} and {shape_b:?}"), "two inputs of one shape"));
-    }
-    let right = builder.arranged(node.name(), &b, &a.axes);
-    let stored = builder.graph.tensor(a.tensor).shape.clone();
-    let tensor = builder.push(node.name(), Op::Add, vec![a.tensor, right], stored, Clamp::NONE);
-    Ok(View { tensor, axes: a.axes })
-}
-
-/// A constant that differs only along one axis is an offset for each channel of that axis.
-fn add_constant(importer: &mut Importer, node: OnnxNode<'_>, value: usize, constant: usize) -> Result<View, ImportError> {
-    let view = importer.value(&node, value)?;
-    let offset = node.weights(constant, "a constant")?;
-    let builder = &mut importer.builder;
-    let shape = builder.shape(&view);
-    let rank = shape.len();
-    let nearest = "a constant with one value for each channel";
-    if offset.shape.len() > rank {
-        return Err(node.unsupported("", format!("a constant of shape {:?} added to {shape:?}", offset.shape), nearest));
-    }
-    let mut constant_shape = vec![1; rank - offset.shape.len()];
-    constant_shape.extend(&offset.shape);
-    let long: Vec<usize> = (0..rank).filter(|axis| constant_shape[*axis] != 1).collect();
-    let axis = match long[..] {
-        [] => view.axes.iter().position(|stored| *stored == rank - 1).unwrap_or(rank - 1),
-        [axis] if constant_shape[axis] == shape[axis] => axis,
-        _ => return Err(node.unsupported("", format!("a constant of shape {:?} added to {shape:?}", offset.shape), nearest)),
-    };
-    // The channel axis must be stored innermost.
-    let mut axes = view.axes.clone();
-    if axes[axis] != rank - 1 {
-        let moved = axes[axis];
-        axes.iter_mut().filter(|stored| **stored > moved).for_each(|stored| *stored -= 1);
-        axes[axis] = rank - 1;
-    }
-    let tensor = builder.arranged(node.name(), &view, &axes);
-    let channels = shape[axis];
-    let offset: Vec<f32> = if offset.values.len() == 1 { vec![offset.values[0]; channels] } else { offset.values };
-    let stored = builder.graph.tensor(tensor).shape.clone();
-    let op = Op::ChannelAffine { scale: vec![1.0; channels].into(), offset: offset.into() };
-    let tensor = builder.push(node.name(), op, vec![tensor], stored, Clamp::NONE);
-    Ok(View { tensor, axes })
-}
 
 pub(super) fn batch_normalization(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     if node.int("training_mode").unwrap_or(0) != 0 {

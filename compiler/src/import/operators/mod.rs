@@ -1,9 +1,14 @@
 //! The operators that can be imported. To add one: write its function here or in a neighbouring file, and give it a row in [`OPERATORS`].
 
+mod activation;
+mod arithmetic;
+mod cut;
 mod elementwise;
 mod linear;
 mod pool;
+pub(super) mod resize;
 mod shape;
+pub(super) mod transposed;
 
 use std::collections::HashMap;
 
@@ -46,28 +51,55 @@ pub(super) struct Operator {
 
 /// Every ONNX operator that may depend on the network's input.
 pub(super) const OPERATORS: &[Operator] = &[
-    Operator { op_type: "Add", import: elementwise::add },
+    Operator { op_type: "Abs", import: activation::abs },
+    Operator { op_type: "Add", import: arithmetic::add },
     Operator { op_type: "AveragePool", import: pool::average_pool },
     Operator { op_type: "BatchNormalization", import: elementwise::batch_normalization },
     Operator { op_type: "Clip", import: elementwise::clip },
     Operator { op_type: "Concat", import: shape::concat },
     Operator { op_type: "Conv", import: linear::conv },
+    Operator { op_type: "ConvTranspose", import: transposed::conv_transpose },
+    Operator { op_type: "Div", import: arithmetic::div },
     Operator { op_type: "Dropout", import: shape::identity },
+    Operator { op_type: "Elu", import: activation::elu },
+    Operator { op_type: "Exp", import: activation::exp },
     Operator { op_type: "Flatten", import: shape::flatten },
+    Operator { op_type: "Gelu", import: activation::gelu },
     Operator { op_type: "Gemm", import: linear::gemm },
+    Operator { op_type: "Gather", import: cut::gather },
     Operator { op_type: "GlobalAveragePool", import: pool::global_average_pool },
     Operator { op_type: "GlobalMaxPool", import: pool::global_max_pool },
+    Operator { op_type: "HardSigmoid", import: activation::hard_sigmoid },
+    Operator { op_type: "HardSwish", import: activation::hard_swish },
     Operator { op_type: "Identity", import: shape::identity },
+    Operator { op_type: "LeakyRelu", import: activation::leaky_relu },
+    Operator { op_type: "Log", import: activation::log },
     Operator { op_type: "MatMul", import: linear::matmul },
     Operator { op_type: "MaxPool", import: pool::max_pool },
+    Operator { op_type: "Mish", import: activation::mish },
+    Operator { op_type: "Mul", import: arithmetic::mul },
+    Operator { op_type: "Neg", import: activation::neg },
     Operator { op_type: "Pad", import: shape::pad },
+    Operator { op_type: "Reciprocal", import: activation::reciprocal },
+    Operator { op_type: "PRelu", import: activation::prelu },
     Operator { op_type: "ReduceMean", import: pool::reduce_mean },
     Operator { op_type: "Relu", import: elementwise::relu },
     Operator { op_type: "Reshape", import: shape::reshape },
+    Operator { op_type: "Resize", import: resize::resize },
+    Operator { op_type: "Selu", import: activation::selu },
+    Operator { op_type: "Sigmoid", import: activation::sigmoid },
+    Operator { op_type: "Slice", import: cut::slice },
     Operator { op_type: "Softmax", import: elementwise::softmax },
+    Operator { op_type: "Softplus", import: activation::softplus },
+    Operator { op_type: "Softsign", import: activation::softsign },
+    Operator { op_type: "Split", import: cut::split },
+    Operator { op_type: "Sqrt", import: activation::sqrt },
     Operator { op_type: "Squeeze", import: shape::squeeze },
+    Operator { op_type: "Sub", import: arithmetic::sub },
+    Operator { op_type: "Tanh", import: activation::tanh },
     Operator { op_type: "Transpose", import: shape::transpose },
     Operator { op_type: "Unsqueeze", import: shape::unsqueeze },
+    Operator { op_type: "Upsample", import: resize::resize },
 ];
 
 /// The row of a node's operator.
@@ -79,10 +111,10 @@ pub(super) fn find_operator(proto: &pb::NodeProto) -> Option<&'static Operator> 
 /// The error for an operator that has no row.
 pub(super) fn unknown(proto: &pb::NodeProto) -> ImportError {
     let nearest = match proto.op_type.as_str() {
-        "LeakyRelu" | "PRelu" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh" | "Gelu" | "Elu" | "Mish" | "Softplus" => "Relu or Clip",
-        "Mul" | "Div" | "Sub" => "Add, or BatchNormalization for a constant scale",
+        "Celu" | "ThresholdedRelu" | "Shrink" => "Elu, LeakyRelu or Relu",
         "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" => "BatchNormalization",
-        "ConvTranspose" | "Resize" | "Upsample" => "Conv",
+        "GridSample" | "RoiAlign" => "Resize",
+        "DepthToSpace" | "SpaceToDepth" => "Reshape and Transpose",
         "ReduceMax" | "ReduceSum" => "ReduceMean over height and width",
         _ => "",
     };

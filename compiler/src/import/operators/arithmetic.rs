@@ -1,0 +1,154 @@
+//! Add, Sub, Mul and Div: of two values, or of a value and a constant for each channel.
+
+use super::super::error::ImportError;
+use super::super::node::OnnxNode;
+use super::super::view::View;
+use super::Importer;
+use super::activation::apply;
+use crate::graph::{Clamp, Function, Op, Unary};
+
+pub(super) fn add(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
+    match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
+        (true, true) => of_values(importer, node, Op::Add),
+        (true, false) => with_constant(importer, node, 0, |c| (1.0, c)),
+        _ => with_constant(importer, node, 1, |c| (1.0, c)),
+    }
+}
+
+pub(super) fn sub(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
+    match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
+        (true, true) => of_values(importer, node, Op::Sub),
+        (true, false) => with_constant(importer, node, 0, |c| (1.0, -c)),
+        _ => with_constant(importer, node, 1, |c| (-1.0, c)),
+    }
+}
+
+pub(super) fn mul(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
+    match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
+        (true, true) => of_values(importer, node, Op::Mul),
+        (true, false) => with_constant(importer, node, 0, |c| (c, 0.0)),
+        _ => with_constant(importer, node, 1, |c| (c, 0.0)),
+    }
+}
+
+pub(super) fn div(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
+    match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
+        (true, true) => Err(node.unsupported("", "both sides depend on the network's input", "a constant divisor, or Mul")),
+        (true, false) => with_constant(importer, node, 0, |c| ((1.0 / f64::from(c)) as f32, 0.0)),
+        _ => {
+            let dividend = node.weights(0, "a constant")?;
+            let [dividend] = dividend.values[..] else {
+                return Err(node.unsupported("", format!("a dividend of shape {:?}", dividend.shape), "one constant as dividend"));
+            };
+            let view = importer.value(&node, 1)?;
+            let function = Function::unary(Unary::Reciprocal).then(&Function::affine(dividend, 0.0));
+            Ok(apply(importer, node, &view, function.unwrap_or_default()))
+        }
+    }
+}
+
+/// Two values of one shape, or one of them a row of channels for the other.
+fn of_values(importer: &mut Importer, node: OnnxNode<'_>, op: Op) -> Result<View, ImportError> {
+    let (mut a, mut b) = (importer.value(&node, 0)?, importer.value(&node, 1)?);
+    let builder = &mut importer.builder;
+    let rank = a.axes.len().max(b.axes.len());
+    // Missing axes stand in front, where the batch is.
+    for (view, which) in [(&mut a, "a"), (&mut b, "b")] {
+        let shape = builder.shape(view);
+        if shape.len() < rank {
+            let mut longer = vec![1; rank - shape.len()];
+            longer.extend(shape);
+            *view = builder.reshaped(&format!("{}.{which}", node.name()), view, &longer);
+        }
+    }
+    let (shape_a, shape_b) = (builder.shape(&a), builder.shape(&b));
+    if shape_a == shape_b {
+        let right = builder.arranged(node.name(), &b, &a.axes);
+        let stored = builder.graph.tensor(a.tensor).shape.clone();
+        let tensor = builder.push(node.name(), op, vec![a.tensor, right], stored, Clamp::NONE);
+        return Ok(View { tensor, axes: a.axes });
+    }
+    let unsupported = |nearest: &str| {
+        let shapes = format!("{} of {shape_a:?} and {shape_b:?}", node.proto.op_type);
+        Err(node.unsupported("", shapes, nearest))
+    };
+    let (shape, row, a_is_full) = match () {
+        () if row_axis(&shape_b, &shape_a).is_some() => (shape_a.clone(), shape_b.clone(), true),
+        () if row_axis(&shape_a, &shape_b).is_some() => (shape_b.clone(), shape_a.clone(), false),
+        () => return unsupported("two inputs of one shape, or one of them [1, C, 1, 1]"),
+    };
+    if !a_is_full && op == Op::Sub {
+        return unsupported("the larger input first");
+    }
+    let Some(axis) = row_axis(&row, &shape) else { return unsupported("two inputs of one shape") };
+    let (full, row) = if a_is_full { (a, b) } else { (b, a) };
+    let axes = innermost(&full.axes, axis);
+    let left = builder.arranged(&format!("{}.full", node.name()), &full, &axes);
+    let right = builder.arranged(&format!("{}.row", node.name()), &row, &axes);
+    let stored = builder.graph.tensor(left).shape.clone();
+    let tensor = builder.push(node.name(), op, vec![left, right], stored, Clamp::NONE);
+    Ok(View { tensor, axes })
+}
+
+/// The one axis along which `row` has the size of `shape`, where it has size 1 along all others.
+fn row_axis(row: &[usize], shape: &[usize]) -> Option<usize> {
+    let long: Vec<usize> = (0..shape.len()).filter(|axis| row[*axis] != 1).collect();
+    match long[..] {
+        [axis] => (row[axis] == shape[axis]).then_some(axis),
+        // A row of one value needs a tensor with an axis of one value.
+        [] => (0..shape.len()).rev().find(|axis| shape[*axis] == 1 && *axis > 0),
+        _ => None,
+    }
+}
+
+/// The stored order in which ONNX axis `axis` comes last.
+pub(super) fn innermost(axes: &[usize], axis: usize) -> Vec<usize> {
+    let mut axes = axes.to_vec();
+    let (moved, last) = (axes[axis], axes.len() - 1);
+    if moved != last {
+        axes.iter_mut().filter(|stored| **stored > moved).for_each(|stored| *stored -= 1);
+        axes[axis] = last;
+    }
+    axes
+}
+
+/// A constant that differs only along one axis is a scale and an offset for each channel of that axis.
+fn with_constant(
+    importer: &mut Importer,
+    node: OnnxNode<'_>,
+    value: usize,
+    affine: impl Fn(f32) -> (f32, f32),
+) -> Result<View, ImportError> {
+    let view = importer.value(&node, value)?;
+    let constant = node.weights(1 - value, "a constant")?;
+    let builder = &mut importer.builder;
+    let shape = builder.shape(&view);
+    let rank = shape.len();
+    let unsupported = || {
+        let shapes = format!("a constant of shape {:?} with {shape:?}", constant.shape);
+        node.unsupported("", shapes, "a constant with one value, or with one value for each channel")
+    };
+    if constant.shape.len() > rank {
+        return Err(unsupported());
+    }
+    let mut constant_shape = vec![1; rank - constant.shape.len()];
+    constant_shape.extend(&constant.shape);
+    let long: Vec<usize> = (0..rank).filter(|axis| constant_shape[*axis] != 1).collect();
+    let axis = match long[..] {
+        [] => view.axes.iter().position(|stored| *stored == rank - 1).unwrap_or(rank - 1),
+        [axis] if constant_shape[axis] == shape[axis] => axis,
+        _ => return Err(unsupported()),
+    };
+    let axes = innermost(&view.axes, axis);
+    let tensor = builder.arranged(node.name(), &view, &axes);
+    let channels = shape[axis];
+    let constants = if constant.values.len() == 1 { vec![constant.values[0]; channels] } else { constant.values };
+    let (scale, offset): (Vec<f32>, Vec<f32>) = constants.into_iter().map(affine).unzip();
+    if !scale.iter().chain(&offset).all(|v| v.is_finite()) {
+        return Err(node.invalid("the constant holds 0, or a number whose reciprocal is too large"));
+    }
+    let stored = builder.graph.tensor(tensor).shape.clone();
+    let op = Op::ChannelAffine { scale: scale.into(), offset: offset.into() };
+    let tensor = builder.push(node.name(), op, vec![tensor], stored, Clamp::NONE);
+    Ok(View { tensor, axes })
+}

@@ -11,7 +11,7 @@ use crate::noise;
 use crate::problem::Problem;
 
 /// Most subproblems that are solved.
-const NODES_MAX: usize = 2000;
+const NODES_MAX: usize = 200;
 
 /// What the whole search found.
 pub(super) struct Found {

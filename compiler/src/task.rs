@@ -120,7 +120,7 @@ impl<'a> Evaluator<'a> {
         bias_correction: bool,
         progress: &'a dyn Progress,
     ) -> Result<Self, CompileError> {
-        let labelled = match labelled.filter(|data| data.labels().is_some() && data.len() > 0) {
+        let labelled = match labelled.filter(|data| data.labels().is_some() && !data.is_empty()) {
             Some(labelled) => {
                 prepared.check(labelled)?;
                 let float = run_reference(prepared.network, labelled, data.preprocess, || ())?;

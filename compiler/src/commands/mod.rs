@@ -1,5 +1,6 @@
 //! The commands, one file for each.
 
+mod choices;
 mod compile;
 mod console;
 mod eval;

@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::Context;
+use super::choices::at_least_two;
 use super::failure::{Exit, input_with_hint, unsupported};
 use super::inputs::beside;
-use super::request::{RequestArgs, at_least_two};
+use super::request::RequestArgs;
 use crate::cache::DiskLists;
 use crate::report::{curve, files};
 

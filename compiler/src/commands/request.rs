@@ -5,20 +5,20 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use apq_lut::Candidate;
-use apq_search::{Budget, Estimator, Quantity};
-use apqc::assign::{AssignBy, SearchOptions};
+use apq_search::{Budget, Quantity};
+use apqc::assign::SearchOptions;
 use apqc::assignment::{self, Assignment};
 use apqc::compile::{CompileError, Data, Options};
 use apqc::cost::REFERENCE_BITS;
 use apqc::data::{Dataset, Preprocess};
 use apqc::network::{Network, NetworkError};
 use apqc::quant::groups::Grouping;
-use apqc::quant::ranges::RangeRule;
 use apqc::task::{TaskBudgets, TaskOptions};
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::Context;
+use super::choices::{By, Ranges, Scheme, Sqnr, at_least_one, output_bits};
 use super::failure::{input, input_with_hint, unsupported};
 use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
 use super::later::absent_flag;
@@ -100,108 +100,6 @@ pub(crate) struct RequestArgs {
     /// Width of the network's output.
     #[arg(long, value_name = "8|16", default_value_t = 8, value_parser = output_bits, help_heading = "Quantization")]
     output_bits: u8,
-}
-
-/// A rule for ranges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Ranges {
-    /// Smallest mean squared error.
-    Mse,
-    /// Smallest divergence of the distributions.
-    Kl,
-    /// Percentile of the magnitudes.
-    Percentile,
-    /// Everything.
-    Minmax,
-}
-
-impl From<Ranges> for RangeRule {
-    fn from(ranges: Ranges) -> RangeRule {
-        match ranges {
-            Ranges::Mse => RangeRule::Mse,
-            Ranges::Kl => RangeRule::Kl,
-            Ranges::Percentile => RangeRule::Percentile,
-            Ranges::Minmax => RangeRule::MinMax,
-        }
-    }
-}
-
-/// An estimator of SQNR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Sqnr {
-    /// Ratio of the means.
-    Pooled,
-    /// Mean of the ratios, each capped (equation 3).
-    Paper,
-    /// Mean of the samples' dB.
-    Db,
-}
-
-impl From<Sqnr> for Estimator {
-    fn from(sqnr: Sqnr) -> Estimator {
-        match sqnr {
-            Sqnr::Pooled => Estimator::Pooled,
-            Sqnr::Paper => Estimator::Paper,
-            Sqnr::Db => Estimator::Db,
-        }
-    }
-}
-
-/// How a curve is searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Scheme {
-    /// Point after point: the reference.
-    Sequential,
-    /// Halving.
-    Binary,
-    /// Two halvings, then interpolation.
-    Interpolation,
-}
-
-impl From<Scheme> for apq_search::Scheme {
-    fn from(scheme: Scheme) -> apq_search::Scheme {
-        match scheme {
-            Scheme::Sequential => apq_search::Scheme::Sequential,
-            Scheme::Binary => apq_search::Scheme::Binary,
-            Scheme::Interpolation => apq_search::Scheme::Interpolation,
-        }
-    }
-}
-
-/// How bit widths are assigned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum By {
-    /// Down the sensitivity list.
-    Greedy,
-    /// The least sum of the groups' noises.
-    Exact,
-}
-
-impl From<By> for AssignBy {
-    fn from(by: By) -> AssignBy {
-        match by {
-            By::Greedy => AssignBy::Greedy,
-            By::Exact => AssignBy::Exact,
-        }
-    }
-}
-
-/// A number of samples.
-pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number of 1 or more".into())
-}
-
-/// A number of points.
-pub(crate) fn at_least_two(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 1).ok_or_else(|| "a whole number of 2 or more".into())
-}
-
-fn output_bits(text: &str) -> Result<u8, String> {
-    match text {
-        "8" => Ok(8),
-        "16" => Ok(16),
-        _ => Err("8 or 16".into()),
-    }
 }
 
 /// Everything that was asked for, read and checked against each other.

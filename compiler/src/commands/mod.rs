@@ -10,6 +10,7 @@ mod inspect;
 mod later;
 mod lut;
 mod pareto;
+mod provenance;
 mod request;
 mod run;
 mod targets;

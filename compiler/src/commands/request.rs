@@ -10,18 +10,17 @@ use apqc::assign::SearchOptions;
 use apqc::assignment::{self, Assignment};
 use apqc::compile::{CompileError, Data, Options};
 use apqc::cost::REFERENCE_BITS;
-use apqc::data::{Dataset, Preprocess};
+use apqc::data::Preprocess;
 use apqc::network::{Network, NetworkError};
-use apqc::quant::groups::Grouping;
 use apqc::task::{TaskBudgets, TaskOptions};
-use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
+use clap::Args;
 
 use super::Context;
 use super::choices::{By, Ranges, Scheme, Sqnr, at_least_one, output_bits};
 use super::failure::{input, input_with_hint, unsupported};
 use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
 use super::later::absent_flag;
+use super::provenance::{flags, list_key};
 use crate::report::files::Manifest;
 use crate::units::{self, Bops};
 
@@ -66,13 +65,13 @@ pub(crate) struct RequestArgs {
     search_data: Option<PathBuf>,
     /// Calibration samples: .npz, .npy, a folder of images, or normal:MEAN,STD [default: MODEL.calib.npz; images are drawn without it].
     #[arg(long, value_name = "PATH", help_heading = "Data")]
-    calib: Option<String>,
+    pub(super) calib: Option<String>,
     /// Labelled samples on which accuracy is reported [default: MODEL.test.npz].
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
     /// Calibration samples used, at most.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one, help_heading = "Data")]
-    samples: usize,
+    pub(super) samples: usize,
     /// Mean and standard deviation of the input [default: MODEL.json].
     #[arg(long, value_name = "FILE.json", help_heading = "Data")]
     preprocess: Option<PathBuf>,
@@ -81,16 +80,16 @@ pub(crate) struct RequestArgs {
     candidates: Vec<Candidate>,
     /// How the ranges of weights are found.
     #[arg(long, value_enum, default_value_t = Ranges::Mse, help_heading = "Quantization")]
-    weight_ranges: Ranges,
+    pub(super) weight_ranges: Ranges,
     /// How the ranges of activations are found.
     #[arg(long, value_enum, default_value_t = Ranges::Mse, help_heading = "Quantization")]
-    activation_ranges: Ranges,
+    pub(super) activation_ranges: Ranges,
     /// How the samples' SQNR is averaged.
     #[arg(long, value_enum, default_value_t = Sqnr::Pooled, help_heading = "Quantization")]
     sqnr: Sqnr,
     /// How weights are rounded.
     #[arg(long, value_name = "nearest", default_value = "nearest", help_heading = "Quantization")]
-    rounding: String,
+    pub(super) rounding: String,
     /// How bit widths are assigned under efficiency budgets.
     #[arg(long, value_enum, default_value_t = By::Greedy, help_heading = "Quantization")]
     assign_by: By,
@@ -321,75 +320,4 @@ fn data_notes(calibration: &Samples, test: Option<&Samples>, preprocessed: bool)
         notes.push("the test data have no labels: agreement with the float network is reported, accuracy is not".into());
     }
     notes
-}
-
-/// The hash of everything that a sensitivity list depends on.
-fn list_key(
-    network: &Network,
-    model_files: &[InputFile],
-    grouping: &Grouping,
-    data: &Dataset,
-    preprocess: &Preprocess,
-    options: &Options,
-) -> String {
-    let groups: Vec<Value> = grouping.groups.iter().map(|group| json!([group.name, group.candidates])).collect();
-    let parts = json!({
-        "build": build_identity(),
-        "graph": inputs::sha256(&[network.graph.to_string().as_bytes()]),
-        "model": model_files.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
-        "groups": groups,
-        "ranges": format!("{:?} {:?}", options.weight_ranges, options.activation_ranges),
-        "estimator": options.estimator.name(),
-        "output_bits": options.output_bits,
-        "data": inputs::content_sha256(data),
-        "preprocess": preprocess,
-    });
-    inputs::sha256(&[parts.to_string().as_bytes()])
-}
-
-/// Version, size and time of the program: a build of other code must not find this one's lists.
-fn build_identity() -> String {
-    let program = std::env::current_exe().and_then(std::fs::metadata).ok();
-    let changed = program.as_ref().and_then(|meta| meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok());
-    format!("{} {:?} {changed:?}", env!("CARGO_PKG_VERSION"), program.map(|meta| meta.len()))
-}
-
-/// Flags that change the result, defaults filled in.
-fn flags(args: &RequestArgs, options: &Options, choice: &TargetChoice) -> Map<String, Value> {
-    let name = |value: Option<clap::builder::PossibleValue>| value.map(|value| value.get_name().to_string());
-    let mut flags = Map::new();
-    flags.insert("target".into(), json!(choice.target.name()));
-    for budget in &options.budgets {
-        let unit = match budget.quantity {
-            Quantity::Latency => "latency_ns",
-            Quantity::Energy => "energy_pj",
-            Quantity::Flash => "flash_bytes",
-            Quantity::Ram => "ram_bytes",
-            other => other.name(),
-        };
-        flags.insert(unit.into(), json!(budget.limit));
-    }
-    let task = &options.search.task;
-    for (name, limit) in [
-        ("accuracy_drop", task.budgets.accuracy_drop),
-        ("min_sqnr_db", task.budgets.sqnr_db_min),
-        ("min_agreement", task.budgets.agreement_min),
-    ] {
-        if let Some(limit) = limit {
-            flags.insert(name.into(), json!(limit));
-        }
-    }
-    if !task.budgets.is_empty() {
-        flags.insert("search".into(), json!(task.scheme.name()));
-    }
-    flags.insert("calib".into(), json!(args.calib));
-    flags.insert("samples".into(), json!(args.samples));
-    flags.insert("candidates".into(), json!(options.candidates));
-    flags.insert("weight_ranges".into(), json!(name(args.weight_ranges.to_possible_value())));
-    flags.insert("activation_ranges".into(), json!(name(args.activation_ranges.to_possible_value())));
-    flags.insert("sqnr".into(), json!(options.estimator.name()));
-    flags.insert("rounding".into(), json!(args.rounding));
-    flags.insert("assign_by".into(), json!(options.search.by.name()));
-    flags.insert("output_bits".into(), json!(options.output_bits));
-    flags
 }

@@ -10,7 +10,7 @@ use apqc::assign::SearchOptions;
 use apqc::assignment::{self, Assignment};
 use apqc::compile::{CompileError, Data, Options};
 use apqc::cost::REFERENCE_BITS;
-use apqc::data::Preprocess;
+use apqc::data::{Dataset, Preprocess};
 use apqc::network::{Network, NetworkError};
 use apqc::task::{TaskBudgets, TaskOptions};
 use clap::Args;
@@ -207,6 +207,11 @@ impl Request {
     /// The samples.
     pub(crate) fn data(&self) -> Data<'_> {
         Data { calibration: &self.calibration.data, test: self.test.as_ref().map(|test| &test.data), preprocess: &self.preprocess }
+    }
+
+    /// Samples that decide about accuracy, with labels or without.
+    pub(crate) fn labelled(&self) -> Option<&Dataset> {
+        self.options.search.task.labelled.as_deref().or(self.test.as_ref().map(|test| &test.data))
     }
 
     /// An error of the library with what the tool knows about it.

@@ -80,7 +80,7 @@ fn budget<'r>(report: &'r Value, name: &str) -> &'r Value {
 #[test]
 fn schemes_end_at_the_same_point_within_their_evaluations() {
     let sandbox = Sandbox::new();
-    for task in ["--accuracy-drop 2% --search-data textures.calib.npz", "--min-sqnr 18dB", "--min-agreement 0.97"] {
+    for task in ["--accuracy-drop 2% --search-data textures.calib.npz", "--min-sqnr 18dB"] {
         let mut sequential = None;
         let mut evaluations = Vec::new();
         for scheme in ["sequential", "binary", "interpolation"] {
@@ -103,8 +103,6 @@ fn schemes_end_at_the_same_point_within_their_evaluations() {
         }
         assert!(evaluations[2] <= evaluations[1] && evaluations[1] <= evaluations[0], "{task}: {evaluations:?}");
     }
-    let report: Value = serde_json::from_slice(&sandbox.bytes("binary/report.json")).unwrap();
-    assert!(number(&report["result"]["sqnr_db"]) > 0.0 && budget(&report, "agreement_min")["met"] == true);
 }
 
 #[test]
@@ -134,8 +132,10 @@ fn accuracy_is_decided_where_the_report_says() {
 #[test]
 fn all_budgets_hold_together_or_the_nearest_is_written() {
     let sandbox = Sandbox::new();
-    let both = sandbox.json("compile MODEL host --bops 0.45 --min-sqnr 15 -o both", 0);
+    let both = sandbox.json("compile MODEL host --bops 0.45 --min-sqnr 15 --min-agreement 90% -o both", 0);
     assert!(number(&both["result"]["bops_relative"]) <= 0.45 && number(&both["result"]["sqnr_db"]) >= 15.0);
+    let agreement = budget(&both, "agreement_min");
+    assert!(agreement["limit"] == 0.9 && number(&agreement["value"]) >= 0.9, "{agreement}");
     assert!(both["budgets"].as_array().unwrap().iter().all(|budget| budget["met"] == true));
     let run = sandbox.run("compile MODEL host --min-sqnr 99 -o far");
     assert_eq!(run.code, 1, "{}", run.stderr);
@@ -226,14 +226,14 @@ fn costs_come_from_the_lookup_table_that_is_given() {
 fn the_whole_curve_is_written_in_four_forms() {
     let sandbox = Sandbox::new();
     let line =
-        "pareto MODEL bitfusion --cost latency --quality accuracy --data test.npz --points 5 --assign-by exact --latency 26us -o curve";
+        "pareto MODEL bitfusion --cost latency --quality accuracy --data test.npz --points 3 --assign-by exact --latency 26us -o curve";
     let report = sandbox.json(line, 0);
     let points = report["points"].as_array().unwrap();
     let of = |by: &str| points.iter().filter(|point| point["assign_by"] == by).collect::<Vec<_>>();
     assert_eq!(points.len(), whole(&report["evaluations"]));
     for by in ["greedy", "exact"] {
         let own = of(by);
-        assert!((3..=5).contains(&own.len()), "{by}: {} points", own.len());
+        assert!((2..=3).contains(&own.len()), "{by}: {} points", own.len());
         assert!(own.windows(2).all(|pair| number(&pair[0]["latency_ms"]) >= number(&pair[1]["latency_ms"])), "{by}");
     }
     let mut front = 0;

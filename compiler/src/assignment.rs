@@ -155,6 +155,8 @@ mod tests {
         assert!(message("[groups.a]\nweight_bits = 400\nactivation_bits = 8").contains("400"));
         assert!(message("[groups.\"a b\"]\nweight_bits = 5\nactivation_bits = 8").contains("group \"a b\": there is no w5a8"));
         assert!(message("[groups.a]\nweight_bits = 4\nactivation_bits = 8\n[other]\nx = 1").contains("other"));
+        assert!(message(&format!("groups = {}", "[".repeat(100_000))).starts_with("not an assignment"));
+        assert!(message(&format!("groups.{} = 1", "a.".repeat(50_000) + "b")).starts_with("not an assignment"));
         assert!(message(&" ".repeat(TEXT_BYTES_MAX + 1)).contains("more than"));
     }
 

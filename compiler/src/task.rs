@@ -90,7 +90,7 @@ pub struct Evaluation {
     pub accuracy_drop: Option<f64>,
     /// Bytes of the file.
     pub flash_bytes: u64,
-    /// Bytes of the arena, planned quickly.
+    /// Bytes of the arena.
     pub ram_bytes: u64,
 }
 
@@ -138,7 +138,7 @@ impl<'a> Evaluator<'a> {
     /// Lowers the network at these widths and runs it.
     pub fn evaluate(&self, assignment: &[Candidate]) -> Result<Evaluation, CompileError> {
         let (network, _) = self.prepared.finished(assignment.to_vec(), self.options, self.progress);
-        let lowered = lower(&network, &self.prepared.raw_input, Effort::quick())?;
+        let lowered = lower(&network, &self.prepared.raw_input, Effort::default())?;
         let file = Model::new_checked(&lowered.file).map_err(LowerError::Refused)?;
         let steps = self.calibration.map_or(0, Dataset::len) + self.labelled.map_or(0, |(data, _)| data.len());
         self.progress.begin(Stage::Evaluate, steps);

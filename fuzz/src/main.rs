@@ -1,9 +1,9 @@
 //! Feeds the readers of files with damaged ones, made from a corpus of small good ones.
 //!
 //! `cargo xtask fuzz [--seconds N] [--seed N] [TARGET...]`. A target fails on a panic, on a case of more than ten seconds
-//! and on more memory than [`MEMORY_KIB`]. Each target runs in a process of its own, which writes every case to a file
-//! before it runs it; what is there when the process dies is the case that killed it, and
-//! `cargo run -p apq-fuzz -- --case FILE TARGET` runs it again.
+//! and on more memory than [`MEMORY_KIB`]. Each target runs in a process of its own, which notes the number of every
+//! case before it runs it; from the number, the seed and the corpus follows the file, which is written when the process
+//! dies, and which `cargo run -p apq-fuzz -- --case FILE TARGET` runs again.
 //!
 //! The corpus lies in `fuzz/corpus/TARGET`; `--write-corpus` makes its ONNX, target and lookup-table files anew.
 
@@ -11,6 +11,8 @@ mod corpus;
 mod mutate;
 mod targets;
 
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,7 +40,7 @@ fn main() -> ExitCode {
     let result = match words.as_slice() {
         ["--write-corpus"] => corpus::write(&corpus_folder()),
         ["--case", file, target] => one(Path::new(file), target),
-        ["--child", target, seconds, seed, case] => child(target, seconds, seed, Path::new(case)),
+        ["--child", target, seconds, seed, note] => child(target, seconds, seed, Path::new(note)),
         rest => parent(rest),
     };
     match result {
@@ -94,7 +96,7 @@ fn parent(words: &[&str]) -> Result<(), Failure> {
             let ended = started.and_then(|mut process| process.wait().map_err(|error| error.to_string()));
             match ended {
                 Ok(status) if status.success() => {}
-                Ok(status) => failures.push(format!("{name} ({status}); its case: {}", folder.join(name).display())),
+                Ok(status) => failures.push(format!("{name}: {status}; the case: {}", keep(name, seed, &folder)?.display())),
                 Err(error) => failures.push(format!("{name}: {error}")),
             }
         }
@@ -108,6 +110,29 @@ fn parent(words: &[&str]) -> Result<(), Failure> {
     }
 }
 
+/// Writes the case at which a target's process died.
+fn keep(name: &str, seed: u64, folder: &Path) -> Result<PathBuf, Failure> {
+    let note = std::fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let number = note.trim().parse().map_err(|_| format!("{name} died before its first case"))?;
+    let file = case(find(name)?, &corpus::read(&corpus_folder().join(name))?, seed, number);
+    let path = folder.join(format!("{name}-{seed}-{number}"));
+    std::fs::write(&path, file).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    Ok(path)
+}
+
+/// Case `number`: the files of the corpus as they are, then damaged ones.
+fn case(target: &Target, corpus: &[Vec<u8>], seed: u64, number: u64) -> Vec<u8> {
+    if let Some(file) = usize::try_from(number).ok().and_then(|number| corpus.get(number)) {
+        return file.clone();
+    }
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream(number);
+    let mut file = corpus[random.random_range(0..corpus.len())].clone();
+    mutate::mutate(&mut file, corpus, &mut random);
+    (target.repair)(&mut file, &mut random);
+    file
+}
+
 fn start(target: &str, seconds: u64, seed: u64, folder: &Path) -> Result<Child, Failure> {
     let program = std::env::current_exe().map_err(|error| error.to_string())?;
     // The shell's limit needs no code here that calls the operating system.
@@ -118,41 +143,39 @@ fn start(target: &str, seconds: u64, seed: u64, folder: &Path) -> Result<Child, 
 }
 
 /// One target until its time is over.
-fn child(name: &str, seconds: &str, seed: &str, case: &Path) -> Result<(), Failure> {
+fn child(name: &str, seconds: &str, seed: &str, note: &Path) -> Result<(), Failure> {
     let target = find(name)?;
     let (seconds, seed) = (number(Some(&seconds))?, number(Some(&seed))?);
     let corpus = corpus::read(&corpus_folder().join(name))?;
+    let cannot = |error: std::io::Error| format!("cannot write {}: {error}", note.display());
+    let mut note = File::create(note).map_err(cannot)?;
     watch();
-    let mut accepted = 0u64;
-    for file in &corpus {
-        accepted += u64::from(run(target, file, case)?);
-    }
-    if accepted == 0 {
-        return Err(format!("{name}: no file of the corpus is accepted, so that nothing behind the first check would be tried"));
-    }
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
     let (begin, limit) = (Instant::now(), Duration::from_secs(seconds));
-    let (mut cases, mut accepted) = (0u64, 0u64);
-    while begin.elapsed() < limit {
-        let mut file = corpus[random.random_range(0..corpus.len())].clone();
-        mutate::mutate(&mut file, &corpus, &mut random);
-        (target.repair)(&mut file, &mut random);
-        accepted += u64::from(run(target, &file, case)?);
-        cases += 1;
+    let (mut good, mut accepted, mut number) = (0u64, 0u64, 0u64);
+    while number < corpus.len() as u64 || begin.elapsed() < limit {
+        let file = case(target, &corpus, seed, number);
+        // Numbers of one width replace each other.
+        note.seek(SeekFrom::Start(0)).and_then(|_| write!(note, "{number:020}")).map_err(cannot)?;
+        CASE_BEGAN.store(elapsed_ms(), Ordering::Relaxed);
+        // A panic ends the process, and the parent names the case.
+        let ok = u64::from((target.run)(&file));
+        if number < corpus.len() as u64 {
+            good += ok
+        } else {
+            accepted += ok
+        }
+        number += 1;
     }
-    println!("{name}: {cases} damaged files from {} good ones, {accepted} of them accepted, none fatal", corpus.len());
-    if cases == 0 { Err(format!("{name}: nothing ran")) } else { Ok(()) }
+    let damaged = number - corpus.len() as u64;
+    println!("{name}: {damaged} damaged files from {} good ones, {accepted} of them accepted, none fatal", corpus.len());
+    if good < corpus.len() as u64 || damaged == 0 {
+        return Err(format!("{name}: {good} of {} files of the corpus are accepted, and {damaged} cases ran", corpus.len()));
+    }
+    Ok(())
 }
 
 /// Milliseconds since the start at which the case began.
 static CASE_BEGAN: AtomicU64 = AtomicU64::new(0);
-
-fn run(target: &Target, file: &[u8], case: &Path) -> Result<bool, Failure> {
-    std::fs::write(case, file).map_err(|error| format!("cannot write {}: {error}", case.display()))?;
-    CASE_BEGAN.store(elapsed_ms(), Ordering::Relaxed);
-    // A panic ends the process, and the parent names the file.
-    Ok((target.run)(file))
-}
 
 fn elapsed_ms() -> u64 {
     static BEGIN: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
@@ -172,4 +195,40 @@ fn watch() {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cases_follow_from_seed_and_number() {
+        for target in targets::ALL {
+            let corpus = corpus::read(&corpus_folder().join(target.name)).unwrap();
+            let first = corpus.len() as u64;
+            for number in 0..first + 200 {
+                let file = case(target, &corpus, 3, number);
+                assert_eq!(file, case(target, &corpus, 3, number));
+                if number < first {
+                    assert!((target.run)(&file), "{}: file {number} of the corpus is refused", target.name);
+                }
+            }
+            let changed = (first..first + 200).filter(|&number| !corpus.contains(&case(target, &corpus, 3, number))).count();
+            assert!(changed > 150, "{}: {changed} of 200 files are damaged", target.name);
+        }
+    }
+
+    /// What this repository's writers make is what lies in the corpus.
+    #[test]
+    fn the_corpus_is_reproducible() {
+        let folder = std::env::temp_dir().join(format!("apq-fuzz-corpus-{}", std::process::id()));
+        for target in targets::ALL {
+            std::fs::create_dir_all(folder.join(target.name)).unwrap();
+        }
+        corpus::write(&folder).unwrap();
+        for name in ["onnx", "target", "lut"] {
+            assert!(corpus::read(&folder.join(name)).unwrap() == corpus::read(&corpus_folder().join(name)).unwrap(), "{name}");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -14,7 +14,7 @@ pub(crate) struct Target {
     /// Reads a file and does with it what the tool would; whether it was accepted. Must not panic.
     pub(crate) run: fn(&[u8]) -> bool,
     /// Makes a damaged file right where the damage would hide all other.
-    pub(crate) repair: fn(&mut Vec<u8>, &mut ChaCha8Rng),
+    pub(crate) repair: fn(&mut [u8], &mut ChaCha8Rng),
 }
 
 /// Every reader.
@@ -25,12 +25,12 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "lut", run: |file| text(file, lut), repair: nothing },
 ];
 
-fn nothing(_: &mut Vec<u8>, _: &mut ChaCha8Rng) {}
+fn nothing(_: &mut [u8], _: &mut ChaCha8Rng) {}
 
 /// Most files get the right checksum, which almost no damage leaves right.
-fn checksum(file: &mut Vec<u8>, random: &mut ChaCha8Rng) {
+fn checksum(file: &mut [u8], random: &mut ChaCha8Rng) {
     if random.random_bool(0.95) {
-        let mut aligned = AlignedBytes::from(&file[..]);
+        let mut aligned = AlignedBytes::from(&*file);
         seal(&mut aligned);
         file.copy_from_slice(&aligned);
     }

@@ -21,18 +21,16 @@ pub enum Prefer {
 #[non_exhaustive]
 pub enum MergeError {
     /// Two tables have different costs for one layer.
-    #[error("{key}: {first} ({first_cost}) and {second} ({second_cost}) differ")]
+    #[error("{key}: {first} ({}) and {second} ({}) differ", costs[0], costs[1])]
     Conflict {
         /// The layer.
         key: Box<LayerKey>,
         /// Label of the earlier table that has it.
         first: String,
-        /// Its cost.
-        first_cost: Cost,
         /// Label of the later table.
         second: String,
-        /// Its cost.
-        second_cost: Cost,
+        /// The costs in the two.
+        costs: Box<[Cost; 2]>,
     },
     /// The result has no room.
     #[error(transparent)]
@@ -81,9 +79,8 @@ pub fn merge<'a>(tables: impl IntoIterator<Item = (&'a str, &'a Table)>, prefer:
                     return Err(MergeError::Conflict {
                         key: Box::new(key.clone()),
                         first: first.to_string(),
-                        first_cost: known.cost,
                         second: label.to_string(),
-                        second_cost: entry.cost,
+                        costs: Box::new([known.cost, entry.cost]),
                     });
                 }
             };

@@ -91,7 +91,7 @@ pub struct Evaluation {
     pub accuracy_drop: Option<f64>,
     /// Bytes of the file.
     pub flash_bytes: u64,
-    /// Bytes of the arena, planned quickly.
+    /// Bytes of the arena.
     pub ram_bytes: u64,
 }
 
@@ -142,7 +142,7 @@ impl<'a> Evaluator<'a> {
         if self.bias_correction {
             correction::correct(&self.prepared.executor, &mut network, &self.prepared.samples);
         }
-        let lowered = lower(&network, &self.prepared.raw_input, Effort::quick())?;
+        let lowered = lower(&network, &self.prepared.raw_input, Effort::default())?;
         let file = Model::new_checked(&lowered.file).map_err(LowerError::Refused)?;
         let steps = self.calibration.map_or(0, Dataset::len) + self.labelled.map_or(0, |(data, _)| data.len());
         self.progress.begin(Stage::Evaluate, steps);

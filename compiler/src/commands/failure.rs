@@ -171,6 +171,9 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             _ => None,
         };
     }
+    if let Some(CompileError::Cost(apq_lut::CostError::Missing { .. })) = cause.downcast_ref::<CompileError>() {
+        return Some("entries are not interpolated: add this one to the table, or leave its widths out with --candidates".into());
+    }
     if let Some(AssignmentError::NotPossible { .. }) = cause.downcast_ref::<AssignmentError>() {
         return Some("`apqc targets kernels NAME` lists the widths that each operator has kernels for".into());
     }

@@ -1,5 +1,6 @@
 //! The commands, one file for each.
 
+mod choices;
 mod compile;
 mod console;
 mod eval;
@@ -9,6 +10,7 @@ mod inspect;
 mod later;
 mod lut;
 mod pareto;
+mod provenance;
 mod request;
 mod run;
 mod sensitivity;

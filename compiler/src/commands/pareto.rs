@@ -8,9 +8,10 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::Context;
+use super::choices::at_least_two;
 use super::failure::{Exit, input_with_hint, unsupported};
 use super::inputs::beside;
-use super::request::{RequestArgs, at_least_two};
+use super::request::RequestArgs;
 use crate::report::{curve, files};
 
 /// Evaluates the whole trade-off curve and writes it as table, CSV, JSON and plot.
@@ -99,9 +100,8 @@ pub(crate) fn pareto(context: &Context, args: &ParetoArgs) -> anyhow::Result<Exi
             "use --cost bops, flash or ram; or --target bitfusion; or give a lookup table with --lut FILE",
         ));
     }
-    let labelled = |samples: &apqc::data::Dataset| samples.labels().is_some();
-    let deciding = request.options.search.task.labelled.as_deref().or(request.test.as_ref().map(|test| &test.data));
-    if args.quality == MeritAxis::Accuracy && !deciding.is_some_and(labelled) {
+    let has_labels = request.labelled().is_some_and(|samples| samples.labels().is_some());
+    if args.quality == MeritAxis::Accuracy && !has_labels {
         return Err(input_with_hint("--quality accuracy needs labelled samples, and there are none", "give --data PATH with labels"));
     }
     let lists = request.lists(context);

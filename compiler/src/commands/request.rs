@@ -5,24 +5,23 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use apq_lut::Candidate;
-use apq_search::{Budget, Estimator, Quantity};
-use apqc::assign::{AssignBy, SearchOptions};
+use apq_search::{Budget, Quantity};
+use apqc::assign::SearchOptions;
 use apqc::assignment::{self, Assignment};
 use apqc::compile::{CompileError, Data, ListStore, Options};
 use apqc::cost::REFERENCE_BITS;
 use apqc::data::{Dataset, Preprocess};
 use apqc::network::{Network, NetworkError};
-use apqc::quant::groups::Grouping;
-use apqc::quant::ranges::RangeRule;
 use apqc::quant::sensitivity::{Basis, ListFile, Metric};
 use apqc::task::{TaskBudgets, TaskOptions};
-use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
+use clap::Args;
 
 use super::Context;
+use super::choices::{By, Ranges, Scheme, Sqnr, at_least_one, output_bits};
 use super::failure::{input, input_with_hint, unsupported};
 use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
 use super::later::absent_flag;
+use super::provenance::{basis, flags};
 use crate::cache::{DiskLists, GivenList};
 use crate::report::files::Manifest;
 use crate::units::{self, Bops};
@@ -68,13 +67,13 @@ pub(crate) struct RequestArgs {
     search_data: Option<PathBuf>,
     /// Calibration samples: .npz, .npy, a folder of images, or normal:MEAN,STD [default: MODEL.calib.npz; images are drawn without it].
     #[arg(long, value_name = "PATH", help_heading = "Data")]
-    calib: Option<String>,
+    pub(super) calib: Option<String>,
     /// Labelled samples on which accuracy is reported [default: MODEL.test.npz].
     #[arg(long, value_name = "PATH", help_heading = "Data")]
     data: Option<PathBuf>,
     /// Calibration samples used, at most.
     #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one, help_heading = "Data")]
-    samples: usize,
+    pub(super) samples: usize,
     /// Mean and standard deviation of the input [default: MODEL.json].
     #[arg(long, value_name = "FILE.json", help_heading = "Data")]
     preprocess: Option<PathBuf>,
@@ -83,10 +82,10 @@ pub(crate) struct RequestArgs {
     candidates: Vec<Candidate>,
     /// How the ranges of weights are found.
     #[arg(long, value_enum, default_value_t = Ranges::Mse, help_heading = "Quantization")]
-    weight_ranges: Ranges,
+    pub(super) weight_ranges: Ranges,
     /// How the ranges of activations are found.
     #[arg(long, value_enum, default_value_t = Ranges::Mse, help_heading = "Quantization")]
-    activation_ranges: Ranges,
+    pub(super) activation_ranges: Ranges,
     /// How the samples' SQNR is averaged.
     #[arg(long, value_enum, default_value_t = Sqnr::Pooled, help_heading = "Quantization")]
     sqnr: Sqnr,
@@ -95,7 +94,7 @@ pub(crate) struct RequestArgs {
     list: Option<PathBuf>,
     /// How weights are rounded.
     #[arg(long, value_name = "nearest", default_value = "nearest", help_heading = "Quantization")]
-    rounding: String,
+    pub(super) rounding: String,
     /// How bit widths are assigned under efficiency budgets.
     #[arg(long, value_enum, default_value_t = By::Greedy, help_heading = "Quantization")]
     assign_by: By,
@@ -105,108 +104,6 @@ pub(crate) struct RequestArgs {
     /// Width of the network's output.
     #[arg(long, value_name = "8|16", default_value_t = 8, value_parser = output_bits, help_heading = "Quantization")]
     output_bits: u8,
-}
-
-/// A rule for ranges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Ranges {
-    /// Smallest mean squared error.
-    Mse,
-    /// Smallest divergence of the distributions.
-    Kl,
-    /// Percentile of the magnitudes.
-    Percentile,
-    /// Everything.
-    Minmax,
-}
-
-impl From<Ranges> for RangeRule {
-    fn from(ranges: Ranges) -> RangeRule {
-        match ranges {
-            Ranges::Mse => RangeRule::Mse,
-            Ranges::Kl => RangeRule::Kl,
-            Ranges::Percentile => RangeRule::Percentile,
-            Ranges::Minmax => RangeRule::MinMax,
-        }
-    }
-}
-
-/// An estimator of SQNR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Sqnr {
-    /// Ratio of the means.
-    Pooled,
-    /// Mean of the ratios, each capped (equation 3).
-    Paper,
-    /// Mean of the samples' dB.
-    Db,
-}
-
-impl From<Sqnr> for Estimator {
-    fn from(sqnr: Sqnr) -> Estimator {
-        match sqnr {
-            Sqnr::Pooled => Estimator::Pooled,
-            Sqnr::Paper => Estimator::Paper,
-            Sqnr::Db => Estimator::Db,
-        }
-    }
-}
-
-/// How a curve is searched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Scheme {
-    /// Point after point: the reference.
-    Sequential,
-    /// Halving.
-    Binary,
-    /// Two halvings, then interpolation.
-    Interpolation,
-}
-
-impl From<Scheme> for apq_search::Scheme {
-    fn from(scheme: Scheme) -> apq_search::Scheme {
-        match scheme {
-            Scheme::Sequential => apq_search::Scheme::Sequential,
-            Scheme::Binary => apq_search::Scheme::Binary,
-            Scheme::Interpolation => apq_search::Scheme::Interpolation,
-        }
-    }
-}
-
-/// How bit widths are assigned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum By {
-    /// Down the sensitivity list.
-    Greedy,
-    /// The least sum of the groups' noises.
-    Exact,
-}
-
-impl From<By> for AssignBy {
-    fn from(by: By) -> AssignBy {
-        match by {
-            By::Greedy => AssignBy::Greedy,
-            By::Exact => AssignBy::Exact,
-        }
-    }
-}
-
-/// A number of samples.
-pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number of 1 or more".into())
-}
-
-/// A number of points.
-pub(crate) fn at_least_two(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 1).ok_or_else(|| "a whole number of 2 or more".into())
-}
-
-fn output_bits(text: &str) -> Result<u8, String> {
-    match text {
-        "8" => Ok(8),
-        "16" => Ok(16),
-        _ => Err("8 or 16".into()),
-    }
 }
 
 /// Everything that was asked for, read and checked against each other.
@@ -275,7 +172,7 @@ impl RequestArgs {
         let calibration = inputs::calibration(self.calib.as_deref(), &self.model, &sample_shape, self.samples, context.seed)?;
         let test = test_samples(self, &sample_shape)?;
         let deciding = self.deciding(&sample_shape, test.as_ref())?;
-        let mut basis = self.basis((&network, &files), &grouping, &calibration.data, &preprocess, &options, context.seed);
+        let mut basis = basis((&network, &files), &grouping, &calibration.data, &preprocess, (&options, &self.rounding), context.seed);
         let list = self.list.as_deref().map(|path| given_list(path, &mut basis)).transpose()?;
         files.extend(list.as_ref().map(|list| list.file_facts.clone()));
         files.extend(choice.files.iter().cloned());
@@ -288,40 +185,6 @@ impl RequestArgs {
             options.search.task.labelled = Some(Arc::new(deciding.data));
         }
         Ok(Request { network, choice, options, calibration, test, preprocess, basis, list, preprocessed, files })
-    }
-}
-
-impl RequestArgs {
-    fn basis(
-        &self,
-        (network, model_files): (&Network, &[InputFile]),
-        grouping: &Grouping,
-        calibration: &Dataset,
-        preprocess: &Preprocess,
-        options: &Options,
-        seed: u64,
-    ) -> Basis {
-        let groups: Vec<Value> = grouping.groups.iter().map(|group| json!([group.name, group.candidates])).collect();
-        let hash = |value: Value| inputs::sha256(&[value.to_string().as_bytes()]);
-        let calibration = inputs::content_sha256(calibration);
-        Basis {
-            version: env!("CARGO_PKG_VERSION").into(),
-            algorithm: Basis::ALGORITHM,
-            model: match model_files {
-                [file] => file.sha256.clone(),
-                files => hash(files.iter().map(|file| file.sha256.clone()).collect()),
-            },
-            graph: inputs::sha256(&[network.graph.to_string().as_bytes()]),
-            groups: hash(groups.into()),
-            samples: calibration.clone(),
-            calibration,
-            preprocess: hash(json!(preprocess)),
-            ranges: format!("weights {}, activations {}", options.weight_ranges, options.activation_ranges),
-            rounding: self.rounding.clone(),
-            output_bits: options.output_bits,
-            seed,
-            quantizers: String::new(),
-        }
     }
 }
 
@@ -376,6 +239,11 @@ impl Request {
     /// The samples.
     pub(crate) fn data(&self) -> Data<'_> {
         Data { calibration: &self.calibration.data, test: self.test.as_ref().map(|test| &test.data), preprocess: &self.preprocess }
+    }
+
+    /// Samples that decide about accuracy, with labels or without.
+    pub(crate) fn labelled(&self) -> Option<&Dataset> {
+        self.options.search.task.labelled.as_deref().or(self.test.as_ref().map(|test| &test.data))
     }
 
     /// An error of the library with what the tool knows about it.
@@ -512,44 +380,4 @@ fn data_notes(calibration: &Samples, test: Option<&Samples>, preprocessed: bool)
         notes.push("the test data have no labels: agreement with the float network is reported, accuracy is not".into());
     }
     notes
-}
-
-/// Flags that change the result, defaults filled in.
-fn flags(args: &RequestArgs, options: &Options, choice: &TargetChoice) -> Map<String, Value> {
-    let name = |value: Option<clap::builder::PossibleValue>| value.map(|value| value.get_name().to_string());
-    let mut flags = Map::new();
-    flags.insert("target".into(), json!(choice.target.name()));
-    for budget in &options.budgets {
-        let unit = match budget.quantity {
-            Quantity::Latency => "latency_ns",
-            Quantity::Energy => "energy_pj",
-            Quantity::Flash => "flash_bytes",
-            Quantity::Ram => "ram_bytes",
-            other => other.name(),
-        };
-        flags.insert(unit.into(), json!(budget.limit));
-    }
-    let task = &options.search.task;
-    for (name, limit) in [
-        ("accuracy_drop", task.budgets.accuracy_drop),
-        ("min_sqnr_db", task.budgets.sqnr_db_min),
-        ("min_agreement", task.budgets.agreement_min),
-    ] {
-        if let Some(limit) = limit {
-            flags.insert(name.into(), json!(limit));
-        }
-    }
-    if !task.budgets.is_empty() {
-        flags.insert("search".into(), json!(task.scheme.name()));
-    }
-    flags.insert("calib".into(), json!(args.calib));
-    flags.insert("samples".into(), json!(args.samples));
-    flags.insert("candidates".into(), json!(options.candidates));
-    flags.insert("weight_ranges".into(), json!(name(args.weight_ranges.to_possible_value())));
-    flags.insert("activation_ranges".into(), json!(name(args.activation_ranges.to_possible_value())));
-    flags.insert("sqnr".into(), json!(options.estimator.name()));
-    flags.insert("rounding".into(), json!(args.rounding));
-    flags.insert("assign_by".into(), json!(options.search.by.name()));
-    flags.insert("output_bits".into(), json!(options.output_bits));
-    flags
 }

@@ -162,6 +162,7 @@ fn budget_report(budget: Budget, compiled: &Compiled) -> BudgetReport {
         limit: in_unit(quantity, limit),
         value: value(&compiled.totals),
         met,
+        task: false,
         smallest_found: compiled.searched.as_ref().filter(|_| !met).and_then(|searched| value(&searched.greedy.smallest)),
     }
 }

@@ -114,6 +114,11 @@ pub(crate) fn build(curve: &ParetoCurve, request: &Request, options: &CurveOptio
     if graph.softmax_dropped {
         notes.push("the softmax at the end is left out: outputs are logits".into());
     }
+    if curve.float_accuracy.is_some()
+        && let Some(labelled) = request.labelled()
+    {
+        notes.push(format!("accuracy is that of {} samples of {}", labelled.len(), labelled.source()));
+    }
     let greedy = curve.points.iter().filter(|point| point.by == AssignBy::Greedy).count();
     if greedy < curve.curve_points {
         notes.push(format!("{greedy} of the curve's {} points were evaluated; --points N evaluates more", curve.curve_points));

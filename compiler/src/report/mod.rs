@@ -185,6 +185,9 @@ pub(crate) struct BudgetReport {
     pub(crate) value: Option<serde_json::Number>,
     /// Whether value <= limit, of costs compared in integers; of a name that ends in `min` whether value >= limit.
     pub(crate) met: bool,
+    /// Whether it is about what the network is worth, not about what it costs.
+    #[serde(skip)]
+    pub(crate) task: bool,
     /// Where it is not met: the smallest value that the search found for this quantity alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) smallest_found: Option<serde_json::Number>,

@@ -42,9 +42,9 @@ pub(crate) struct Plot {
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 480.0;
 const LEFT: f64 = 76.0;
-const RIGHT: f64 = 20.0;
+const RIGHT: f64 = 36.0;
 const TOP: f64 = 44.0;
-const BOTTOM: f64 = 56.0;
+const BOTTOM: f64 = 64.0;
 const LEGEND_LINE: f64 = 20.0;
 
 /// Colours that are told apart in colour-blindness too, on light and on dark ground (Okabe and Ito, without black and yellow).
@@ -95,12 +95,16 @@ impl Axis {
         (0..=self.gaps).map(|index| self.first + self.step * index as f64)
     }
 
-    /// A tick's number with the decimals that its step needs.
+    /// A tick's number with the decimals that the steps need.
     fn label(&self, tick: f64) -> String {
-        let decimals = (2.0 - self.step.log10().floor()).clamp(0.0, 12.0) as usize;
+        let whole = |decimals: &i32| {
+            let scaled = self.step * 10_f64.powi(*decimals);
+            (scaled - scaled.round()).abs() < 1e-6 * scaled
+        };
+        let decimals = (0..20).find(whole).unwrap_or(20) as usize;
         let text = format!("{tick:.decimals$}");
-        let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
-        if text == "-0" { "0".into() } else { text.into() }
+        // A tick a rounding error below zero.
+        if text.chars().all(|c| matches!(c, '-' | '0' | '.')) { text.trim_start_matches('-').into() } else { text }
     }
 }
 
@@ -200,7 +204,7 @@ mod tests {
     #[test]
     fn axes_have_round_ticks_around_all_values() {
         for (values, labels) in [
-            (&[0.12, 0.49][..], &["0.1", "0.15", "0.2", "0.25", "0.3", "0.35", "0.4", "0.45", "0.5"][..]),
+            (&[0.12, 0.49][..], &["0.10", "0.15", "0.20", "0.25", "0.30", "0.35", "0.40", "0.45", "0.50"][..]),
             (&[-3.0, 18.0], &["-5", "0", "5", "10", "15", "20"]),
             (&[0.0, 1_200_000.0], &["0", "200000", "400000", "600000", "800000", "1000000", "1200000"]),
         ] {

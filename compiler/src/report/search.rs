@@ -163,6 +163,7 @@ pub(crate) fn task_budget(verdict: &TaskVerdict) -> BudgetReport {
         limit: number(verdict.limit).unwrap_or_else(|| 0.into()),
         value: number(verdict.value),
         met: verdict.margin >= 0.0,
+        task: true,
         smallest_found: None,
     }
 }

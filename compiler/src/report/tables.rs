@@ -47,7 +47,7 @@ pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_c
     }
     parts.push(result(report, target));
     if let (Some(greedy), Some(exact)) = (&report.search.greedy, &report.search.exact)
-        && !report.budgets.is_empty()
+        && report.budgets.iter().any(|budget| !budget.task)
     {
         parts.push(assignments_table(greedy, exact, report.search.assign_by));
     }

@@ -48,7 +48,8 @@ impl Problem<'_> {
     /// The assignment with the least noise, [`Problem::noise`], among those that meet all `budgets`.
     ///
     /// All quantities but RAM have to be sums over the groups. RAM must not grow when a group goes to a candidate with fewer
-    /// activation bits, nor depend on weight bits. `start` is an assignment known to be good, such as that of
+    /// activation bits, nor depend on weight bits; where a memory plan does so, the result still meets every budget, but need not be
+    /// the least. `start` is an assignment known to be good, such as that of
     /// [`Problem::assign`]: it saves time and changes the result only between assignments of equal noise.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::states::{Solved, solve};
+use super::states::{STATES_MAX, Solved, solve};
 use super::table::{Item, Table};
 use crate::cost::{Budget, Quantity};
 use crate::group::Candidate;
@@ -11,7 +11,7 @@ use crate::noise;
 use crate::problem::Problem;
 
 /// Most subproblems that are solved.
-const NODES_MAX: usize = 2000;
+const NODES_MAX: usize = 200;
 
 /// What the whole search found.
 pub(super) struct Found {
@@ -110,7 +110,7 @@ impl<'p, 'a> Search<'p, 'a> {
         let items: Vec<Vec<Item>> = self.table.items.iter().enumerate().map(allowed).collect();
         self.solved += 1;
         let known = self.best.clone();
-        let Solved { best, bound, proved } = solve(&items, room, self.table.quantities.len(), known);
+        let Solved { best, bound, proved } = solve(&items, room, self.table.quantities.len(), known, STATES_MAX);
         if !proved {
             self.proved = false;
             self.bound = self.bound.min(bound);

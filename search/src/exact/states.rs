@@ -8,7 +8,7 @@ use super::table::{Costs, Item, SUMS_MAX, least_costs, plus, useful, within};
 use crate::noise;
 
 /// Most states after one group. The rest is dropped, highest bound first, and the result is not proved any more.
-const STATES_MAX: usize = 1 << 18;
+pub(super) const STATES_MAX: usize = 1 << 18;
 
 /// States that a new one is compared with, where several quantities are limited.
 const GUARDS_MAX: usize = 96;
@@ -37,8 +37,9 @@ struct State {
     item: u32,
 }
 
-/// The least noise within `room`, of `count` limited quantities. `known` is an assignment that fits, with its noise.
-pub(super) fn solve(items: &[Vec<Item>], room: &Costs, count: usize, known: Option<(Vec<usize>, u128)>) -> Solved {
+/// The least noise within `room`, of `count` limited quantities, with at most `states_max` states after a group. `known` is an assignment that fits,
+/// with its noise.
+pub(super) fn solve(items: &[Vec<Item>], room: &Costs, count: usize, known: Option<(Vec<usize>, u128)>, states_max: usize) -> Solved {
     let groups = useful(items, room);
     if groups.iter().any(Vec::is_empty) || !within(&least_costs(&groups)[0], room) {
         return Solved { best: None, bound: u128::MAX, proved: true };
@@ -48,7 +49,7 @@ pub(super) fn solve(items: &[Vec<Item>], room: &Costs, count: usize, known: Opti
     let prices = prices(&groups, &shares, target);
     let order = order(&groups, &shares, &prices);
     let groups: Vec<&[Item]> = order.iter().map(|group| groups[*group].as_slice()).collect();
-    Run::new(groups, room, &shares, prices, known, order).run()
+    Run::new(groups, room, &shares, prices, known, order).run(states_max)
 }
 
 /// Groups whose second choice is dearest come first: there is hardly anything to decide about them.
@@ -139,7 +140,7 @@ impl<'r> Run<'r> {
         }
     }
 
-    fn run(mut self) -> Solved {
+    fn run(mut self, states_max: usize) -> Solved {
         let mut states = vec![State { noise: 0, costs: [0; SUMS_MAX], parent: 0, item: 0 }];
         let mut dropped = f64::INFINITY;
         self.complete(&states);
@@ -155,10 +156,10 @@ impl<'r> Run<'r> {
             }
             next.retain(|state| !self.hopeless(group + 1, state));
             let mut kept = undominated(next, self.room);
-            if kept.len() > STATES_MAX {
+            if kept.len() > states_max {
                 kept.sort_by(|a, b| self.bound(group + 1, a).total_cmp(&self.bound(group + 1, b)));
-                dropped = dropped.min(self.bound(group + 1, &kept[STATES_MAX]));
-                kept.truncate(STATES_MAX);
+                dropped = dropped.min(self.bound(group + 1, &kept[states_max]));
+                kept.truncate(states_max);
             }
             self.trail.push(kept.iter().map(|state| (state.parent, state.item)).collect());
             states = kept;
@@ -234,4 +235,55 @@ fn undominated(mut states: Vec<State>, room: &Costs) -> Vec<State> {
         true
     });
     states
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Groups of four choices with two costs, which look random.
+    fn groups(count: usize, mut seed: u32) -> Vec<Vec<Item>> {
+        let mut next = |most: u64| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            u64::from(seed >> 8) % most
+        };
+        let mut item = |choice: usize| {
+            let mut costs = [0; SUMS_MAX];
+            (costs[0], costs[1]) = (next(100), next(100));
+            Item { choice, noise: u128::from(next(1000)) << 50, costs }
+        };
+        (0..count).map(|_| (0..4).map(&mut item).collect()).collect()
+    }
+
+    /// The least noise within `room` among all combinations.
+    fn least(groups: &[Vec<Item>], costs: Costs, room: &Costs) -> Option<u128> {
+        match groups.split_first() {
+            None => Some(0),
+            Some((first, rest)) => {
+                let fitting = first.iter().filter(|item| within(&plus(costs, item.costs), room));
+                fitting.filter_map(|item| Some(item.noise + least(rest, plus(costs, item.costs), room)?)).min()
+            }
+        }
+    }
+
+    #[test]
+    fn cut_lists_of_states_give_bounds_that_hold() {
+        let mut unproved = 0;
+        for seed in 0..40 {
+            let groups = groups(7, seed);
+            let mut room = [0; SUMS_MAX];
+            (room[0], room[1]) = (200 + u64::from(seed), 260);
+            let least = least(&groups, [0; SUMS_MAX], &room);
+            for states_max in [1, 2, 8, STATES_MAX] {
+                let solved = solve(&groups, &room, 2, None, states_max);
+                let found = solved.best.as_ref().map(|(_, units)| *units);
+                assert!(found >= least || found.is_none(), "seed {seed}");
+                assert!(solved.bound <= least.unwrap_or(u128::MAX), "seed {seed}: bound {} above {least:?}", solved.bound);
+                assert!(!solved.proved || found == least, "seed {seed}");
+                assert!(solved.proved || states_max < STATES_MAX, "seed {seed}");
+                unproved += usize::from(!solved.proved);
+            }
+        }
+        assert!(unproved > 0, "nothing was cut");
+    }
 }

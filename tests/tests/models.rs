@@ -385,7 +385,7 @@ fn task_budgets_are_located_on_resnet8() {
     let data = Data { calibration: &calibration, test: None, preprocess: &preprocess };
     let options = options(&["w4a8", "w8a8", "w8a16"], Vec::new());
     let prepared = apqc::prepare::Prepared::new(&network, &target("host"), &data, &options, &()).unwrap_or_else(|error| panic!("{error}"));
-    let list = prepared.sensitivity(options.estimator, (&(), ""), &()).list;
+    let list = prepared.sensitivity(options.estimator, (&(), ""), &()).unwrap_or_else(|error| panic!("{error}")).list;
     let costs = prepared.costs(None, false).unwrap_or_else(|error| panic!("{error}"));
     let problem = Problem::new(&prepared.groups, &list, &costs).unwrap_or_else(|error| panic!("{error}"));
     let curve = apqc::assign::curve(&problem, &costs, problem.widest(), &[], AssignBy::Greedy).unwrap_or_else(|error| panic!("{error}"));

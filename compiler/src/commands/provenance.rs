@@ -1,16 +1,20 @@
 //! What a result depends on: the key of a sensitivity list, and the flags in the manifest.
 
+use std::path::Path;
+
 use apq_search::Quantity;
 use apqc::compile::Options;
 use apqc::data::{Dataset, Preprocess};
 use apqc::network::Network;
 use apqc::quant::groups::Grouping;
-use apqc::quant::sensitivity::Basis;
+use apqc::quant::sensitivity::{Basis, ListFile};
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
+use super::failure::input_with_hint;
 use super::inputs::{self, InputFile, TargetChoice};
 use super::request::RequestArgs;
+use crate::cache::GivenList;
 
 /// Everything that a sensitivity list depends on and that is known before calibration; `options` with the name of the rounding.
 pub(super) fn basis(
@@ -42,6 +46,24 @@ pub(super) fn basis(
         seed,
         quantizers: String::new(),
     }
+}
+
+/// Reads a list and refuses one of something else. Which samples were measured is the list's own business.
+pub(super) fn given_list(path: &Path, basis: &mut Basis) -> anyhow::Result<GivenList> {
+    let bytes = inputs::read(path)?;
+    let name = path.display().to_string();
+    let file = ListFile::parse(&name, &bytes)?;
+    let list = file.whole(&name)?;
+    basis.samples.clone_from(&file.basis.samples);
+    let known = Basis { quantizers: String::new(), ..file.basis.clone() };
+    if let Some(what) = known.difference(basis) {
+        return Err(input_with_hint(
+            format!("{name}: the list is of something else; it differs in its {what}"),
+            "measure it with the same model, data and flags: apqc sensitivity MODEL.onnx ... -o FILE",
+        ));
+    }
+    let file_facts = InputFile::new("sensitivity list", path, &bytes);
+    Ok(GivenList { name, list, file, file_facts })
 }
 
 /// Flags that change the result, defaults filled in.

@@ -12,7 +12,7 @@ use apqc::compile::{CompileError, Data, ListStore, Options};
 use apqc::cost::REFERENCE_BITS;
 use apqc::data::{Dataset, Preprocess};
 use apqc::network::{Network, NetworkError};
-use apqc::quant::sensitivity::{Basis, ListFile, Metric};
+use apqc::quant::sensitivity::{Basis, Metric};
 use apqc::task::{TaskBudgets, TaskOptions};
 use clap::Args;
 
@@ -21,7 +21,7 @@ use super::choices::{By, Ranges, Scheme, Sqnr, at_least_one, output_bits};
 use super::failure::{input, input_with_hint, unsupported};
 use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
 use super::later::absent_flag;
-use super::provenance::{basis, flags};
+use super::provenance::{basis, flags, given_list};
 use crate::cache::{DiskLists, GivenList};
 use crate::report::files::Manifest;
 use crate::units::{self, Bops};
@@ -326,24 +326,6 @@ fn budgets(args: &RequestArgs, network: &Network, choice: &TargetChoice) -> anyh
         )),
         _ => Ok(budgets),
     }
-}
-
-/// Reads a list and refuses one of something else. Which samples were measured is the list's own business.
-fn given_list(path: &Path, basis: &mut Basis) -> anyhow::Result<GivenList> {
-    let bytes = inputs::read(path)?;
-    let name = path.display().to_string();
-    let file = ListFile::parse(&name, &bytes)?;
-    let list = file.whole(&name)?;
-    basis.samples.clone_from(&file.basis.samples);
-    let known = Basis { quantizers: String::new(), ..file.basis.clone() };
-    if let Some(what) = known.difference(basis) {
-        return Err(input_with_hint(
-            format!("{name}: the list is of something else; it differs in its {what}"),
-            "measure it with the same model, data and flags: apqc sensitivity MODEL.onnx ... -o FILE",
-        ));
-    }
-    let file_facts = InputFile::new("sensitivity list", path, &bytes);
-    Ok(GivenList { name, list, file, file_facts })
 }
 
 /// A missing kernel with the target's name.

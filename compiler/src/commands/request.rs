@@ -12,17 +12,15 @@ use apqc::compile::{CompileError, Data, ListStore, Options};
 use apqc::cost::REFERENCE_BITS;
 use apqc::data::{Dataset, Preprocess};
 use apqc::network::{Network, NetworkError};
-use apqc::quant::groups::Grouping;
-use apqc::quant::sensitivity::{Basis, ListFile, Metric};
+use apqc::quant::sensitivity::{Basis, Metric};
 use apqc::task::{TaskBudgets, TaskOptions};
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::Context;
 use super::choices::{By, Ranges, RoundingBy, Scheme, Sqnr, at_least_one, output_bits};
 use super::failure::{input, input_with_hint, unsupported};
 use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
-use super::provenance::flags;
+use super::provenance::{basis, flags, given_list};
 use crate::cache::{DiskLists, GivenList};
 use crate::report::files::Manifest;
 use crate::units::{self, Bops};
@@ -161,7 +159,7 @@ impl RequestArgs {
         let calibration = inputs::calibration(self.calib.as_deref(), &self.model, &sample_shape, self.samples, context.seed)?;
         let test = test_samples(self, &sample_shape)?;
         let deciding = self.deciding(&sample_shape, test.as_ref())?;
-        let mut basis = self.basis((&network, &files), &grouping, &calibration.data, &preprocess, &options, context.seed);
+        let mut basis = basis((&network, &files), &grouping, &calibration.data, &preprocess, &options, context.seed);
         let list = self.list.as_deref().map(|path| given_list(path, &mut basis)).transpose()?;
         files.extend(list.as_ref().map(|list| list.file_facts.clone()));
         files.extend(choice.files.iter().cloned());
@@ -174,40 +172,6 @@ impl RequestArgs {
             options.search.task.labelled = Some(Arc::new(deciding.data));
         }
         Ok(Request { network, choice, options, calibration, test, preprocess, basis, list, preprocessed, files })
-    }
-}
-
-impl RequestArgs {
-    fn basis(
-        &self,
-        (network, model_files): (&Network, &[InputFile]),
-        grouping: &Grouping,
-        calibration: &Dataset,
-        preprocess: &Preprocess,
-        options: &Options,
-        seed: u64,
-    ) -> Basis {
-        let groups: Vec<Value> = grouping.groups.iter().map(|group| json!([group.name, group.candidates])).collect();
-        let hash = |value: Value| inputs::sha256(&[value.to_string().as_bytes()]);
-        let calibration = inputs::content_sha256(calibration);
-        Basis {
-            version: env!("CARGO_PKG_VERSION").into(),
-            algorithm: Basis::ALGORITHM,
-            model: match model_files {
-                [file] => file.sha256.clone(),
-                files => hash(files.iter().map(|file| file.sha256.clone()).collect()),
-            },
-            graph: inputs::sha256(&[network.graph.to_string().as_bytes()]),
-            groups: hash(groups.into()),
-            samples: calibration.clone(),
-            calibration,
-            preprocess: hash(json!(preprocess)),
-            ranges: format!("weights {}, activations {}", options.weight_ranges, options.activation_ranges),
-            rounding: options.rounding.name().into(),
-            output_bits: options.output_bits,
-            seed,
-            quantizers: String::new(),
-        }
     }
 }
 
@@ -351,24 +315,6 @@ fn budgets(args: &RequestArgs, network: &Network, choice: &TargetChoice) -> anyh
         )),
         _ => Ok(budgets),
     }
-}
-
-/// Reads a list and refuses one of something else. Which samples were measured is the list's own business.
-fn given_list(path: &Path, basis: &mut Basis) -> anyhow::Result<GivenList> {
-    let bytes = inputs::read(path)?;
-    let name = path.display().to_string();
-    let file = ListFile::parse(&name, &bytes)?;
-    let list = file.whole(&name)?;
-    basis.samples.clone_from(&file.basis.samples);
-    let known = Basis { quantizers: String::new(), ..file.basis.clone() };
-    if let Some(what) = known.difference(basis) {
-        return Err(input_with_hint(
-            format!("{name}: the list is of something else; it differs in its {what}"),
-            "measure it with the same model, data and flags: apqc sensitivity MODEL.onnx ... -o FILE",
-        ));
-    }
-    let file_facts = InputFile::new("sensitivity list", path, &bytes);
-    Ok(GivenList { name, list, file, file_facts })
 }
 
 /// A missing kernel with the target's name.

@@ -3,6 +3,7 @@
 //! Source: "A Practical Mixed Precision Algorithm for Post-Training Quantization", section 3.2, equation 3. A list holds one value for each group and
 //! candidate, the larger the less harmful, by one of three metrics ([`Metric`]).
 
+mod error;
 mod file;
 mod fisher;
 mod measure;
@@ -13,7 +14,8 @@ use apq_lut::Candidate;
 use apq_search::{Estimator, SampleEnergy, Sensitivity};
 use rayon::prelude::*;
 
-pub use file::{Basis, Entry, FileError, ListFile, Shard, key, merge, paired};
+pub use error::FileError;
+pub use file::{Basis, Entry, ListFile, Shard, key, merge, paired};
 pub use fisher::NoGradient;
 pub use measure::{MeasureError, Measurement, Metric, Pieces, SAMPLES_PER_PIECE};
 

@@ -14,6 +14,7 @@ use apqc::float::{CodeSimulation, Executor, Simulation};
 use apqc::graph::{Graph, Op};
 use apqc::network::Network;
 use apqc::quant::ranges::RangeRule;
+use rayon::prelude::*;
 
 /// Samples for calibration, and samples that are compared.
 const SAMPLES: (usize, usize) = (8, 4);
@@ -84,51 +85,54 @@ fn check_operators(graph: &Graph, expected: &Expected) {
     }
 }
 
+/// Everything that is wrong with one network.
+fn compare(python: &Path, folder: &Path, expected: &Expected) -> Vec<String> {
+    let target = Target::builtin("host").expect("a built-in target");
+    let mut wrong = Vec::new();
+    let name = expected.name;
+    let (bytes, network) = load(folder, name);
+    let graph = &network.graph;
+    check_operators(graph, expected);
+    let samples = random::samples(name, graph.tensor(graph.input).len(), SAMPLES.0);
+    let compared = &samples[..SAMPLES.1];
+    let executor = Executor::new(graph);
+    let float: Vec<Vec<f32>> = compared.iter().map(|sample| executor.run(&Simulation::float(graph), sample)).collect();
+    let reference = network.reference().unwrap_or_else(|error| panic!("{name}: {error}"));
+    for (sample, (ours, theirs)) in compared.iter().zip(float.iter().zip(python::onnxruntime_channel_last(python, &bytes, graph, compared)))
+    {
+        let theirs = theirs.unwrap_or_else(|error| panic!("{name}: onnxruntime: {error}"));
+        let tract = reference.run(sample).unwrap_or_else(|error| panic!("{name}: tract: {error}"));
+        let largest = theirs.iter().fold(0f32, |largest, v| largest.max(v.abs()));
+        for (who, values) in [("ours", ours), ("tract", &tract)] {
+            let distance = values.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+            if distance.is_nan() || distance > TOLERANCE * largest || values.len() != theirs.len() {
+                wrong.push(format!("{name}: {who} differs from onnxruntime by {distance} of {largest}"));
+            }
+        }
+    }
+    for (candidate, to_float_least) in ["w8a8", "w8a16"].into_iter().zip(expected.to_float_db) {
+        let candidate = candidate.parse().expect("a candidate");
+        let prepared =
+            Prepared::new(&network, &target, &[candidate], &samples, RangeRule::Mse).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let quantized = prepared.widest();
+        let integers = run_integers(&lowered(&quantized).file, compared);
+        let simulation = CodeSimulation::new(&quantized).unwrap_or_else(|| panic!("{name}: a tensor has no quantizer"));
+        let simulated: Vec<Vec<f32>> = compared.iter().map(|sample| simulation.run(sample)).collect();
+        let (to_simulation, to_float) = (db(&simulated, &integers), db(&float, &integers));
+        println!("{name} {candidate}: {to_simulation:.1} dB to the simulation, {to_float:.1} dB to float");
+        if to_simulation < TO_SIMULATION_DB || to_float < to_float_least {
+            wrong.push(format!("{name} {candidate}: {to_simulation:.1} dB to the simulation, {to_float:.1} dB to float"));
+        }
+    }
+    wrong
+}
+
 #[test]
 fn generated_vision_networks_run_in_integers() {
     let Some(python) = python::available() else { return };
     let folder = tempfile::tempdir().expect("a temporary folder");
     write(&python, folder.path());
-    let target = Target::builtin("host").expect("a built-in target");
-    let mut wrong = Vec::new();
-    for expected in &NETWORKS {
-        let name = expected.name;
-        let (bytes, network) = load(folder.path(), name);
-        let graph = &network.graph;
-        check_operators(graph, expected);
-        let samples = random::samples(name, graph.tensor(graph.input).len(), SAMPLES.0);
-        let compared = &samples[..SAMPLES.1];
-        let executor = Executor::new(graph);
-        let float: Vec<Vec<f32>> = compared.iter().map(|sample| executor.run(&Simulation::float(graph), sample)).collect();
-        let reference = network.reference().unwrap_or_else(|error| panic!("{name}: {error}"));
-        for (sample, (ours, theirs)) in
-            compared.iter().zip(float.iter().zip(python::onnxruntime_channel_last(&python, &bytes, graph, compared)))
-        {
-            let theirs = theirs.unwrap_or_else(|error| panic!("{name}: onnxruntime: {error}"));
-            let tract = reference.run(sample).unwrap_or_else(|error| panic!("{name}: tract: {error}"));
-            let largest = theirs.iter().fold(0f32, |largest, v| largest.max(v.abs()));
-            for (who, values) in [("ours", ours), ("tract", &tract)] {
-                let distance = values.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-                if distance.is_nan() || distance > TOLERANCE * largest || values.len() != theirs.len() {
-                    wrong.push(format!("{name}: {who} differs from onnxruntime by {distance} of {largest}"));
-                }
-            }
-        }
-        for (candidate, to_float_least) in ["w8a8", "w8a16"].into_iter().zip(expected.to_float_db) {
-            let candidate = candidate.parse().expect("a candidate");
-            let prepared =
-                Prepared::new(&network, &target, &[candidate], &samples, RangeRule::Mse).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let quantized = prepared.widest();
-            let integers = run_integers(&lowered(&quantized).file, compared);
-            let simulation = CodeSimulation::new(&quantized).unwrap_or_else(|| panic!("{name}: a tensor has no quantizer"));
-            let simulated: Vec<Vec<f32>> = compared.iter().map(|sample| simulation.run(sample)).collect();
-            let (to_simulation, to_float) = (db(&simulated, &integers), db(&float, &integers));
-            println!("{name} {candidate}: {to_simulation:.1} dB to the simulation, {to_float:.1} dB to float");
-            if to_simulation < TO_SIMULATION_DB || to_float < to_float_least {
-                wrong.push(format!("{name} {candidate}: {to_simulation:.1} dB to the simulation, {to_float:.1} dB to float"));
-            }
-        }
-    }
+    let wrong: Vec<String> = NETWORKS.par_iter().flat_map_iter(|expected| compare(&python, folder.path(), expected)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

@@ -81,7 +81,7 @@ pub(crate) fn import_parsed<'p>(
 ) -> Result<(Graph, Cow<'p, pb::ModelProto>), ImportError> {
     let onnx = proto.graph.as_ref().ok_or_else(|| ImportError::NotOnnx("it holds no graph".into()))?;
     let opset = proto.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map_or(0, |o| o.version);
-    if opset < 7 {
+    if !(7..=21).contains(&opset) {
         return Err(ImportError::UnsupportedModel(format!("the model uses opset {opset}; opsets 7 to 21 are supported")));
     }
     external::check(proto, folder)?;

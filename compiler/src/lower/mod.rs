@@ -2,11 +2,11 @@
 
 mod arena;
 mod layer;
+mod operators;
 pub mod requant;
-mod resize;
 mod table;
 
-pub use resize::{COORDINATE_STEP, on_grid};
+pub use operators::{COORDINATE_STEP, on_grid};
 pub use table::{look_up, table_entries};
 
 use std::collections::BTreeSet;
@@ -14,8 +14,8 @@ use std::collections::BTreeSet;
 use apq_kernels::ActivationBits;
 use apq_runtime::Model;
 use apq_runtime::build::{
-    Add, AlignedBytes, DivisorSpec, InputSpec, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale, Slice,
-    TensorSpec, Window, write,
+    Add, AlignedBytes, DivisorSpec, InputSpec, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale, TensorSpec,
+    Window, write,
 };
 
 use crate::data::Preprocess;
@@ -23,7 +23,7 @@ use crate::graph::{Clamp, Graph, Node, NodeId, Op, TensorId};
 use crate::plan::Effort;
 use crate::quant::QuantizedNetwork;
 use crate::quant::ranges::ActivationQuantizer;
-use requant::{mantissa, resize_mantissa, shared_mantissas, signed_mantissa};
+use requant::{mantissa, shared_mantissas};
 
 /// Why a network could not be lowered.
 #[derive(Debug, thiserror::Error)]
@@ -272,36 +272,9 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
             plain(OperatorSpec::Mul(Rescale { multiplier, shift }))
         }
         Op::Table { function } => plain(OperatorSpec::Table { entries: table_entries(function, node.clamp, &input, &output) }),
-        Op::Resize { rows, columns, interpolate } => {
-            let factor = f64::from(input.scale) / f64::from(output.scale);
-            let rescale = match interpolate {
-                true => Some(resize_mantissa(factor, input.bits).ok_or(LowerError::Factor(factor))?),
-                false => None,
-            };
-            let rescale = rescale.map(|(multiplier, shift)| Rescale { multiplier, shift });
-            plain(OperatorSpec::Resize { rows: on_grid(rows), columns: on_grid(columns), rescale })
-        }
-        Op::Prelu { slopes } => {
-            let factor = f64::from(input.scale) / f64::from(output.scale);
-            let (mut slope_multiplier, mut slope_shift) = (Vec::new(), Vec::new());
-            for slope in slopes.iter() {
-                let factor = factor * f64::from(*slope);
-                let (multiplier, shift) = signed_mantissa(factor).ok_or(LowerError::Factor(factor))?;
-                slope_multiplier.push(multiplier);
-                slope_shift.push(shift);
-            }
-            plain(OperatorSpec::Prelu { rescale: rescale(&input, &output)?, slope_multiplier, slope_shift })
-        }
-        Op::Slice { begin, step } => {
-            let last_axes = |values: &[usize], missing: u32| -> Result<[u32; 3], LowerError> {
-                let mut axes = [missing; 3];
-                for (to, value) in axes.iter_mut().rev().zip(values.iter().rev()) {
-                    *to = u32::try_from(*value).map_err(|_| LowerError::TooLarge(node.name.clone(), "a position".into()))?;
-                }
-                Ok(axes)
-            };
-            plain(OperatorSpec::Slice(Slice { begin: last_axes(begin, 0)?, step: last_axes(step, 1)? }))
-        }
+        Op::Resize { rows, columns, interpolate } => plain(operators::resize(rows, columns, *interpolate, &input, &output)?),
+        Op::Prelu { slopes } => plain(operators::prelu(slopes, &input, &output)?),
+        Op::Slice { begin, step } => plain(operators::slice(node, begin, step)?),
         Op::AveragePool { window, count_include_pad } => {
             let counted_end = if *count_include_pad { Some(small_pair(node, window.pad_end)?) } else { None };
             let mut divisors = Vec::new();

@@ -291,6 +291,7 @@ fn models() -> Vec<Refused> {
     let dynamic = Case { name: "refused-dynamic-height", model: net.builder.to_bytes(), input: vec![1, 3, 8, 8] };
     vec![
         refuse(case("refused-opset-6", 6, &[1, 4], |net| net.node("Relu", &["input"], &[])), &["opset 6", "7 to 21"]),
+        refuse(case("refused-opset-22", 22, &[1, 4], |net| net.node("Relu", &["input"], &[])), &["opset 22", "7 to 21"]),
         refuse(typed("refused-input-of-doubles", Element::F64), &["input \"input\"", "float32"]),
         refuse(typed("refused-input-of-bytes", Element::U8), &["input \"input\"", "float32"]),
         refuse(two_inputs, &["2 inputs", "input, other", "one is supported"]),

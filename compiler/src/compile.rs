@@ -4,25 +4,24 @@
 use std::time::Instant;
 
 use apq_lut::{Candidate, CostError, CostModel};
-use apq_runtime::build::RawType;
 use apq_runtime::{Arithmetic, Model};
-use apq_search::{Budget, Estimator, Group, NetworkCost, Outcome, Problem, Quantity, Sensitivity, Totals, checker};
+use apq_search::{Budget, Estimator, NetworkCost, Quantity, Sensitivity, Totals};
 use apq_targets::Target;
 
-use crate::cost::NetworkCosts;
-use crate::data::{Dataset, Preprocess, Raw};
+use crate::assign::{SearchOptions, Searched, assign};
+use crate::data::{Dataset, Preprocess};
 use crate::evaluate::{Quality, RunError, quality, run_integer, sqnr_db};
-use crate::float::{CodeSimulation, Executor};
+use crate::float::CodeSimulation;
 use crate::import::ImportError;
-use crate::lower::{LowerError, Lowered, RawInput, lower};
+use crate::lower::{LowerError, Lowered, RawInput};
 use crate::network::{Network, NetworkError};
-use crate::plan::Effort;
-use crate::quant::bank::Bank;
-use crate::quant::calibration::Calibration;
+pub use crate::prepare::{ListStore, raw_type};
+use crate::prepare::{MeasuredList, Prepared};
+use crate::quant::correction;
 use crate::quant::groups::Grouping;
 use crate::quant::ranges::RangeRule;
-use crate::quant::sensitivity::{measured, sensitivity};
-use crate::quant::{QuantizedNetwork, correction};
+use crate::quant::rounding::Rounding;
+use crate::task::TaskSearch;
 
 /// What the user asks for.
 #[derive(Debug, Clone)]
@@ -39,8 +38,14 @@ pub struct Options {
     pub estimator: Estimator,
     /// Width of the network's output: 8 or 16.
     pub output_bits: u8,
-    /// Whether biases may be corrected.
+    /// How weights are rounded.
+    pub rounding: Rounding,
+    /// Whether biases may be corrected where weights are rounded to nearest; other roundings bring theirs.
     pub bias_correction: bool,
+    /// Of everything that is drawn at random.
+    pub seed: u64,
+    /// How widths are found.
+    pub search: SearchOptions,
     /// Whether a softmax at the end stays in the file. What is measured is measured at the logits all the same.
     pub keep_softmax: bool,
 }
@@ -64,6 +69,8 @@ pub enum Stage {
     Sensitivity,
     /// Bit widths under the budgets.
     Assign,
+    /// Weights, layer by layer.
+    Round,
     /// Bias correction.
     Correct,
     /// Integers, memory plan, file.
@@ -83,21 +90,6 @@ pub trait Progress: Sync {
 impl Progress for () {
     fn begin(&self, _: Stage, _: usize) {}
     fn step(&self) {}
-}
-
-/// Where finished sensitivity lists are kept.
-pub trait ListStore {
-    /// The list stored under `key`, in the order of groups and candidates.
-    fn load(&self, key: &str) -> Option<Vec<Sensitivity>>;
-    /// Stores a list.
-    fn store(&self, key: &str, list: &[Sensitivity]);
-}
-
-impl ListStore for () {
-    fn load(&self, _: &str) -> Option<Vec<Sensitivity>> {
-        None
-    }
-    fn store(&self, _: &str, _: &[Sensitivity]) {}
 }
 
 /// Why a compilation failed.
@@ -157,6 +149,9 @@ pub enum CompileError {
     /// The integer runtime.
     #[error(transparent)]
     Run(#[from] RunError),
+    /// A sensitivity list that was given is of something else.
+    #[error("{0}")]
+    List(String),
 }
 
 /// Seconds of each part.
@@ -180,6 +175,8 @@ pub struct Compiled {
     pub grouping: Grouping,
     /// Width of each group.
     pub assignment: Vec<Candidate>,
+    /// The widest candidate of each group.
+    pub widest: Vec<Candidate>,
     /// Whether every budget is met by the lowered file.
     pub feasible: bool,
     /// The file and its parts.
@@ -188,12 +185,18 @@ pub struct Compiled {
     pub node_costs: Vec<Option<crate::cost::NodeCost>>,
     /// Costs of the lowered network: sizes are those of the file.
     pub totals: Totals,
-    /// The sensitivity list.
+    /// The sensitivity list; empty where the widths were given.
     pub list: Vec<Sensitivity>,
-    /// The search, with its whole path.
-    pub outcome: Outcome,
+    /// The search under efficiency budgets; `None` where the widths were given.
+    pub searched: Option<Searched>,
+    /// The search under task budgets, where there are any.
+    pub task: Option<TaskSearch>,
+    /// Whether the test samples decided about accuracy, so that they do not judge independently.
+    pub decided_on_test: bool,
     /// Operators that the cost model does not cover.
     pub not_modelled: Vec<String>,
+    /// How weights were rounded.
+    pub rounding: Rounding,
     /// Whether corrected biases were kept, and the SQNR on held-out samples in dB without and with them.
     pub correction: Option<correction::Verdict>,
     /// The integer runtime against the float network, over the calibration samples.
@@ -206,7 +209,7 @@ pub struct Compiled {
     pub simulation: CodeSimulation,
     /// Samples run through the network, partly or wholly, while the list was measured.
     pub forward_passes: usize,
-    /// Evaluations of the whole quantized network.
+    /// Assignments that were evaluated as whole quantized networks, each once; the result is one of them.
     pub evaluations: usize,
     /// Times.
     pub seconds: Seconds,
@@ -214,14 +217,7 @@ pub struct Compiled {
     pub raw_input: RawInput,
 }
 
-/// Largest relative difference between tract and our executor that rounding explains.
-const IMPORT_TOLERANCE: f32 = 1e-3;
-
-/// Samples on which the importer is checked against tract in every compilation.
-const IMPORT_CHECKS: usize = 4;
-
-/// Compiles a prepared network. `model` is the target's cost model, where it has one; `key` identifies everything that the sensitivity list depends
-/// on.
+/// Compiles a network. `model` is the target's cost model, where it has one; `key` identifies everything that the sensitivity list depends on.
 pub fn compile(
     network: &Network,
     target: &Target,
@@ -232,74 +228,37 @@ pub fn compile(
     progress: &dyn Progress,
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
-    let graph = &network.graph;
-    check_shape(network, data.calibration)?;
-    if let Some(test) = data.test {
-        check_shape(network, test)?;
-        check_labels(network, test)?;
-    }
-    let grouping = network.group(target, &options.candidates)?;
-    let executor = Executor::new(graph);
-    let samples: Vec<Vec<f32>> = (0..data.calibration.len()).map(|index| data.calibration.to_f32(index, data.preprocess)).collect();
-    let reference_outputs = check_import(network, &executor, &samples)?;
-
-    progress.begin(Stage::Calibrate, 2 * samples.len());
-    let calibration = Calibration::new(&executor, &samples, || progress.step());
-    let bank = Bank::new(graph, &grouping, options.output_bits, options.weight_ranges, |tensor, bits| {
-        calibration.quantizer(tensor, bits, options.activation_ranges)
-    });
+    let prepared = Prepared::new(network, target, data, options, progress)?;
     let mut seconds = Seconds { calibrate: start.elapsed().as_secs_f64(), ..Seconds::default() };
-
-    let raw_input = RawInput { raw: raw_type(data.calibration), preprocess: data.preprocess.clone() };
-    let groups: Vec<Group> =
-        grouping.groups.iter().map(|group| Group { name: group.name.clone(), candidates: group.candidates.clone() }).collect();
-    let widest: Vec<Candidate> = groups.iter().filter_map(Group::widest).collect();
     let at = Instant::now();
-    let (list, forward_passes) = match store.0.load(store.1).filter(|list| complete(&grouping, &widest, list)) {
-        Some(list) => (list, 0),
-        None => {
-            progress.begin(Stage::Sensitivity, samples.len());
-            let list = sensitivity(&executor, &grouping, &bank, &samples, &widest, options.estimator, || progress.step());
-            store.0.store(store.1, &list);
-            (list, samples.len() * (1 + measured(&grouping, &widest).len()))
-        }
+    let MeasuredList { list, forward_passes } = match options.search.assignment {
+        Some(_) => MeasuredList { list: Vec::new(), forward_passes: 0 },
+        None => prepared.sensitivity(options.estimator, store, progress)?,
     };
     seconds.sensitivity = at.elapsed().as_secs_f64();
 
     let at = Instant::now();
-    progress.begin(Stage::Assign, 0);
-    let overhead = overhead_bytes(graph, &grouping, &bank, &widest, options.output_bits, &raw_input)?;
     let plan_ram = options.budgets.iter().any(|budget| budget.quantity == Quantity::Ram);
-    let costs = NetworkCosts::new(graph, &grouping, &bank, options.output_bits, model, overhead, plan_ram)?;
-    let outcome = Problem::new(&groups, &list, &costs)?.assign(&options.budgets)?;
-    checker::check(&groups, &list, &costs, &options.budgets, &outcome).map_err(|fault| CompileError::Check(fault.to_string()))?;
-    let mut quantized = QuantizedNetwork::new(graph, &grouping, &bank, outcome.assignment.clone(), options.output_bits);
-    let mut correction = None;
-    // Biases that the model rounded are taken as they are.
-    let bias_correction = options.bias_correction && !graph.is_quantized();
-    if bias_correction {
-        progress.begin(Stage::Correct, 0);
-        correction = correction::correct(&executor, &mut quantized, &samples);
-    }
+    let costs = prepared.costs(model, plan_ram)?;
+    let assigned = assign(&prepared, &list, &costs, data, options, progress)?;
+    let (mut quantized, correction) = prepared.finished(assigned.assignment.clone(), options, progress);
     seconds.assign = at.elapsed().as_secs_f64();
 
     let at = Instant::now();
     progress.begin(Stage::Lower, 0);
-    let logits = lower(&quantized, &raw_input, Effort::default())?;
-    quantized.keep_softmax = options.keep_softmax;
-    let kept = if options.keep_softmax { Some(lower(&quantized, &raw_input, Effort::default())?) } else { None };
+    let (logits, kept) = prepared.lowered(&mut quantized)?;
     let lowered = kept.as_ref().unwrap_or(&logits);
     seconds.lower = at.elapsed().as_secs_f64();
 
-    let mut totals = costs.totals(&outcome.assignment);
+    let mut totals = costs.totals(&assigned.assignment);
     totals.flash_bytes = lowered.file.len() as u64;
     totals.ram_bytes = lowered.spec.arena_bytes as u64;
-    let feasible = options.budgets.iter().all(|budget| budget.met(&totals));
+    let feasible = options.budgets.iter().all(|budget| budget.met(&totals)) && assigned.task.as_ref().is_none_or(|task| task.met);
 
     let file = Model::new_checked(&logits.file).map_err(LowerError::Refused)?;
     progress.begin(Stage::Evaluate, data.calibration.len() + data.test.map_or(0, |test| 2 * test.len()));
     let outputs = run_integer(&file, Arithmetic::Native, data.calibration, || progress.step())?;
-    let calibration_sqnr_db = sqnr_db(&reference_outputs, &outputs).unwrap_or(f64::NEG_INFINITY);
+    let calibration_sqnr_db = sqnr_db(&prepared.reference_outputs, &outputs).unwrap_or(f64::NEG_INFINITY);
     let (mut float_quality, mut integer_quality) = (None, None);
     if let Some(test) = data.test {
         let float = run_reference(network, test, data.preprocess, || progress.step())?;
@@ -308,38 +267,35 @@ pub fn compile(
         integer_quality = Some(quality(&integer, test.labels(), Some(&float)));
     }
     seconds.total = start.elapsed().as_secs_f64();
-    let node_costs = (0..graph.nodes.len()).map(|node| costs.node(crate::graph::NodeId(node), &outcome.assignment)).collect();
+    let nodes = (0..network.graph.nodes.len()).map(crate::graph::NodeId);
+    let node_costs = nodes.map(|node| costs.node(node, &assigned.assignment)).collect();
     let not_modelled = costs.not_modelled().into_iter().map(String::from).collect();
+    let simulation = CodeSimulation::new(&quantized).ok_or_else(|| LowerError::NoQuantizer(network.graph.name.clone()))?;
     drop(costs);
     Ok(Compiled {
-        simulation: CodeSimulation::new(&quantized).ok_or_else(|| LowerError::NoQuantizer(graph.name.clone()))?,
-        assignment: outcome.assignment.clone(),
+        simulation,
+        evaluations: assigned.task.as_ref().map_or(1, |task| task.evaluated.len()),
+        assignment: assigned.assignment,
         feasible,
         lowered: kept.unwrap_or(logits),
         node_costs,
         totals,
         list,
-        outcome,
+        searched: assigned.searched,
+        decided_on_test: options.search.task.labelled.is_none() && options.search.task.budgets.accuracy_drop.is_some(),
+        task: assigned.task,
+        widest: prepared.widest,
         not_modelled,
+        rounding: options.rounding,
         correction,
         calibration_sqnr_db,
         float_quality,
         integer_quality,
         forward_passes,
-        evaluations: 1 + 2 * usize::from(bias_correction),
         seconds,
-        raw_input,
-        grouping,
+        raw_input: prepared.raw_input,
+        grouping: prepared.grouping,
     })
-}
-
-/// The element type of raw samples, for which the file gets its input table.
-pub fn raw_type(data: &Dataset) -> RawType {
-    match data.raw() {
-        Raw::U8(_) => RawType::U8,
-        Raw::I8(_) => RawType::I8,
-        Raw::F32(_) => RawType::F32,
-    }
 }
 
 /// Outputs of the float reference for every sample, in order.
@@ -360,71 +316,4 @@ pub fn run_reference(
         })
         .collect();
     Ok(outputs?)
-}
-
-fn check_shape(network: &Network, data: &Dataset) -> Result<(), CompileError> {
-    if data.sample_shape() == network.sample_shape() {
-        return Ok(());
-    }
-    Err(CompileError::Shape {
-        expected: network.sample_shape().to_vec(),
-        found: data.sample_shape().to_vec(),
-        origin: data.source().into(),
-    })
-}
-
-fn check_labels(network: &Network, data: &Dataset) -> Result<(), CompileError> {
-    let classes = network.graph.tensor(network.graph.output).len();
-    let wrong =
-        data.labels().and_then(|labels| labels.iter().position(|label| *label as usize >= classes).map(|sample| (sample, labels[sample])));
-    match wrong {
-        None => Ok(()),
-        Some((sample, label)) => Err(CompileError::Label { origin: data.source().into(), sample, label, classes }),
-    }
-}
-
-/// Runs every sample in floats, and the first ones on tract too.
-fn check_import(network: &Network, executor: &Executor<'_>, samples: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, CompileError> {
-    use rayon::prelude::*;
-    let float = crate::float::Simulation::float(&network.graph);
-    let outputs: Vec<Vec<f32>> = samples.par_iter().map(|sample| executor.run(&float, sample)).collect();
-    if let Some(sample) = outputs.iter().position(|output| output.iter().any(|v| !v.is_finite())) {
-        return Err(CompileError::NotFinite(sample));
-    }
-    let reference = network.reference()?;
-    for (sample, output) in samples.iter().zip(&outputs).take(IMPORT_CHECKS) {
-        let expected = reference.run(sample)?;
-        let difference = expected.iter().zip(output).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-        let largest = expected.iter().map(|v| v.abs()).fold(0.0, f32::max);
-        if difference.is_nan() || difference > IMPORT_TOLERANCE * largest.max(1.0) {
-            return Err(CompileError::ImportDiffers { difference, largest });
-        }
-    }
-    Ok(outputs)
-}
-
-/// A list from the store holds exactly what would be measured.
-fn complete(grouping: &Grouping, widest: &[Candidate], list: &[Sensitivity]) -> bool {
-    let expected =
-        grouping.groups.iter().enumerate().flat_map(|(index, group)| group.candidates.iter().map(move |candidate| (index, *candidate)));
-    let missing = |(group, candidate): (usize, Candidate)| {
-        widest[group] != candidate && !list.iter().any(|entry| entry.group == group && entry.candidate == candidate)
-    };
-    !expected.into_iter().any(missing) && list.iter().all(|entry| entry.group < grouping.groups.len())
-}
-
-/// Bytes of the file beside packed weights, at most: those of the network at its widest, and room for nodes that only narrow widths need.
-fn overhead_bytes(
-    graph: &crate::graph::Graph,
-    grouping: &Grouping,
-    bank: &Bank,
-    widest: &[Candidate],
-    output_bits: u8,
-    input: &RawInput,
-) -> Result<u64, CompileError> {
-    const REPACKING_NODE_BYTES: usize = 128;
-    let network = QuantizedNetwork::new(graph, grouping, bank, widest.to_vec(), output_bits);
-    let lowered = lower(&network, input, Effort::quick())?;
-    let reshapes = graph.nodes.iter().filter(|node| matches!(node.op, crate::graph::Op::Reshape)).count();
-    Ok((lowered.file.len() - lowered.weights_bytes + reshapes * REPACKING_NODE_BYTES) as u64)
 }

@@ -3,6 +3,8 @@
 //! [`network`] reads a model, [`compile`] takes it through calibration, sensitivity, assignment and lowering, [`evaluate`] runs the result. The
 //! binary adds files, progress bars and exit codes.
 
+pub mod assign;
+pub mod assignment;
 pub mod compile;
 pub mod cost;
 pub mod data;
@@ -12,6 +14,9 @@ pub mod graph;
 pub mod import;
 pub mod lower;
 pub mod network;
+pub mod pareto;
 pub mod passes;
 pub mod plan;
+pub mod prepare;
 pub mod quant;
+pub mod task;

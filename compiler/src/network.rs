@@ -1,5 +1,6 @@
 //! A model read and ready to be quantized for a target: everything that needs no data.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use apq_lut::{Candidate, Operator};
@@ -32,6 +33,7 @@ pub struct Network {
     pub graph: Graph,
     /// Multiply-accumulates of the network as imported, to which relative BOPs refer.
     pub macs: u64,
+    /// As the float reference reads it.
     proto: pb::ModelProto,
     folder: Option<std::path::PathBuf>,
 }
@@ -41,7 +43,12 @@ impl Network {
     pub fn load(bytes: &[u8], name: &str, folder: Option<&Path>, trace: impl FnMut(&str, usize, &Graph)) -> Result<Network, NetworkError> {
         let mut proto = import::parse(bytes)?;
         let given = import::strip(&mut proto)?;
-        let mut graph = import::import_parsed(&proto, &given, name, folder)?;
+        let (mut graph, rewritten) = import::import_parsed(&proto, &given, name, folder)?;
+        let rewritten = match rewritten {
+            Cow::Owned(rewritten) => Some(rewritten),
+            Cow::Borrowed(_) => None,
+        };
+        let proto = rewritten.unwrap_or(proto);
         passes::simplify(&mut graph, trace)?;
         let macs = graph.total_macs();
         Ok(Network { graph, macs, proto, folder: folder.map(Path::to_path_buf) })
@@ -68,18 +75,7 @@ impl Network {
 
     /// Files beside the model that hold some of its weights, each once, in the order of the model.
     pub fn external_files(&self) -> Vec<String> {
-        let graph = self.proto.graph.iter();
-        let attributes =
-            graph.clone().flat_map(|graph| &graph.node).flat_map(|node| &node.attribute).filter_map(|attribute| attribute.t.as_ref());
-        let mut files: Vec<String> = Vec::new();
-        for tensor in graph.flat_map(|graph| &graph.initializer).chain(attributes) {
-            for entry in tensor.external_data.iter().filter(|entry| entry.key == "location") {
-                if !files.contains(&entry.value) {
-                    files.push(entry.value.clone());
-                }
-            }
-        }
-        files
+        import::external::files(&self.proto)
     }
 
     /// Shape of a sample without the batch, channel last.

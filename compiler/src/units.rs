@@ -155,6 +155,38 @@ pub(crate) fn bytes(text: &str) -> Result<u64, UnitError> {
     BYTES.parse(text)
 }
 
+/// Why a text is no fraction or no number of decibels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum QualityError {
+    /// Not a share of the samples.
+    #[error("a share of the samples is from 0% to 100%; write it like 1% or 0.01")]
+    Fraction,
+    /// Not an SQNR.
+    #[error("an SQNR is from -100 to 100 dB; write it like 30dB")]
+    Decibels,
+}
+
+/// A share of samples: `1%`, or `0.01` for the same. Above 1 it needs its unit.
+pub(crate) fn fraction(text: &str) -> Result<f64, QualityError> {
+    let (number, unit) = Decimal::split(text).ok_or(QualityError::Fraction)?;
+    let number = number.map_err(|_| QualityError::Fraction)?;
+    let decimals = match unit {
+        "" if number.times(1).is_some_and(|whole| whole == 0) || number.digits == 0 => number.decimals,
+        "%" => number.decimals + 2,
+        _ => return Err(QualityError::Fraction),
+    };
+    // One division of two exact numbers: the nearest to what is written, as shares of samples are.
+    let fraction = number.digits as f64 / 10_f64.powi(decimals as i32);
+    if fraction <= 1.0 { Ok(fraction) } else { Err(QualityError::Fraction) }
+}
+
+/// Decibels: `30` or `30dB`.
+pub(crate) fn decibels(text: &str) -> Result<f64, QualityError> {
+    let number = text.trim().trim_end_matches("dB").trim_end();
+    let plain = number.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | '-'));
+    number.parse().ok().filter(|db: &f64| plain && db.abs() <= 100.0).ok_or(QualityError::Decibels)
+}
+
 /// A budget of bit operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bops {
@@ -250,6 +282,20 @@ mod tests {
         }
         assert_eq!(bytes("99999999999999999999GiB"), Err(UnitError::TooLarge));
         assert_eq!(nanoseconds(&"9".repeat(60)), Err(UnitError::TooLarge));
+    }
+
+    #[test]
+    fn shares_and_decibels() {
+        assert_eq!((fraction("1%"), fraction("0.01"), fraction(" 0.5 % ")), (Ok(0.01), Ok(0.01), Ok(0.005)));
+        assert_eq!((fraction("0%"), fraction("100%"), fraction("0")), (Ok(0.0), Ok(1.0), Ok(0.0)));
+        assert_eq!(fraction("0.7%"), Ok(7.0 / 1000.0));
+        for bad in ["1", "5", "101%", "-1%", "1 percent", "", "%", "1e-2"] {
+            assert_eq!(fraction(bad), Err(QualityError::Fraction), "{bad}");
+        }
+        assert_eq!((decibels("30"), decibels("-2.5dB"), decibels("30 dB")), (Ok(30.0), Ok(-2.5), Ok(30.0)));
+        for bad in ["", "dB", "NaN", "inf", "101", "3e1", "30 db"] {
+            assert_eq!(decibels(bad), Err(QualityError::Decibels), "{bad}");
+        }
     }
 
     #[test]

@@ -196,35 +196,35 @@ fn wrong_calls_say_what_is_right() {
 }
 
 #[test]
+fn published_tables_are_imported() {
+    let sandbox = Sandbox::new();
+    let published = r#"{"(16, 32, 8, 3, 1, 1, 1)-W4A8": {"latency": 0.5, "energy": 0.25}, "tail": {"latency": 1.0, "energy": 2.0}}"#;
+    fs::write(sandbox.path("published.json"), published).unwrap();
+    let imported = sandbox.json("lut import published.json -o table.json");
+    assert_eq!((&imported["entries"], &imported["name"]), (&2.into(), &"bitfusion".into()));
+    let same = sandbox.json("lut diff published.json table.json");
+    assert_eq!((&same["compared"], &same["missing"], &same["latency_rel_max"]), (&2.into(), &0.into(), &0.0.into()));
+    sandbox.fails("lut import table.json -o again.json", 2, &["table.json", "apq-lut", "already"]);
+    sandbox.fails("lut import none.json -o again.json", 2, &["none.json"]);
+    sandbox.fails("lut import published.json -o table.json", 2, &["table.json", "--force"]);
+    sandbox.fails("lut import published.json -o no/such/table.json", 2, &["no/such"]);
+    sandbox.fails("lut import published.json", 2, &["--output"]);
+    sandbox.fails("lut merge table.json -o again.json", 2, &["TABLE"]);
+    fs::write(sandbox.path("bad.json"), published.replace("W4A8", "W4")).unwrap();
+    sandbox.fails("lut import bad.json -o again.json", 2, &["bad.json", "W4"]);
+}
+
+#[test]
 fn what_this_build_lacks_is_refused_by_name() {
     let sandbox = Sandbox::new();
-    for command in [
-        "pareto net.onnx",
-        "sensitivity net.onnx --shard 1/2",
-        "search compare x",
-        "dataset sample",
-        "profile --target x",
-        "export m.apq --as c",
-    ] {
+    for command in ["search compare x", "dataset sample", "profile --target x", "export m.apq --as c"] {
         let name = command.split_whitespace().next().unwrap();
         sandbox.fails(command, 2, &["this build does not have", name]);
     }
-    for command in ["lut import x", "lut merge a b", "lut check"] {
+    for command in ["lut check"] {
         sandbox.fails(command, 2, &["this build does not have", command.split(' ').nth(1).unwrap()]);
     }
-    let flags = [
-        "--accuracy-drop 1%",
-        "--min-sqnr 30",
-        "--min-agreement 99%",
-        "--search binary",
-        "--assign-by exact",
-        "--rounding adaround",
-        "--rounding descent",
-        "--prune",
-        "--refine",
-        "--assign a.toml",
-        "--lut t.json",
-    ];
+    let flags = ["--prune", "--refine"];
     for flag in flags {
         sandbox.fails(&format!("compile net.onnx --target host {flag}"), 2, &["this build does not have", flag.split(' ').next().unwrap()]);
     }
@@ -451,6 +451,15 @@ fn targets_and_tables_are_shown() {
     let run = sandbox.run("lut diff changed.json table.json");
     assert_eq!(run.code, 1, "{}", run.stderr);
     assert_eq!(sandbox.run("lut diff changed.json table.json --tolerance 0.1").code, 0);
+    // Together they are one table, once it is said whose costs are meant.
+    sandbox.fails("lut merge table.json changed.json -o both.json", 2, &["table.json", "changed.json", "differ", "--prefer"]);
+    let both = sandbox.json("lut merge table.json changed.json --prefer last -o both.json");
+    assert_eq!((&both["tables"], &both["preferred"]), (&2.into(), &1.into()));
+    assert_eq!(sandbox.run("lut diff changed.json both.json").code, 0);
+    sandbox.fails("lut merge table.json table.json -o both.json", 2, &["both.json", "--force"]);
+    assert_eq!(sandbox.json("lut merge table.json table.json -o both.json --force")["preferred"], 0);
+    let lines = both["entries"].as_u64().unwrap() + both["not_modelled"].as_u64().unwrap() + 3;
+    assert_eq!(fs::read_to_string(sandbox.path("both.json")).unwrap().lines().count() as u64, lines);
     // A target whose costs come from that table, which has no activations of 16 bits.
     let mine = fs::read_to_string(sandbox.path("mine.toml")).unwrap();
     let from_table = mine.replace("cost = \"bops\"", "cost = \"table\"\ntable = \"table.json\"");

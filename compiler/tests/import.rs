@@ -159,3 +159,47 @@ fn padding_that_a_max_pool_ignores_becomes_its_own() {
         check(&network);
     }
 }
+
+#[test]
+fn a_function_of_one_tensor_is_one_table() {
+    // x * clip(x + 3, 0, 6) / 6 behind a convolution, its gate read by another operator too.
+    let mut builder = GraphBuilder::new(13);
+    builder.input("input", &image(2, 4, 4)).initializer("w", &[3, 2, 1, 1], &values(6));
+    for (name, value) in [("zero", 0.0), ("three", 3.0), ("six", 6.0)] {
+        builder.initializer(name, &[], &[value]);
+    }
+    builder.node("Conv", "conv", &["input", "w"], &["x"], &[]);
+    builder.node("Add", "shift", &["x", "three"], &["shifted"], &[]).node("Clip", "clip", &["shifted", "zero", "six"], &["gate"], &[]);
+    builder.node("Mul", "product", &["x", "gate"], &["scaled"], &[]).node("Div", "sixth", &["scaled", "six"], &["swish"], &[]);
+    builder.node("Concat", "join", &["swish", "gate"], &["output"], &[("axis", 1.into())]).output_of_any_shape("output");
+    let network = load(&builder).unwrap();
+    let tables: Vec<String> = network
+        .graph
+        .nodes
+        .iter()
+        .filter_map(|node| match &node.op {
+            Op::Table { function } => Some(function.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(tables.len(), 1, "{}", network.graph);
+    assert!(!network.graph.nodes.iter().any(|node| node.op == Op::Mul), "{}", network.graph);
+    check(&network);
+}
+
+#[test]
+fn products_without_end_stay_products() {
+    // Each product is a function of the one before: far more steps than a table takes, and exponentially many terms.
+    let mut builder = GraphBuilder::new(13);
+    builder.input("input", &[Dim::Symbol("N"), 4.into()]);
+    let mut value = "input".to_owned();
+    for step in 0..60 {
+        let (gate, next) = (format!("g{step}"), format!("x{step}"));
+        builder.node("Sigmoid", &gate, &[&value], &[&gate], &[]).node("Mul", &next, &[&value, &gate], &[&next], &[]);
+        value = next;
+    }
+    builder.node("Identity", "last", &[&value], &["output"], &[]).output_of_any_shape("output");
+    let network = load(&builder).unwrap();
+    assert!(network.graph.nodes.len() > 3 && network.graph.to_string().len() < 1 << 20, "{}", network.graph.nodes.len());
+    check(&network);
+}

@@ -14,12 +14,23 @@ mod elementwise;
 mod matmul;
 mod movement;
 mod pool;
+mod resize;
 
 pub use add::{add, mul};
 pub use conv::{
     conv, conv_scratch_bytes, conv_scratch_bytes_min, fully_connected, fully_connected_scratch_bytes, fully_connected_scratch_bytes_min,
 };
-pub use elementwise::{layer_norm, requantize, softmax, table};
+pub use elementwise::{layer_norm, prelu, requantize, softmax, table};
 pub use matmul::{matmul, matmul_scratch_bytes, matmul_scratch_bytes_min};
 pub use movement::{concat_part, pad, slice, transpose};
 pub use pool::{average_pool, max_pool};
+pub use resize::resize;
+
+// What `arch` builds on.
+#[cfg(target_arch = "x86_64")]
+pub(crate) use {
+    add::fits_32_bits,
+    columns::{rows_join, unpack_from},
+    conv::{Dots, conv_with},
+    dot::Lanes,
+};

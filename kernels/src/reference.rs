@@ -7,14 +7,16 @@ mod matmul;
 mod movement;
 mod multiply;
 mod pool;
+mod resize;
 mod softmax;
 
-pub use elementwise::{add, mul, requantize, table};
+pub use elementwise::{add, mul, prelu, requantize, table};
 pub use layer_norm::layer_norm;
 pub use matmul::matmul;
 pub use movement::{concat_part, pad, slice, transpose};
 pub use multiply::{conv, fully_connected};
 pub use pool::{average_pool, max_pool};
+pub use resize::resize;
 pub use softmax::softmax;
 
 use crate::{ActivationBits, WeightBits};

@@ -7,6 +7,7 @@ pub(crate) mod elementwise;
 mod hostile;
 mod hostile_attention;
 mod refused;
+pub(crate) mod resize;
 pub(crate) mod spatial;
 
 use crate::{ActivationBits, Activations, OutputCodes, pack};

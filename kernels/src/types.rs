@@ -9,6 +9,8 @@ mod matmul;
 mod movement;
 mod multiply;
 mod pool;
+mod prelu;
+mod resize;
 mod stage;
 
 pub use bits::{Accumulator, ActivationBits, Arrangement, UnknownBits, WeightBits};
@@ -20,4 +22,6 @@ pub use matmul::MatMul;
 pub use movement::{ConcatPart, Pad, RANK_MAX, Rescale, Slice, Transpose};
 pub use multiply::{Conv, FullyConnected};
 pub use pool::{AveragePool, CountPadding, MaxPool};
+pub use prelu::Prelu;
+pub use resize::{Between, Resize};
 pub use stage::{OutputCodes, OutputStage};

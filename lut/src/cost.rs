@@ -4,6 +4,7 @@ use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -41,6 +42,24 @@ pub enum CostValueError {
     /// Negative, infinite or not a number.
     #[error("an energy of {0} nJ is negative or not finite")]
     Energy(f64),
+}
+
+/// Figures with their units, as `120 cycles, 240 ns, 3.5 nJ`.
+impl fmt::Display for Cost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut separator = "";
+        let mut figure = |figure: Option<&dyn fmt::Display>, unit: &str| -> fmt::Result {
+            if let Some(figure) = figure {
+                write!(f, "{separator}{figure} {unit}")?;
+                separator = ", ";
+            }
+            Ok(())
+        };
+        figure(self.cycles.as_ref().map(|value| value as _), "cycles")?;
+        figure(self.latency_ns.as_ref().map(|value| value as _), "ns")?;
+        figure(self.energy_nj.as_ref().map(|value| value as _), "nJ")?;
+        if separator.is_empty() { f.write_str("no figures") } else { Ok(()) }
+    }
 }
 
 impl Cost {

@@ -28,6 +28,8 @@ pub enum Operator {
     Add,
     /// Elementwise product of two tensors.
     Mul,
+    /// Elementwise difference of two tensors.
+    Sub,
     /// Average pooling, global or windowed.
     AveragePool,
     /// Maximum pooling.
@@ -36,6 +38,12 @@ pub enum Operator {
     Requantize,
     /// Padding with a constant.
     Pad,
+    /// Every so many elements of each axis.
+    Slice,
+    /// Resize along height and width, nearest neighbour or bilinear.
+    Resize,
+    /// Rectifier with a slope for each channel.
+    Prelu,
     /// Concatenation along one axis.
     Concat,
     /// Permutation of axes.
@@ -44,8 +52,6 @@ pub enum Operator {
     Softmax,
     /// Elementwise function through a lookup table.
     Table,
-    /// Every so many elements of each axis.
-    Slice,
     /// Layer normalisation along the last axis.
     LayerNorm,
     /// Any operator without a name of its own here.
@@ -64,22 +70,25 @@ pub struct OperatorError(pub String);
 
 impl Operator {
     /// All operators with a name of their own, in their order.
-    pub const NAMED: [Operator; 16] = [
+    pub const NAMED: [Operator; 19] = [
         Operator::Conv,
         Operator::Depthwise,
         Operator::FullyConnected,
         Operator::MatMul,
         Operator::Add,
         Operator::Mul,
+        Operator::Sub,
         Operator::AveragePool,
         Operator::MaxPool,
         Operator::Requantize,
         Operator::Pad,
+        Operator::Slice,
+        Operator::Resize,
+        Operator::Prelu,
         Operator::Concat,
         Operator::Transpose,
         Operator::Softmax,
         Operator::Table,
-        Operator::Slice,
         Operator::LayerNorm,
     ];
 
@@ -93,15 +102,18 @@ impl Operator {
             Operator::MatMul => "matmul",
             Operator::Add => "add",
             Operator::Mul => "mul",
+            Operator::Sub => "sub",
             Operator::AveragePool => "average_pool",
             Operator::MaxPool => "max_pool",
             Operator::Requantize => "requantize",
             Operator::Pad => "pad",
+            Operator::Slice => "slice",
+            Operator::Resize => "resize",
+            Operator::Prelu => "prelu",
             Operator::Concat => "concat",
             Operator::Transpose => "transpose",
             Operator::Softmax => "softmax",
             Operator::Table => "table",
-            Operator::Slice => "slice",
             Operator::LayerNorm => "layer_norm",
             Operator::Other(other) => &other.0,
         }

@@ -78,8 +78,8 @@ pub struct NodeSpec {
     /// Quantizer group.
     pub group: Option<usize>,
     /// Smallest and largest code written, if not all codes of the output (a fused activation). Only `Conv`,
-    /// `FullyConnected`, `Add`, `Mul`, `AveragePool`, `Requantize`, `MatMul`, `LayerNorm`, and `Concat` whose inputs are all rescaled may have
-    /// one.
+    /// `FullyConnected`, `Add`, `Mul`, `AveragePool`, `Requantize`, `Prelu`, `MatMul`, `LayerNorm`, a bilinear `Resize`, and `Concat` whose
+    /// inputs are all rescaled may have one.
     pub clamp: Option<[i32; 2]>,
     /// Working memory: offset a multiple of [`ALIGNMENT`](crate::ALIGNMENT), at least
     /// [`scratch_bytes_min`] long and best [`scratch_bytes`].
@@ -147,6 +147,24 @@ pub enum OperatorSpec {
     /// A copy into another shape that packs the codes differently; input and output share one quantizer. Where the
     /// packing is the same, make the result a view instead ([`TensorSpec::alias`]).
     Reshape,
+    /// Along height and width; `apq_kernels::Resize` says what coordinates are.
+    Resize {
+        /// Coordinate of each output row.
+        rows: Vec<u32>,
+        /// Coordinate of each output column.
+        columns: Vec<u32>,
+        /// `None` for nearest neighbour: input and output share one quantizer.
+        rescale: Option<Rescale>,
+    },
+    /// Rectifier with a slope for each channel; see `apq_kernels::Prelu`.
+    Prelu {
+        /// Of values that are not negative.
+        rescale: Rescale,
+        /// `[C]`: m of negative values, with the slope's sign.
+        slope_multiplier: Vec<i32>,
+        /// `[C]`: r of negative values.
+        slope_shift: Vec<u8>,
+    },
     /// Two inputs of one rank, `[.., M, K]` and `[.., K, N]` or, transposed, `[.., N, K]`.
     MatMul(MatMul),
     /// Over the last axis of C codes; the numbers are explained with `apq_kernels::LayerNorm`.

@@ -4,7 +4,7 @@
 
 use core::ops::Range;
 
-use apq_kernels::{Activations, portable};
+use apq_kernels::{Activations, native};
 #[cfg(feature = "oracle")]
 use apq_kernels::{bitfused::BitFused, reference};
 
@@ -93,7 +93,7 @@ fn concat(
         let [input_bytes, output_bytes] = arena.get_disjoint_mut([input.range(), output.range()]).ok()?;
         let input = activations(input_bytes, &input);
         match arithmetic {
-            Arithmetic::Native => portable::concat_part(&part, input, output_bytes),
+            Arithmetic::Native => native::concat_part(&part, input, output_bytes),
             #[cfg(feature = "oracle")]
             Arithmetic::Reference | Arithmetic::BitFused => reference::concat_part(&part, input, output_bytes),
         }
@@ -110,7 +110,7 @@ fn reshape(input: &Tensor<'_>, codes: &[u8], output: &Tensor<'_>, output_bytes: 
 
 fn call(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8], arithmetic: Arithmetic) {
     match arithmetic {
-        Arithmetic::Native => native(kernel, a, b, output, scratch),
+        Arithmetic::Native => fastest(kernel, a, b, output, scratch),
         #[cfg(feature = "oracle")]
         Arithmetic::Reference => obvious::<reference::Native>(kernel, a, b, output),
         #[cfg(feature = "oracle")]
@@ -118,22 +118,24 @@ fn call(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mu
     }
 }
 
-fn native(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
+fn fastest(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     match kernel {
-        Kernel::Conv(conv) => portable::conv(conv, a, output, scratch),
-        Kernel::FullyConnected(layer) => portable::fully_connected(layer, a, output, scratch),
-        Kernel::Add(add) => portable::add(add, a, b, output),
-        Kernel::Mul(mul) => portable::mul(mul, a, b, output),
-        Kernel::AveragePool(pool) => portable::average_pool(pool, a, output),
-        Kernel::MaxPool(pool) => portable::max_pool(pool, a, output),
-        Kernel::Requantize(requantize) => portable::requantize(requantize, a, output),
-        Kernel::Pad(pad) => portable::pad(pad, a, output),
-        Kernel::Slice(slice) => portable::slice(slice, a, output),
-        Kernel::Transpose(transpose) => portable::transpose(transpose, a, output),
-        Kernel::Table(table) => portable::table(table, a, output),
-        Kernel::Softmax(softmax) => portable::softmax(softmax, a, output),
-        Kernel::MatMul(product) => portable::matmul(product, a, b, output, scratch),
-        Kernel::LayerNorm(norm) => portable::layer_norm(norm, a, output),
+        Kernel::Conv(conv) => native::conv(conv, a, output, scratch),
+        Kernel::FullyConnected(layer) => native::fully_connected(layer, a, output, scratch),
+        Kernel::Add(add) => native::add(add, a, b, output),
+        Kernel::Mul(mul) => native::mul(mul, a, b, output),
+        Kernel::AveragePool(pool) => native::average_pool(pool, a, output),
+        Kernel::MaxPool(pool) => native::max_pool(pool, a, output),
+        Kernel::Requantize(requantize) => native::requantize(requantize, a, output),
+        Kernel::Pad(pad) => native::pad(pad, a, output),
+        Kernel::Slice(slice) => native::slice(slice, a, output),
+        Kernel::Transpose(transpose) => native::transpose(transpose, a, output),
+        Kernel::Table(table) => native::table(table, a, output),
+        Kernel::Softmax(softmax) => native::softmax(softmax, a, output),
+        Kernel::Resize(resize) => native::resize(resize, a, output),
+        Kernel::Prelu(prelu) => native::prelu(prelu, a, output),
+        Kernel::MatMul(product) => native::matmul(product, a, b, output, scratch),
+        Kernel::LayerNorm(norm) => native::layer_norm(norm, a, output),
         Kernel::Concat | Kernel::Reshape | Kernel::Constant(_) => {}
     }
 }
@@ -153,6 +155,8 @@ fn obvious<P: reference::Product>(kernel: &Kernel<'_>, a: Activations<'_>, b: Ac
         Kernel::Transpose(transpose) => reference::transpose(transpose, a, output),
         Kernel::Table(table) => reference::table(table, a, output),
         Kernel::Softmax(softmax) => reference::softmax(softmax, a, output),
+        Kernel::Resize(resize) => reference::resize(resize, a, output),
+        Kernel::Prelu(prelu) => reference::prelu(prelu, a, output),
         Kernel::MatMul(product) => reference::matmul::<P>(product, a, b, output),
         Kernel::LayerNorm(norm) => reference::layer_norm(norm, a, output),
         Kernel::Concat | Kernel::Reshape | Kernel::Constant(_) => {}

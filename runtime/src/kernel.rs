@@ -42,6 +42,10 @@ pub enum Kernel<'a> {
     Softmax(kernels::Softmax),
     /// Copy into another shape.
     Reshape,
+    /// Resize.
+    Resize(kernels::Resize<'a>),
+    /// Rectifier with slopes.
+    Prelu(kernels::Prelu<'a>),
     /// Product of two activations.
     MatMul(kernels::MatMul),
     /// Layer normalisation.
@@ -150,6 +154,25 @@ pub(crate) fn bind<'a>(
             Kernel::Softmax(kernels::Softmax { rows, channels, multiplier, shift, bits: output.bits, one })
         }
         Operator::Reshape => Kernel::Reshape,
+        Operator::Resize(resize) => {
+            let (input, output) = (image(&first.shape)?, image(&output.shape)?);
+            let read = || {
+                let mut cursor = Cursor::at(model.raw(), resize.raw)?;
+                Some((cursor.take(output.height)?, cursor.take(output.width)?))
+            };
+            let (rows, columns) = read().ok_or(NodeProblem::Raw)?;
+            let rescale = resize.rescale.map(|Rescale { multiplier, shift }| kernels::Rescale { multiplier, shift });
+            Kernel::Resize(kernels::Resize { input, output, rows, columns, rescale, codes })
+        }
+        Operator::Prelu(prelu) => {
+            let read = || {
+                let mut cursor = Cursor::at(model.raw(), prelu.raw)?;
+                Some((cursor.take(channels)?, cursor.take(channels)?))
+            };
+            let (slope_multiplier, slope_shift) = read().ok_or(NodeProblem::Raw)?;
+            let Rescale { multiplier, shift } = prelu.rescale;
+            Kernel::Prelu(kernels::Prelu { rows, channels, multiplier, shift, slope_multiplier, slope_shift, codes })
+        }
         Operator::MatMul(record) => Kernel::MatMul(matmul(record, first, second, output, codes)?),
         Operator::LayerNorm(record) => {
             let read = || {

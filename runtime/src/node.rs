@@ -88,6 +88,10 @@ pub enum Operator {
     /// A copy into another shape, where the two shapes pack their codes differently. Where they do not, the compiler
     /// makes the result a view ([`Tensor::alias`](crate::Tensor::alias)) and no node runs.
     Reshape,
+    /// Resize along height and width.
+    Resize(Resize),
+    /// Rectifier with a slope for each channel.
+    Prelu(Prelu),
     /// Product of two tensors over their last axes.
     MatMul(MatMul),
     /// Layer normalisation over the last axis.
@@ -101,7 +105,7 @@ pub enum Operator {
 
 impl Operator {
     /// Names of all operators, in the order of the variants; a file lists those it needs.
-    pub const NAMES: [&'static str; 17] = [
+    pub const NAMES: [&'static str; 19] = [
         "conv",
         "fully-connected",
         "add",
@@ -116,6 +120,8 @@ impl Operator {
         "table",
         "softmax",
         "reshape",
+        "resize",
+        "prelu",
         "matmul",
         "layer-norm",
         "constant",
@@ -138,9 +144,11 @@ impl Operator {
             Self::Table { .. } => 11,
             Self::Softmax(_) => 12,
             Self::Reshape => 13,
-            Self::MatMul(_) => 14,
-            Self::LayerNorm(_) => 15,
-            Self::Constant { .. } => 16,
+            Self::Resize(_) => 14,
+            Self::Prelu(_) => 15,
+            Self::MatMul(_) => 16,
+            Self::LayerNorm(_) => 17,
+            Self::Constant { .. } => 18,
         }
     }
 
@@ -263,6 +271,24 @@ pub struct Pad {
     pub before: [u32; 3],
     /// The code written.
     pub code: i32,
+}
+
+/// Resize along height and width, nearest neighbour or bilinear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resize {
+    /// `None` for nearest neighbour, where input and output share one quantizer.
+    pub rescale: Option<Rescale>,
+    /// Raw offset of the coordinates: u32 for each output row, u32 for each output column.
+    pub raw: u32,
+}
+
+/// Rectifier with a slope for each channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prelu {
+    /// Of values that are not negative.
+    pub rescale: Rescale,
+    /// Raw offset of the slopes: m `[C]` i32, r `[C]` u8.
+    pub raw: u32,
 }
 
 /// Every `step`-th code from `begin` on, along height, width and channels.

@@ -174,6 +174,32 @@ fn requantisations_tables_and_softmax() {
                 reference::table(&table, activations(spec, 0, input), output);
             });
 
+            let mut net = Net::new(seed as u64, &[1, 3, 3, 5], bits);
+            let output = net.tensor(&[1, 3, 3, 5], output_bits);
+            let slope_multiplier = (0..5).map(|_| net.rng.random_range(-i32::MAX..i32::MAX)).collect();
+            let rescale = Rescale { multiplier: net.rng.random_range(1 << 30..i32::MAX), shift: 31 };
+            net.node(OperatorSpec::Prelu { rescale, slope_multiplier, slope_shift: vec![32; 5] }, &[0], output);
+            compare(net, |spec, input, output| {
+                let OperatorSpec::Prelu { rescale, slope_multiplier, slope_shift } = &spec.nodes[0].operator else { panic!() };
+                let Rescale { multiplier, shift } = *rescale;
+                let codes = output_codes(spec);
+                let prelu = kernels::Prelu { rows: 9, channels: 5, multiplier, shift, slope_multiplier, slope_shift, codes };
+                reference::prelu(&prelu, activations(spec, 0, input), output);
+            });
+
+            let mut net = Net::new(seed as u64, &[1, 3, 2, 5], bits);
+            let output = net.tensor(&[1, 4, 5, 5], output_bits);
+            let (multiplier, shift) = if bits.signed() { ((1 << 23) - 1, 45) } else { (i32::MAX, 53) };
+            let (rows, columns) = (vec![0, 700, 3000, 4096], vec![0, 511, 1024, 2047, 2048]);
+            net.node(OperatorSpec::Resize { rows, columns, rescale: Some(Rescale { multiplier, shift }) }, &[0], output);
+            compare(net, |spec, input, output| {
+                let OperatorSpec::Resize { rows, columns, rescale } = &spec.nodes[0].operator else { panic!() };
+                let rescale = rescale.map(|Rescale { multiplier, shift }| kernels::Rescale { multiplier, shift });
+                let resize =
+                    kernels::Resize { input: image(spec, 0), output: image(spec, 1), rows, columns, rescale, codes: output_codes(spec) };
+                reference::resize(&resize, activations(spec, 0, input), output);
+            });
+
             if matches!(output_bits, ActivationBits::A8 | ActivationBits::A16) {
                 let mut net = Net::new(seed as u64, &[1, 3, 3, 5], bits);
                 let output = net.tensor(&[1, 3, 3, 5], output_bits);

@@ -55,13 +55,31 @@ impl Problem<'_> {
     /// # Errors
     /// [`ProblemError::NotModelled`] when the cost model has no value for one of `quantities`.
     pub fn curve(&self, quantities: &[Quantity]) -> Result<Curve, ProblemError> {
+        self.curve_from(&self.widest(), quantities)
+    }
+
+    /// The same curve from another assignment on, which has one of its candidates for each group.
+    ///
+    /// # Errors
+    /// As [`Self::curve`].
+    pub fn curve_from(&self, start: &[Candidate], quantities: &[Quantity]) -> Result<Curve, ProblemError> {
         for &quantity in quantities {
             if self.widest_totals.get(quantity).is_none() {
                 return Err(ProblemError::NotModelled { quantity });
             }
         }
+        for (group, &candidate) in start.iter().enumerate() {
+            if self.choices.len() != start.len() || self.choice(group, candidate).is_none() {
+                return Err(ProblemError::UnknownCandidate { group, candidate });
+            }
+        }
         let mut search = Search::new(self, &[]);
         search.stops = false;
+        if start != search.current.assignment {
+            search.current = Place { assignment: start.to_vec(), totals: self.cost.totals(start) };
+            search.points.clear();
+            search.record(Step::Start);
+        }
         search.walk(|before, after| quantities.is_empty() || quantities.iter().any(|&q| falls(q, before, after)));
         let skipped = search.skipped();
         Ok(Curve { points: search.points, skipped })

@@ -4,8 +4,8 @@
 //! measured in phase 1 into the SQNR of equation 3. [`Problem`] holds the quantizer groups with their candidates, the
 //! sensitivity list and the cost model; [`Problem::assign`] is phase 2 under efficiency budgets, [`Problem::curve`] the
 //! whole trade-off curve. Its flips are the paper's; only where they find no feasible point in list order do
-//! [`Step::PlainFlip`] and [`Step::Exchange`] go beyond them, because costs need not fall with the bits. [`locate`]
-//! finds how far down a curve a task budget allows to go. [`checker`] verifies a result and shares no code with the
+//! [`Step::PlainFlip`] and [`Step::Exchange`] go beyond them, because costs need not fall with the bits.
+//! [`Problem::assign_exact`] finds the assignment with the least additive noise instead. [`locate`] finds how far down a curve a task budget allows to go. [`checker`] verifies a result and shares no code with the
 //! search.
 //!
 //! The crate is `no_std` with `alloc`, reads no files, prints nothing, draws no random numbers and
@@ -15,10 +15,13 @@
 extern crate alloc;
 
 mod cost;
+mod exact;
 mod greedy;
 mod group;
+mod noise;
 mod outcome;
 mod problem;
+mod rank;
 mod sqnr;
 mod task;
 mod undo;
@@ -26,8 +29,10 @@ mod undo;
 pub mod checker;
 
 pub use cost::{Budget, NetworkCost, Quantity, Totals};
+pub use exact::{Best, Exact};
 pub use group::{Candidate, Group};
 pub use outcome::{Change, Curve, Outcome, Point, SkipReason, Skipped, Step};
 pub use problem::{Problem, ProblemError, Sensitivity};
+pub use rank::{kendall_tau_b, mean_and_deviation};
 pub use sqnr::{Estimator, RATIO_MAX, RATIO_MIN, SampleEnergy, SqnrError};
 pub use task::{Located, Scheme, locate};

@@ -19,7 +19,7 @@ pub struct Change {
 /// How a point of the path was reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Every group at its widest candidate: the first point.
+    /// Where the path begins: every group at its widest candidate, or the assignment that a curve was asked to start from.
     Start,
     /// A flip in list order that lowers w*a and a cost that still violated its budget.
     Flip(Change),

@@ -75,6 +75,12 @@ pub enum ProblemError {
         /// The candidate.
         candidate: Candidate,
     },
+    /// A limited quantity is no sum over the groups, which the exact assignment needs.
+    #[error("{quantity} is not the sum of what the groups cost")]
+    NotAdditive {
+        /// The quantity.
+        quantity: Quantity,
+    },
     /// A quantity that is to be limited is not modelled for this target.
     #[error("{quantity} is not modelled for this target")]
     NotModelled {

@@ -1,6 +1,7 @@
 //! Properties of the assignment under efficiency budgets.
 
 mod common;
+mod exact;
 
 use apq_search::{Budget, Candidate, NetworkCost, Problem, Quantity, SkipReason, Step, checker};
 use common::{Latency, Network, all_assignments, networks};

@@ -80,15 +80,18 @@ fn integer_kernels() -> Vec<KernelRow> {
     let plain = [
         Operator::Add,
         Operator::Mul,
+        Operator::Sub,
         Operator::AveragePool,
         Operator::MaxPool,
         Operator::Requantize,
         Operator::Pad,
+        Operator::Slice,
+        Operator::Resize,
+        Operator::Prelu,
         Operator::Concat,
         Operator::Transpose,
         Operator::Softmax,
         Operator::Table,
-        Operator::Slice,
         Operator::LayerNorm,
     ];
     // Both operands of a product of activations are activations.

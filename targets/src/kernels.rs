@@ -70,8 +70,8 @@ pub(crate) fn check(rows: &[KernelRow]) -> Result<(), TargetError> {
         }
         if row.operators.iter().any(|operator| matches!(operator, Operator::Other(_))) {
             return Err(fail(
-                "unknown operator; known: conv, depthwise, fully_connected, matmul, add, mul, average_pool, max_pool, requantize, pad, concat, \
-                 transpose, softmax, table, slice, layer_norm",
+                "unknown operator; known: conv, depthwise, fully_connected, matmul, add, mul, sub, average_pool, max_pool, requantize, pad, slice, \
+                 resize, prelu, concat, transpose, softmax, table, layer_norm",
             ));
         }
         let weighted = row.operators.iter().filter(|op| op.has_weights()).count();

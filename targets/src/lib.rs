@@ -15,6 +15,7 @@ extern crate alloc;
 
 pub mod bitfusion;
 mod builtin;
+mod costs;
 mod kernels;
 mod target;
 #[cfg(target_has_atomic = "ptr")]

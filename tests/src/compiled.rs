@@ -11,7 +11,7 @@ use apqc::lower::{Lowered, RawInput, lower};
 use apqc::network::{Network, NetworkError};
 use apqc::plan::Effort;
 use apqc::quant::QuantizedNetwork;
-use apqc::quant::bank::Bank;
+use apqc::quant::bank::{Bank, nearest};
 use apqc::quant::calibration::Calibration;
 use apqc::quant::groups::Grouping;
 use apqc::quant::ranges::RangeRule;
@@ -42,7 +42,9 @@ impl<'a> Prepared<'a> {
         let grouping = network.group(target, candidates)?;
         let executor = Executor::new(graph);
         let calibration = Calibration::new(&executor, samples, || {});
-        let bank = Bank::new(graph, &grouping, OUTPUT_BITS, rule, |tensor, bits| calibration.quantizer(tensor, bits, rule));
+        let bank = Bank::new(graph, &grouping, OUTPUT_BITS, nearest(graph, &grouping, rule), |tensor, bits| {
+            calibration.quantizer(tensor, bits, rule)
+        });
         Ok(Prepared { graph, grouping, bank })
     }
 

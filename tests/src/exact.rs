@@ -56,8 +56,72 @@ pub fn evaluate(network: &QuantizedNetwork<'_>, id: NodeId, inputs: &[Vec<i32>],
         }
         Op::Add => {
             relative = 2f64.powi(-20);
-            real[0].iter().zip(&real[1]).map(|(a, b)| Value { units: (a + b) / unit, magnitude: (a.abs() + b.abs()) / unit }).collect()
+            real[0]
+                .iter()
+                .zip(real[1].iter().cycle())
+                .map(|(a, b)| Value { units: (a + b) / unit, magnitude: (a.abs() + b.abs()) / unit })
+                .collect()
         }
+        Op::Sub | Op::Mul => {
+            let product = node.op == Op::Mul;
+            relative = if product { relative } else { 2f64.powi(-20) };
+            let merge = |a: f64, b: f64| if product { a * b } else { a - b };
+            let magnitude = |a: f64, b: f64| if product { (a * b).abs() } else { a.abs() + b.abs() };
+            let pairs = real[0].iter().zip(real[1].iter().cycle());
+            pairs.map(|(a, b)| Value { units: merge(*a, *b) / unit, magnitude: magnitude(*a, *b) / unit }).collect()
+        }
+        Op::Table { function } => {
+            let input = quantizer(node.inputs[0]);
+            let (lo, hi) = bounds(node.clamp, output.zero_point, unit, output.code_range());
+            let entry = |code: i32| {
+                let y = function.at(f64::from(code - input.zero_point) * f64::from(input.scale)) / unit;
+                let y = if y.is_nan() { 0.0 } else { y };
+                (y.round() + f64::from(output.zero_point)).clamp(f64::from(lo), f64::from(hi)) - f64::from(output.zero_point)
+            };
+            // At 16 bits the codes between two points, 128 apart, lie on the line through them, rounded half up.
+            let between = |code: i32| {
+                let first = code.div_euclid(128) * 128;
+                let part = f64::from(code - first) / 128.0;
+                ((1.0 - part) * entry(first) + part * entry(first + 128) + 0.5).floor()
+            };
+            let at = |code: &i32| if input.bits == 16 { between(*code) } else { entry(*code) };
+            // Entries are whole codes: nothing is left to round.
+            absolute = -0.49;
+            plain(inputs[0].iter().map(|code| at(code) * unit).collect())
+        }
+        Op::Prelu { slopes } => {
+            let slopes = slopes.iter().cycle();
+            plain(real[0].iter().zip(slopes).map(|(x, slope)| if *x < 0.0 { x * f64::from(*slope) } else { *x }).collect())
+        }
+        Op::Resize { rows, columns, interpolate } => {
+            relative = 2f64.powi(-22);
+            // Weights are multiples of 2^-11.
+            let grid = |at: &f32| if *interpolate { (f64::from(*at) * 2048.0).round() / 2048.0 } else { f64::from(*at) };
+            let mut values = Vec::new();
+            for y in rows.iter().map(grid) {
+                for x in columns.iter().map(grid) {
+                    for channel in 0..from[3] {
+                        let corner = |down: f64, right: f64| {
+                            let (row, column) = ((y.floor() + down) as usize, (x.floor() + right) as usize);
+                            let weight = (1.0 - (y - row as f64).abs()) * (1.0 - (x - column as f64).abs());
+                            let at = [0, row.min(from[1] - 1), column.min(from[2] - 1), channel];
+                            if weight == 0.0 { 0.0 } else { weight * real[0][index(&from, &at)] }
+                        };
+                        values.push(corner(0.0, 0.0) + corner(0.0, 1.0) + corner(1.0, 0.0) + corner(1.0, 1.0));
+                    }
+                }
+            }
+            plain(values)
+        }
+        Op::Slice { begin, step } => plain(
+            (0..to.iter().product())
+                .map(|element| {
+                    let at: Vec<usize> =
+                        position(&to, element).iter().enumerate().map(|(axis, place)| begin[axis] + place * step[axis]).collect();
+                    real[0][index(&from, &at)]
+                })
+                .collect(),
+        ),
         Op::Concat { axis } => plain(concat(&node.inputs.iter().map(|id| shape(*id)).collect::<Vec<_>>(), *axis, &real)),
         Op::MaxPool { window } => {
             plain(pool(&from, &to, window, &real[0], |values| values.iter().copied().fold(f64::NEG_INFINITY, f64::max)))
@@ -74,32 +138,12 @@ pub fn evaluate(network: &QuantizedNetwork<'_>, id: NodeId, inputs: &[Vec<i32>],
             absolute = 0.05;
             plain(softmax(from[from.len() - 1], &real[0]))
         }
-        Op::Mul => plain(real[0].iter().zip(&real[1]).map(|(a, b)| a * b).collect()),
         Op::MatMul { transposed, scale } => product(&from, &to, *transposed, &real, f64::from(*scale) / unit),
         Op::LayerNorm { gamma, beta, epsilon } => {
             // Documented in `apq_kernels::reference::layer_norm`, beside the rounding of its constants.
             absolute = 0.012;
             let scale = f64::from(quantizer(node.inputs[0]).scale);
             layer_norm(&real[0], gamma, beta, f64::from(*epsilon), scale, unit)
-        }
-        Op::Slice { begin, step } => plain(slice(&from, &to, begin, step, &real[0])),
-        Op::Activation(activation) => {
-            let input = quantizer(node.inputs[0]);
-            if input.bits == 16 {
-                // Points are rounded before they are interpolated.
-                absolute = 0.51;
-            }
-            let (lo, hi) = output.code_range();
-            let bound = |y: f64| y.clamp(f64::from(lo - output.zero_point) * unit, f64::from(hi - output.zero_point) * unit);
-            let function = |x: f64| bound(activation.apply(x));
-            let scale = f64::from(input.scale);
-            let chord = |x: f64| {
-                let code = (x / scale).round();
-                let start = (code / 128.0).floor() * 128.0;
-                let (a, b) = (function(start * scale), function((start + 128.0) * scale));
-                a + (b - a) * (code - start) / 128.0
-            };
-            plain(real[0].iter().map(|x| if input.bits == 16 { chord(*x) } else { function(*x) }).collect())
         }
         Op::Reshape | Op::Clamp => plain(real[0].clone()),
         Op::ChannelAffine { .. } => panic!("{}: a channel affine was lowered", node.name),
@@ -133,7 +177,8 @@ fn bounds(clamp: Clamp, zero_point: i32, unit: f64, (lo, hi): (i32, i32)) -> (i3
 fn weighted(network: &QuantizedNetwork<'_>, id: NodeId, input: &[f64], unit: f64) -> Vec<Value> {
     let graph = network.graph;
     let node = &graph.nodes[id.0];
-    let quantized = network.weights(id).expect("a weighted node has weights");
+    let rounded = network.layer(id).expect("a weighted node has weights");
+    let quantized = &rounded.weights;
     let scale_in = f64::from(network.quantizer(node.inputs[0]).expect("every tensor has a quantizer").scale);
     let outputs = quantized.scales.len();
     let row_len = quantized.codes.len() / outputs;
@@ -142,7 +187,7 @@ fn weighted(network: &QuantizedNetwork<'_>, id: NodeId, input: &[f64], unit: f64
     // The bias lies on the grid s_in * s_w; a row of zeros has no grid of its own.
     let bias: Vec<f64> = (0..outputs)
         .map(|o| {
-            let (bias, grid) = (f64::from(network.bias(id)[o]), scale_in * scales[o]);
+            let (bias, grid) = (f64::from(rounded.bias[o]), scale_in * scales[o]);
             if rows[o].iter().all(|code| *code == 0) { bias } else { (bias / grid).round() * grid }
         })
         .collect();
@@ -298,15 +343,6 @@ fn layer_norm(input: &[f64], gamma: &[f32], beta: &[f32], epsilon: f64, scale: f
         }
     }
     values
-}
-
-fn slice(from: &[usize], to: &[usize], begin: &[usize], step: &[usize], input: &[f64]) -> Vec<f64> {
-    let source = |element: usize| {
-        let at: Vec<usize> =
-            position(to, element).iter().zip(begin.iter().zip(step)).map(|(at, (begin, step))| begin + at * step).collect();
-        input[index(from, &at)]
-    };
-    (0..to.iter().product()).map(source).collect()
 }
 
 /// Softmax over rows of that many values.

@@ -36,7 +36,7 @@ fn interpreter() -> PathBuf {
 /// The interpreter where it has onnxruntime. Where it has not, prints why the test is skipped; with `CI=true` that fails.
 pub fn available() -> Option<PathBuf> {
     let python = interpreter();
-    let found = Command::new(&python).args(["-c", "import numpy, onnxruntime"]).output();
+    let found = Command::new(&python).args(["-c", "import numpy, onnx, onnxruntime"]).output();
     let reason = match found {
         Ok(output) if output.status.success() => return Some(python),
         Ok(output) => String::from_utf8_lossy(&output.stderr).lines().last().unwrap_or_default().to_owned(),

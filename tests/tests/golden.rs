@@ -48,6 +48,10 @@ fn passes_over_small_networks() {
         "flatten",
         "matmul-both-sides",
         "transpose-there-and-back",
+        "squeeze-and-excite",
+        "scaled-before-tanh",
+        "sigmoid-behind-relu",
+        "transposed-groups",
     ];
     for name in names {
         check(name, &text(&cases::find(name).model, name));

@@ -18,6 +18,7 @@ use apqc::lower::Lowered;
 use apqc::network::{Network, NetworkError};
 use apqc::quant::QuantizedNetwork;
 use apqc::quant::ranges::RangeRule;
+use apqc::quant::rounding::Rounding;
 use rand::Rng;
 use rayon::prelude::*;
 
@@ -157,6 +158,10 @@ struct Deviations {
 /// Share of codes that may differ by one: sums in f32 end on the other side of a rounding now and then.
 const DEVIATING_SHARE_MAX: f64 = 0.005;
 
+/// Codes by which a table or a resize with 16-bit codes may miss the exact function: a thousandth of their range. What they compute exactly is in
+/// `every_node_computes_what_the_specification_says`, how far that is from the function in the documentation of the kernels.
+const INTERPOLATED_MAX: i32 = 64;
+
 #[test]
 fn every_node_computes_what_the_simulation_computes() {
     let counts = std::sync::Mutex::new(BTreeMap::<(&str, u8), Deviations>::new());
@@ -174,16 +179,19 @@ fn every_node_computes_what_the_simulation_computes() {
             let simulated = simulated_codes(network, &simulation, NodeId(index), &codes);
             let written = &codes[node.output.0];
             let bits = network.bits(node.output);
+            let interpolated = match node.op {
+                Op::Table { .. } => network.bits(node.inputs[0]) == 16,
+                Op::Resize { .. } => network.bits(node.inputs[0]).max(bits) == 16,
+                _ => false,
+            };
             let mut count = Deviations { elements: written.len(), ..Deviations::default() };
             for ((a, tie), b) in simulated.iter().zip(written) {
                 match (a - b).abs() {
                     0 => {}
+                    distance if interpolated && distance <= INTERPOLATED_MAX => {}
                     // A mean of few codes is often a tie, which floats round away from zero and integers up.
                     1 if *tie => {}
                     1 => count.by_one += 1,
-                    // Between the points of a table for 16-bit codes lie chords; next to the largest code one end of a chord is clamped, which
-                    // takes off at most a quarter of the 128 codes between points.
-                    2..=32 if matches!(node.op, Op::Activation(_)) && network.bits(node.inputs[0]) == 16 => count.by_one += 1,
                     _ => count.by_more += 1,
                 }
             }
@@ -329,8 +337,13 @@ fn disturb(operator: &mut OperatorSpec) -> bool {
             let eighth = entries.len() / 8;
             entries.rotate_left(eighth);
         }
-        OperatorSpec::Slice(slice) if slice.begin[1] > 0 => slice.begin[1] -= 1,
         OperatorSpec::Pad(pad) => pad.code ^= 1,
+        OperatorSpec::Prelu { slope_multiplier, .. } => slope_multiplier.iter_mut().for_each(more),
+        OperatorSpec::Resize { rows, columns, .. } => {
+            rows.reverse();
+            columns.reverse();
+        }
+        OperatorSpec::Slice(slice) => slice.begin = slice.begin.map(|begin| begin.saturating_sub(1)),
         OperatorSpec::MaxPool(window) if window.pad[0] > 0 => window.pad.swap(0, 1),
         _ => return false,
     }
@@ -363,22 +376,26 @@ fn a_wrong_constant_is_noticed() {
         Vec::new()
     });
     let noticed = noticed.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
-    for operator in [
+    let operators = [
         "conv",
         "depthwise",
         "fully_connected",
         "add",
+        "sub",
+        "mul",
+        "table",
+        "prelu",
+        "resize",
+        "slice",
+        "matmul",
+        "layer_norm",
         "average_pool",
         "requantize",
         "softmax",
         "concat",
         "pad",
-        "matmul",
-        "mul",
-        "layer_norm",
-        "table",
-        "slice",
-    ] {
+    ];
+    for operator in operators {
         let [disturbed, noticed] = noticed.get(operator).copied().unwrap_or_default();
         assert!(disturbed > 0 && 3 * noticed >= 2 * disturbed, "{operator}: {noticed} of {disturbed} wrong constants were noticed");
     }
@@ -411,8 +428,11 @@ fn the_whole_pipeline_takes_every_form() {
                 activation_ranges: RangeRule::Mse,
                 estimator: Estimator::Pooled,
                 output_bits: 8,
+                rounding: Rounding::Nearest,
                 bias_correction: true,
                 keep_softmax: false,
+                seed: 0,
+                search: apqc::assign::SearchOptions::default(),
             };
             match compile(&network, &target, model, &data, &options, (&(), ""), &()) {
                 Err(error) => wrong.push(format!("{} for {name}: {error}", case.name)),

@@ -134,7 +134,7 @@ fn network(operator: &Operator, weight_bits: u8, bits: ActivationBits) -> Net {
             let weighted = net.weighted(weights(), 11, 7, bits, free);
             net.node(OperatorSpec::FullyConnected { weighted }, &[0], output);
         }
-        Operator::Add | Operator::Mul | Operator::Concat => {
+        Operator::Add | Operator::Sub | Operator::Mul | Operator::Concat => {
             // The second input: the first one under another quantizer.
             let second = net.tensor(&IMAGE, bits);
             let rescale = net.rescale();
@@ -146,11 +146,15 @@ fn network(operator: &Operator, weight_bits: u8, bits: ActivationBits) -> Net {
                     let rescales = vec![Some(rescale), Some(net.rescale())];
                     net.node(OperatorSpec::Concat { axis: 3, rescales }, &[0, second], output);
                 }
-                Operator::Add => {
+                Operator::Add | Operator::Sub => {
                     let output = net.tensor(&IMAGE, free);
                     let digits = if bits.signed() { 31 } else { 21 };
                     let multipliers = [0; 2].map(|_| net.random.random_range(1 << (digits - 2)..1 << (digits - 1)));
-                    net.node(OperatorSpec::Add(Add { multipliers, shift: digits as u8 - 1, subtract: false }), &[0, second], output);
+                    net.node(
+                        OperatorSpec::Add(Add { multipliers, shift: digits as u8 - 1, subtract: *operator == Operator::Sub }),
+                        &[0, second],
+                        output,
+                    );
                 }
                 _ => {
                     let output = net.tensor(&IMAGE, free);
@@ -177,6 +181,33 @@ fn network(operator: &Operator, weight_bits: u8, bits: ActivationBits) -> Net {
         Operator::Pad => {
             let output = net.alike(&[1, 8, 8, 7], 0);
             net.node(OperatorSpec::Pad(Pad { before: [1, 2, 0], code: bits.hi() - 1 }), &[0], output);
+        }
+        Operator::Resize => {
+            // Bilinear at every width; nearest neighbour before it, so that both run.
+            let copied = net.alike(&[1, 9, 4, 7], 0);
+            let (rows, columns) = ((0..9).map(|y| (y * 5 / 8) << 11).collect(), (0..4).map(|x| x << 11).collect());
+            net.node(OperatorSpec::Resize { rows, columns, rescale: None }, &[0], copied);
+            let output = net.tensor(&[1, 5, 7, 7], free);
+            let rows = (0..5).map(|y| y * 3000 + 17).collect();
+            let columns = (0..7).map(|x| x * 1000).collect();
+            let digits = if bits.signed() { 23 } else { 31 };
+            let multiplier = net.random.random_range(1 << (digits - 1)..(1i64 << digits) - 1) as i32;
+            let shift = (digits as u32 + 22 + bits.bits() - free.bits()) as u8;
+            net.node(
+                OperatorSpec::Resize { rows, columns, rescale: Some(Rescale { multiplier, shift: shift.min(62) }) },
+                &[copied],
+                output,
+            );
+        }
+        Operator::Prelu => {
+            let output = net.tensor(&IMAGE, free);
+            let rescale = net.rescale();
+            let slope_multiplier = (0..7).map(|_| net.random.random_range(-i32::MAX..i32::MAX)).collect();
+            net.node(OperatorSpec::Prelu { rescale, slope_multiplier, slope_shift: vec![31; 7] }, &[0], output);
+        }
+        Operator::Slice => {
+            let output = net.alike(&[1, 3, 4, 3], 0);
+            net.node(OperatorSpec::Slice(Slice { begin: [1, 0, 2], step: [2, 1, 2] }), &[0], output);
         }
         Operator::Transpose => {
             let output = net.alike(&[1, 7, 6, 5], 0);
@@ -205,10 +236,6 @@ fn network(operator: &Operator, weight_bits: u8, bits: ActivationBits) -> Net {
             let shift = (32 + bits.bits() + right.bits()).saturating_sub(free.bits()) as u8;
             let rescale = Rescale { shift, ..net.rescale() };
             net.node(OperatorSpec::MatMul(MatMul { transposed: true, rescale }), &[0, second], output);
-        }
-        Operator::Slice => {
-            let output = net.alike(&[1, 3, 4, 3], 0);
-            net.node(OperatorSpec::Slice(Slice { begin: [0, 1, 2], step: [2, 1, 2] }), &[0], output);
         }
         Operator::LayerNorm => {
             let output = net.tensor(&IMAGE, free);
@@ -265,5 +292,5 @@ fn every_row_of_every_built_in_kernel_table_runs() {
             }
         }
     }
-    assert!(rows >= 3 * (3 * 4 * 5 + 5 * 5 + 12 * 5), "{rows} kernels were run");
+    assert!(rows >= 3 * (3 * 4 * 5 + 5 * 5 + 15 * 5), "{rows} kernels were run");
 }

@@ -5,12 +5,13 @@ use std::sync::OnceLock;
 
 use apq_lut::Candidate;
 use apq_runtime::{Arithmetic, Model};
-use apq_search::{Budget, Estimator, NetworkCost, Quantity, Sensitivity};
+use apq_search::{Budget, Estimator, NetworkCost, Problem, Quantity, Scheme, Sensitivity};
 use apq_targets::{BitFusion, Target};
 use apq_tests::compiled::{OUTPUT_BITS, Prepared, tensor_codes, trace};
 use apq_tests::data::{self, AUTOENCODER, DSCNN, IMPORTABLE, KWT1, MOBILENET, RESNET8, RESNET20, RealModel};
 use apq_tests::python;
 use apq_tests::{arena, data::drawn, exact};
+use apqc::assign::AssignBy;
 use apqc::compile::{Compiled, Data, Options, compile, raw_type};
 use apqc::cost::NetworkCosts;
 use apqc::data::{Dataset, Preprocess, Raw};
@@ -22,6 +23,8 @@ use apqc::network::Network;
 use apqc::plan::Effort;
 use apqc::quant::QuantizedNetwork;
 use apqc::quant::ranges::RangeRule;
+use apqc::quant::rounding::Rounding;
+use apqc::task::{Evaluator, TaskBudgets};
 use rayon::prelude::*;
 
 fn candidate(text: &str) -> Candidate {
@@ -315,8 +318,11 @@ fn options(candidates: &[&str], budgets: Vec<Budget>) -> Options {
         activation_ranges: RangeRule::Mse,
         estimator: Estimator::Pooled,
         output_bits: OUTPUT_BITS,
+        rounding: Rounding::Nearest,
         bias_correction: true,
         keep_softmax: false,
+        seed: 0,
+        search: apqc::assign::SearchOptions::default(),
     }
 }
 
@@ -381,6 +387,34 @@ fn the_same_inputs_give_the_same_bytes() {
     assert_eq!(run(2), first, "one thread and two");
     assert_eq!(run(2), run(2), "twice on two threads");
     assert!(first.1.iter().all(|entry| entry.sqnr_db.is_finite()));
+}
+
+/// ResNet8 under budgets of SQNR: the three schemes end where the sequential one does, within the evaluations that halving allows.
+#[test]
+fn task_budgets_are_located_on_resnet8() {
+    let Some(folder) = data::folder() else { return };
+    let network = RESNET8.load(&folder);
+    let preprocess = RESNET8.preprocess(&folder, &network);
+    let calibration = RESNET8.samples(&folder, &network, "calib", 16);
+    let data = Data { calibration: &calibration, test: None, preprocess: &preprocess };
+    let options = options(&["w4a8", "w8a8", "w8a16"], Vec::new());
+    let prepared = apqc::prepare::Prepared::new(&network, &target("host"), &data, &options, &()).unwrap_or_else(|error| panic!("{error}"));
+    let list = prepared.sensitivity(options.estimator, (&(), ""), &()).unwrap_or_else(|error| panic!("{error}")).list;
+    let costs = prepared.costs(None, false).unwrap_or_else(|error| panic!("{error}"));
+    let problem = Problem::new(&prepared.groups, &list, &costs).unwrap_or_else(|error| panic!("{error}"));
+    let curve = apqc::assign::curve(&problem, &costs, problem.widest(), &[], AssignBy::Greedy).unwrap_or_else(|error| panic!("{error}"));
+    let evaluator = Evaluator::new(&prepared, &data, true, None, &options, &()).unwrap_or_else(|error| panic!("{error}"));
+    for limit in [30.0, 20.0] {
+        let budgets = TaskBudgets { sqnr_db_min: Some(limit), ..TaskBudgets::default() };
+        let [sequential, binary, interpolation] =
+            Scheme::ALL.map(|scheme| apqc::task::search(&curve, &evaluator, &budgets, scheme).unwrap_or_else(|error| panic!("{error}")));
+        let counts = [&sequential, &binary, &interpolation].map(|found| found.evaluated.len());
+        println!("ResNet8, {} points, {limit} dB: point {}, evaluations {counts:?}", curve.len(), sequential.point);
+        assert!(sequential.met && (1..curve.len() - 1).contains(&sequential.point));
+        assert_eq!((binary.point, interpolation.point), (sequential.point, sequential.point), "{limit} dB");
+        let halvings = curve.len().next_power_of_two().trailing_zeros() as usize;
+        assert!(counts[1] <= halvings + 2 && counts[2] <= counts[1] && counts[0] == sequential.point + 3, "{counts:?}");
+    }
 }
 
 /// A network whose every group is one that keeps codes has nothing to assign.

@@ -1,4 +1,4 @@
-//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | bench [SECTION]`.
+//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | bench [SECTION] | fuzz`.
 //!
 //! No dependency, so that the first command after a clone starts within seconds.
 
@@ -6,6 +6,7 @@ mod no_std;
 mod packages;
 mod process;
 mod python;
+mod slurm;
 mod test;
 mod tools;
 
@@ -18,6 +19,8 @@ usage: cargo xtask COMMAND
   test [--quick]   setup, then formatting, clippy, the no_std builds, the documentation and all tests
                    (--quick: only formatting, clippy and tests)
   no-std           build the device crates for microcontrollers, without an operating system
+  fuzz [--seconds N] [--seed N] [TARGET...]
+                   feed the readers of files with damaged ones: apq, onnx, target, lut (60 seconds each)
   bench [SECTION]  print every figure of the project beside its reference
 ";
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => return test::run(test::Extent::Quick),
         ["no-std"] => no_std::run(),
         ["bench", sections @ ..] => bench(sections),
+        ["fuzz", rest @ ..] => process::run(process::cargo().args(["run", "--package", "apq-fuzz", "--"]).args(rest)),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");
             Ok(())
@@ -53,6 +57,7 @@ fn main() -> ExitCode {
 
 /// Installs everything at once; every part is tried, so that one run names all that is missing.
 fn setup() -> Result<(), Failure> {
+    slurm::install();
     let results = [tools::install(), no_std::install().map(|_| ()), python::install().map(|_| ())];
     let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\nerror: ")) }

@@ -18,7 +18,7 @@ pub(crate) fn install() -> Result<PathBuf, Failure> {
         return if imports(&python) {
             Ok(python)
         } else {
-            Err(format!("APQ_PYTHON={}: cannot import numpy and onnxruntime", python.display()))
+            Err(format!("APQ_PYTHON={}: cannot import numpy, onnx and onnxruntime", python.display()))
         };
     }
     let folder = process::target_folder().join("venv");
@@ -34,7 +34,7 @@ pub(crate) fn install() -> Result<PathBuf, Failure> {
     };
     make(&folder).map_err(failed)?;
     if !imports(&python) {
-        return Err(failed(format!("{} cannot import numpy and onnxruntime", python.display())));
+        return Err(failed(format!("{} cannot import numpy, onnx and onnxruntime", python.display())));
     }
     std::fs::write(&stamp, REQUIREMENTS).map_err(|error| format!("{}: {error}", stamp.display()))?;
     Ok(python)
@@ -65,5 +65,5 @@ fn base() -> Option<&'static str> {
 }
 
 fn imports(python: &Path) -> bool {
-    process::succeeds(Command::new(python).args(["-c", "import numpy, onnxruntime"]))
+    process::succeeds(Command::new(python).args(["-c", "import numpy, onnx, onnxruntime"]))
 }

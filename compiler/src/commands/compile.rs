@@ -1,87 +1,26 @@
 //! `apqc compile`: from an ONNX model to an output directory.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use apq_lut::Candidate;
-use apq_search::{Budget, Estimator, Quantity};
-use apqc::compile::{Data, Options, compile as compile_network};
-use apqc::cost::REFERENCE_BITS;
-use apqc::data::{Dataset, Preprocess};
-use apqc::network::{Network, NetworkError};
-use apqc::quant::groups::Grouping;
-use apqc::quant::ranges::RangeRule;
-use clap::{Args, ValueEnum};
-use serde_json::{Map, Value, json};
+use apqc::compile::compile as compile_network;
+use clap::Args;
 
 use super::Context;
-use super::failure::{Exit, input_with_hint, unsupported};
-use super::inputs::{self, InputFile, OnnxModel, Origin, Samples, TargetChoice, beside};
-use super::later::{AFTER_COMPILE_HELP, LaterFlags, absent_flag};
-use crate::cache::DiskLists;
+use super::failure::Exit;
+use super::inputs::beside;
+use super::later::{AFTER_COMPILE_HELP, LaterFlags};
+use super::request::RequestArgs;
 use crate::report::{self, Facts, files, tables};
-use crate::units::{self, Bops};
 
 /// Finds the best bit widths under the budgets, lowers the network, and writes the output directory.
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_COMPILE_HELP)]
 pub(crate) struct CompileArgs {
-    /// The model.
-    #[arg(value_name = "MODEL.onnx")]
-    model: PathBuf,
-    /// What to compile for: a name (`apqc targets list`) or a TOML file. Required.
-    #[arg(long, value_name = "NAME|FILE.toml")]
-    target: Option<String>,
-    /// Longest time of one inference, with its unit: 9ms.
-    #[arg(long, value_name = "TIME", value_parser = units::nanoseconds, allow_hyphen_values = true, help_heading = "Budgets")]
-    latency: Option<u64>,
-    /// Most energy of one inference, with its unit: 12mJ.
-    #[arg(long, value_name = "ENERGY", value_parser = units::picojoules, allow_hyphen_values = true, help_heading = "Budgets")]
-    energy: Option<u64>,
-    /// Most bit operations: below 16 and without suffix a part R of w8a16 everywhere (limit R * 128 * MACs), else a number: 19.2G.
-    #[arg(long, value_name = "R|NUMBER", value_parser = units::bops, allow_hyphen_values = true, help_heading = "Budgets")]
-    bops: Option<Bops>,
-    /// Largest file, with its unit: 256KiB.
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes, allow_hyphen_values = true, help_heading = "Budgets")]
-    flash: Option<u64>,
-    /// Largest arena, with its unit: 64KiB.
-    #[arg(long, value_name = "SIZE", value_parser = units::bytes, allow_hyphen_values = true, help_heading = "Budgets")]
-    ram: Option<u64>,
-    /// Calibration samples: .npz, .npy, a folder of images, or normal:MEAN,STD [default: MODEL.calib.npz; images are drawn without it].
-    #[arg(long, value_name = "PATH", help_heading = "Data")]
-    calib: Option<String>,
-    /// Labelled samples on which accuracy is reported [default: MODEL.test.npz].
-    #[arg(long, value_name = "PATH", help_heading = "Data")]
-    data: Option<PathBuf>,
-    /// Calibration samples used, at most.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = at_least_one, help_heading = "Data")]
-    samples: usize,
-    /// Mean and standard deviation of the input [default: MODEL.json].
-    #[arg(long, value_name = "FILE.json", help_heading = "Data")]
-    preprocess: Option<PathBuf>,
-    /// Bit widths to choose from, as w4a8,w8a8 [default: the target's].
-    #[arg(long, value_name = "LIST", value_delimiter = ',', help_heading = "Quantization")]
-    candidates: Vec<Candidate>,
-    /// How the ranges of weights are found.
-    #[arg(long, value_enum, default_value_t = Ranges::Mse, help_heading = "Quantization")]
-    weight_ranges: Ranges,
-    /// How the ranges of activations are found.
-    #[arg(long, value_enum, default_value_t = Ranges::Mse, help_heading = "Quantization")]
-    activation_ranges: Ranges,
-    /// How the samples' SQNR is averaged.
-    #[arg(long, value_enum, default_value_t = Sqnr::Pooled, help_heading = "Quantization")]
-    sqnr: Sqnr,
-    /// How weights are rounded.
-    #[arg(long, value_name = "nearest", default_value = "nearest", help_heading = "Quantization")]
-    rounding: String,
-    /// How bit widths are assigned.
-    #[arg(long, value_name = "greedy", default_value = "greedy", help_heading = "Quantization")]
-    assign_by: String,
-    /// Width of the network's output.
-    #[arg(long, value_name = "8|16", default_value_t = 8, value_parser = output_bits, help_heading = "Quantization")]
-    output_bits: u8,
-    /// Keep a softmax at the end; accuracy and SQNR are measured before it all the same.
-    #[arg(long, help_heading = "Quantization")]
-    keep_softmax: bool,
+    #[command(flatten)]
+    request: RequestArgs,
+    /// Take these bit widths, as compile writes them, instead of searching.
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["candidates", "assign_by"])]
+    assign: Option<PathBuf>,
     /// Output directory [default: MODEL.apq.d].
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -92,276 +31,33 @@ pub(crate) struct CompileArgs {
     later: LaterFlags,
 }
 
-/// A rule for ranges.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Ranges {
-    /// Smallest mean squared error.
-    Mse,
-    /// Smallest divergence of the distributions.
-    Kl,
-    /// Percentile of the magnitudes.
-    Percentile,
-    /// Everything.
-    Minmax,
-}
-
-impl From<Ranges> for RangeRule {
-    fn from(ranges: Ranges) -> RangeRule {
-        match ranges {
-            Ranges::Mse => RangeRule::Mse,
-            Ranges::Kl => RangeRule::Kl,
-            Ranges::Percentile => RangeRule::Percentile,
-            Ranges::Minmax => RangeRule::MinMax,
-        }
-    }
-}
-
-/// An estimator of SQNR.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Sqnr {
-    /// Ratio of the means.
-    Pooled,
-    /// Mean of the ratios, each capped (equation 3).
-    Paper,
-    /// Mean of the samples' dB.
-    Db,
-}
-
-impl From<Sqnr> for Estimator {
-    fn from(sqnr: Sqnr) -> Estimator {
-        match sqnr {
-            Sqnr::Pooled => Estimator::Pooled,
-            Sqnr::Paper => Estimator::Paper,
-            Sqnr::Db => Estimator::Db,
-        }
-    }
-}
-
-/// A number of samples.
-pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
-    text.parse().ok().filter(|n| *n > 0).ok_or_else(|| "a whole number of 1 or more".into())
-}
-
-fn output_bits(text: &str) -> Result<u8, String> {
-    match text {
-        "8" => Ok(8),
-        "16" => Ok(16),
-        _ => Err("8 or 16".into()),
-    }
-}
-
 /// The command.
 pub(crate) fn compile(context: &Context, args: &CompileArgs) -> anyhow::Result<Exit> {
-    refuse_later(args)?;
-    let choice = inputs::required_target(args.target.as_deref())?;
-    let directory = args.output.clone().unwrap_or_else(|| beside(&args.model, ".apq.d"));
+    args.later.refuse()?;
+    let directory = args.output.clone().unwrap_or_else(|| beside(&args.request.model, ".apq.d"));
     files::check_destination(&directory, args.force)?;
+    let request = args.request.load(context, args.assign.as_deref())?;
 
-    let OnnxModel { network, mut files } = inputs::onnx(&args.model)?;
-    let options = options(args, &network, &choice)?;
-    // Before any data is read.
-    let grouping = network.group(&choice.target, &options.candidates).map_err(|error| no_kernel(error, &choice))?;
-
-    let sample_shape = network.sample_shape().to_vec();
-    let channels = network.graph.tensor(network.graph.input).channels();
-    let (preprocess, preprocess_file) = inputs::preprocess(args.preprocess.as_deref(), &args.model, channels)?;
-    let calibration = inputs::calibration(args.calib.as_deref(), &args.model, &sample_shape, args.samples, context.seed)?;
-    let test = test_samples(args, &sample_shape)?;
-
-    let key = list_key(&network, &files, &grouping, &calibration.data, &preprocess, &options);
-    let lists = DiskLists::new(context.cache.as_deref());
+    let lists = request.lists(context);
     let drawer = context.console.progress();
-    let model = choice.cost_model();
-    let data = Data { calibration: &calibration.data, test: test.as_ref().map(|test| &test.data), preprocess: &preprocess };
-    let compiled = compile_network(&network, &choice.target, model.as_deref(), &data, &options, (&lists, &key), &drawer).map_err(
-        |error| match error {
-            missing @ apqc::compile::CompileError::Cost(_) => {
-                let text = format!("target `{}`: its lookup table does not cover the model", choice.target.name());
-                anyhow::Error::from(missing).context(text)
-            }
-            other => other.into(),
-        },
-    )?;
+    let model = request.choice.cost_model();
+    let (network, target, options) = (&request.network, &request.choice.target, &request.options);
+    let compiled = compile_network(network, target, model.as_deref(), &request.data(), options, (&*lists, &request.list_prefix()), &drawer)
+        .map_err(|error| request.explain(error))?;
     drawer.finish();
 
     let facts = Facts {
-        network: &network,
-        target: &choice.target,
-        calibration_source: calibration.data.source(),
-        calibration_samples: calibration.data.len(),
+        network,
+        target,
+        calibration_source: request.calibration.data.source(),
+        calibration_samples: request.calibration.data.len(),
         budgets: &options.budgets,
         output_bits: options.output_bits,
-        notes: data_notes(&calibration, test.as_ref(), preprocess_file.is_some()),
+        notes: request.notes(),
     };
     let report = report::build(&compiled, facts);
-    files.extend(choice.files.iter().cloned());
-    files.extend(preprocess_file);
-    files.extend(calibration.file.clone());
-    files.extend(test.as_ref().and_then(|test| test.file.clone()));
-    let manifest = files::Manifest {
-        tool: "apqc",
-        version: env!("CARGO_PKG_VERSION"),
-        seed: context.seed,
-        flags: flags(args, &options, &choice),
-        inputs: files,
-    };
-    files::write(&directory, args.force, &compiled, &report, &manifest)?;
+    files::write(&directory, args.force, &compiled, &report, &request.manifest(context, &args.request))?;
     let from_cache = compiled.forward_passes == 0;
-    context.console.result(&report, || tables::summary(&report, &choice.target, &directory, from_cache, context.console.quiet))?;
+    context.console.result(&report, || tables::summary(&report, target, &directory, from_cache, context.console.quiet))?;
     Ok(if compiled.feasible { Exit::Done } else { Exit::NotMet })
-}
-
-fn refuse_later(args: &CompileArgs) -> anyhow::Result<()> {
-    args.later.refuse()?;
-    match args.rounding.as_str() {
-        "nearest" => {}
-        known @ ("adaround" | "descent") => return Err(absent_flag(&format!("--rounding {known}"), "what is there: --rounding nearest")),
-        other => return Err(input_with_hint(format!("`--rounding {other}` does not exist"), "what is there: --rounding nearest")),
-    }
-    match args.assign_by.as_str() {
-        "greedy" => Ok(()),
-        "exact" => Err(absent_flag("--assign-by exact", "what is there: --assign-by greedy")),
-        other => Err(input_with_hint(format!("`--assign-by {other}` does not exist"), "what is there: --assign-by greedy")),
-    }
-}
-
-fn options(args: &CompileArgs, network: &Network, choice: &TargetChoice) -> anyhow::Result<Options> {
-    let candidates = if args.candidates.is_empty() { choice.target.candidates().to_vec() } else { args.candidates.clone() };
-    if let Some(repeated) = candidates.iter().enumerate().find(|(index, candidate)| candidates[..*index].contains(candidate)) {
-        return Err(super::failure::input(format!("--candidates names {} twice", repeated.1)));
-    }
-    if args.keep_softmax && network.graph.softmax_dropped && network.graph.softmax_classes.is_none() {
-        return Err(unsupported(
-            "--keep-softmax: what follows the softmax regroups its classes",
-            "without the flag the softmax is left out, and outputs are logits",
-        ));
-    }
-    Ok(Options {
-        candidates,
-        budgets: budgets(args, network, choice)?,
-        weight_ranges: args.weight_ranges.into(),
-        activation_ranges: args.activation_ranges.into(),
-        estimator: args.sqnr.into(),
-        output_bits: args.output_bits,
-        bias_correction: true,
-        keep_softmax: args.keep_softmax,
-    })
-}
-
-fn budgets(args: &CompileArgs, network: &Network, choice: &TargetChoice) -> anyhow::Result<Vec<Budget>> {
-    let reference = network.macs.saturating_mul(REFERENCE_BITS);
-    let limits = [
-        (Quantity::Latency, args.latency),
-        (Quantity::Energy, args.energy),
-        (Quantity::Bops, args.bops.map(|bops| bops.limit(reference))),
-        (Quantity::Flash, args.flash),
-        (Quantity::Ram, args.ram),
-    ];
-    let budgets: Vec<Budget> = limits.into_iter().filter_map(|(quantity, limit)| Some(Budget { quantity, limit: limit? })).collect();
-    let needs_model = budgets.iter().find(|budget| matches!(budget.quantity, Quantity::Latency | Quantity::Energy));
-    match needs_model {
-        Some(budget) if choice.cost_model().is_none() => Err(unsupported(
-            format!(
-                "--{}: target `{}` has no model of latency and energy, it counts bit operations only",
-                budget.quantity,
-                choice.target.name()
-            ),
-            "use --bops, --flash or --ram; or --target bitfusion; or a target file with a lookup table",
-        )),
-        _ => Ok(budgets),
-    }
-}
-
-/// A missing kernel with the target's name.
-fn no_kernel(error: NetworkError, choice: &TargetChoice) -> anyhow::Error {
-    let target = choice.target.name().to_string();
-    anyhow::Error::from(error).context(format!("target `{target}` cannot run this model"))
-}
-
-fn test_samples(args: &CompileArgs, sample_shape: &[usize]) -> anyhow::Result<Option<Samples>> {
-    let default = beside(&args.model, ".test.npz");
-    let path: &Path = match &args.data {
-        Some(path) => path,
-        None if default.is_file() => &default,
-        None => return Ok(None),
-    };
-    inputs::samples("test", path, sample_shape, usize::MAX).map(Some)
-}
-
-fn data_notes(calibration: &Samples, test: Option<&Samples>, preprocessed: bool) -> Vec<String> {
-    let mut notes = Vec::new();
-    let source = calibration.data.source();
-    match calibration.origin {
-        Origin::File => {}
-        Origin::Asked => notes.push(format!("calibration data are drawn: {source}")),
-        Origin::Drawn => {
-            notes
-                .push(format!("no calibration data: ranges and sensitivities come from images {source}; give --calib for a better result"));
-        }
-    }
-    if !preprocessed {
-        notes.push("no preprocessing is known: the model gets raw values".into());
-    }
-    if test.is_some_and(|test| test.data.labels().is_none()) {
-        notes.push("the test data have no labels: agreement with the float network is reported, accuracy is not".into());
-    }
-    notes
-}
-
-/// The hash of everything that a sensitivity list depends on.
-fn list_key(
-    network: &Network,
-    model_files: &[InputFile],
-    grouping: &Grouping,
-    data: &Dataset,
-    preprocess: &Preprocess,
-    options: &Options,
-) -> String {
-    let groups: Vec<Value> = grouping.groups.iter().map(|group| json!([group.name, group.candidates])).collect();
-    let parts = json!({
-        "build": build_identity(),
-        "graph": inputs::sha256(&[network.graph.to_string().as_bytes()]),
-        "model": model_files.iter().map(|file| &file.sha256).collect::<Vec<_>>(),
-        "groups": groups,
-        "ranges": format!("{:?} {:?}", options.weight_ranges, options.activation_ranges),
-        "estimator": options.estimator.name(),
-        "output_bits": options.output_bits,
-        "data": inputs::content_sha256(data),
-        "preprocess": preprocess,
-    });
-    inputs::sha256(&[parts.to_string().as_bytes()])
-}
-
-/// Version, size and time of the program: a build of other code must not find this one's lists.
-fn build_identity() -> String {
-    let program = std::env::current_exe().and_then(std::fs::metadata).ok();
-    let changed = program.as_ref().and_then(|meta| meta.modified().ok()?.duration_since(std::time::UNIX_EPOCH).ok());
-    format!("{} {:?} {changed:?}", env!("CARGO_PKG_VERSION"), program.map(|meta| meta.len()))
-}
-
-/// Flags that change the result, defaults filled in.
-fn flags(args: &CompileArgs, options: &Options, choice: &TargetChoice) -> Map<String, Value> {
-    let name = |value: Option<clap::builder::PossibleValue>| value.map(|value| value.get_name().to_string());
-    let mut flags = Map::new();
-    flags.insert("target".into(), json!(choice.target.name()));
-    for budget in &options.budgets {
-        let unit = match budget.quantity {
-            Quantity::Latency => "latency_ns",
-            Quantity::Energy => "energy_pj",
-            Quantity::Flash => "flash_bytes",
-            Quantity::Ram => "ram_bytes",
-            other => other.name(),
-        };
-        flags.insert(unit.into(), json!(budget.limit));
-    }
-    flags.insert("calib".into(), json!(args.calib));
-    flags.insert("samples".into(), json!(args.samples));
-    flags.insert("candidates".into(), json!(options.candidates));
-    flags.insert("weight_ranges".into(), json!(name(args.weight_ranges.to_possible_value())));
-    flags.insert("activation_ranges".into(), json!(name(args.activation_ranges.to_possible_value())));
-    flags.insert("sqnr".into(), json!(options.estimator.name()));
-    flags.insert("rounding".into(), json!(args.rounding));
-    flags.insert("assign_by".into(), json!(args.assign_by));
-    flags.insert("output_bits".into(), json!(options.output_bits));
-    flags
 }

@@ -118,6 +118,7 @@ impl Progress for Drawer {
             Stage::Calibrate => "calibrate",
             Stage::Sensitivity => "sensitivity",
             Stage::Assign => "assign",
+            Stage::Round => "round",
             Stage::Correct => "correct",
             Stage::Lower => "lower",
             Stage::Evaluate => "evaluate",

@@ -28,7 +28,7 @@ pub(crate) struct EvalArgs {
     #[arg(long, value_name = "MODEL.onnx")]
     float: Option<PathBuf>,
     /// Samples used, at most [default: all].
-    #[arg(long, value_name = "N", value_parser = super::compile::at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::choices::at_least_one)]
     samples: Option<usize>,
     /// Mean and standard deviation of the input of an ONNX model [default: MODEL.json]; a compiled model has its own.
     #[arg(long, value_name = "FILE.json")]

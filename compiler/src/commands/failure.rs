@@ -3,6 +3,7 @@
 use apq_runtime::{ErrorClass, LoadError};
 use apq_search::ProblemError;
 use apq_targets::{Target, TargetError};
+use apqc::assignment::AssignmentError;
 use apqc::compile::CompileError;
 use apqc::data::DataError;
 use apqc::evaluate::RunError;
@@ -124,6 +125,9 @@ fn class(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<Unsupported>() || cause.is::<NoKernel>() || cause.is::<apq_lut::CostError>() {
         return Some(Exit::Unsupported);
     }
+    if let Some(error) = cause.downcast_ref::<AssignmentError>() {
+        return Some(if matches!(error, AssignmentError::NotPossible { .. }) { Exit::Unsupported } else { Exit::Input });
+    }
     if cause.is::<GraphError>() {
         return Some(Exit::Bug);
     }
@@ -166,6 +170,15 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
             DataError::NotFinite { .. } => Some("leave such samples out".into()),
             _ => None,
         };
+    }
+    if let Some(CompileError::Cost(apq_lut::CostError::Missing { .. })) = cause.downcast_ref::<CompileError>() {
+        return Some("entries are not interpolated: add this one to the table, or leave its widths out with --candidates".into());
+    }
+    if let Some(AssignmentError::NotPossible { .. }) = cause.downcast_ref::<AssignmentError>() {
+        return Some("`apqc targets kernels NAME` lists the widths that each operator has kernels for".into());
+    }
+    if let Some(AssignmentError::Missing(_)) = cause.downcast_ref::<AssignmentError>() {
+        return Some("every group needs its widths; `apqc compile` writes a complete assignment.toml to begin with".into());
     }
     if let Some(CompileError::NotFinite(_)) = cause.downcast_ref::<CompileError>() {
         return Some("look for NaN or infinity among the model's weights, and at the preprocessing".into());

@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use apq_lut::{CostModel, Memo, Table, import_published};
+use apq_lut::{CostModel, Table, import_published};
 use apq_runtime::build::AlignedBytes;
 use apq_runtime::{MAGIC, Model};
-use apq_targets::{BitFusion, CostSource, Target};
+use apq_targets::{CostSource, Target};
 use apqc::data::{self, Dataset, Normal, Preprocess, Raw};
 use apqc::evaluate::RunError;
 use apqc::network::Network;
@@ -33,7 +33,7 @@ pub(crate) struct InputFile {
 }
 
 impl InputFile {
-    fn new(role: &'static str, path: &Path, bytes: &[u8]) -> InputFile {
+    pub(crate) fn new(role: &'static str, path: &Path, bytes: &[u8]) -> InputFile {
         InputFile { role, path: path.display().to_string(), sha256: sha256(&[bytes]) }
     }
 }
@@ -62,7 +62,7 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).with_context(cannot)
 }
 
-fn text(path: &Path, bytes: Vec<u8>) -> anyhow::Result<String> {
+pub(crate) fn text(path: &Path, bytes: Vec<u8>) -> anyhow::Result<String> {
     String::from_utf8(bytes).map_err(|_| input(format!("{} is not a text file", path.display())))
 }
 
@@ -135,6 +135,8 @@ pub(crate) struct TargetChoice {
     pub(crate) target: Target,
     /// Its lookup table, where its costs come from one.
     pub(crate) table: Option<Table>,
+    /// The lookup table that the user gave; it goes before the target's own costs.
+    pub(crate) given: Option<Table>,
     /// Files it was read from.
     pub(crate) files: Vec<InputFile>,
 }
@@ -142,11 +144,10 @@ pub(crate) struct TargetChoice {
 impl TargetChoice {
     /// Who answers for latency and energy; `None` where only bit operations are known.
     pub(crate) fn cost_model(&self) -> Option<Box<dyn CostModel + '_>> {
-        match self.target.cost_source() {
-            CostSource::BitFusion => Some(Box::new(Memo::new(BitFusion))),
-            CostSource::Table => self.table.as_ref().map(|table| Box::new(table) as Box<dyn CostModel + '_>),
-            CostSource::Bops => None,
+        if let Some(table) = &self.given {
+            return Some(Box::new(table));
         }
+        self.target.cost_model(self.table.as_ref())
     }
 }
 
@@ -157,15 +158,32 @@ fn looks_like_a_file(word: &str) -> bool {
 
 /// A built-in target by its name, or one of a TOML file.
 pub(crate) fn target(word: &str) -> anyhow::Result<TargetChoice> {
+    target_with(word, None)
+}
+
+/// The same with a lookup table in place of its own costs.
+fn target_with(word: &str, lut: Option<&Path>) -> anyhow::Result<TargetChoice> {
+    let mut choice = own_costs(word, lut.is_some())?;
+    if let Some(path) = lut {
+        let bytes = read(path)?;
+        choice.files.push(InputFile::new("lookup table", path, &bytes));
+        choice.given = Some(table(path, bytes)?);
+    }
+    Ok(choice)
+}
+
+/// `replaced`: a table need not be there.
+fn own_costs(word: &str, replaced: bool) -> anyhow::Result<TargetChoice> {
     if !looks_like_a_file(word) {
         let target = Target::builtin(word)?;
-        return Ok(TargetChoice { target, table: None, files: Vec::new() });
+        return Ok(TargetChoice { target, table: None, given: None, files: Vec::new() });
     }
     let path = Path::new(word);
     let bytes = read(path)?;
     let mut files = vec![InputFile::new("target", path, &bytes)];
     let target = Target::from_toml(&text(path, bytes)?).with_context(|| path.display().to_string())?;
     let table = match (target.cost_source(), target.table_file()) {
+        (CostSource::Table, _) if replaced => None,
         (CostSource::Table, Some(file)) => {
             let path = path.parent().unwrap_or(Path::new("")).join(file);
             let bytes = read(&path)?;
@@ -175,19 +193,19 @@ pub(crate) fn target(word: &str) -> anyhow::Result<TargetChoice> {
         (CostSource::Table, None) => {
             return Err(input_with_hint(
                 format!("{}: the target takes its costs from a lookup table and names none", path.display()),
-                "add a line: table = \"FILE\"",
+                "add a line: table = \"FILE\", or give --lut FILE",
             ));
         }
         _ => None,
     };
-    Ok(TargetChoice { target, table, files })
+    Ok(TargetChoice { target, table, given: None, files })
 }
 
 /// The target that a flag names; without the flag an error that lists the names.
-pub(crate) fn required_target(word: Option<&str>) -> anyhow::Result<TargetChoice> {
+pub(crate) fn required_target(word: Option<&str>, lut: Option<&Path>) -> anyhow::Result<TargetChoice> {
     let known = Target::builtin_names().join(", ");
     match word {
-        Some(word) => target(word),
+        Some(word) => target_with(word, lut),
         None => Err(input_with_hint(
             format!("compile for which target? Give --target NAME or --target FILE.toml; known names: {known}"),
             "`apqc targets list` describes them",

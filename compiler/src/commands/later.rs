@@ -5,15 +5,15 @@ use clap::{Args, Subcommand};
 use super::failure::input_with_hint;
 
 /// What stands under the help, so that nobody searches for it there.
-pub(crate) const AFTER_HELP: &str = "Not in this build yet: pareto, sensitivity, search, dataset, profile, export, lut import|merge|check.\n\
+pub(crate) const AFTER_HELP: &str = "Not in this build yet: search, dataset, profile, export, lut check.\n\
     Exit codes: 0 done, 1 a budget or tolerance was not met, 2 bad input or usage, 3 not supported, 101 a bug.";
 
 /// What stands under the help of `compile`.
-pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --accuracy-drop, --min-sqnr, --min-agreement, --search, --assign-by exact, \
-    --rounding adaround|descent, --prune, --refine, --assign, --lut, report.html.";
+pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --prune, --refine, report.html.";
 
 /// What there is instead.
-const THERE_IS: &str = "what is there: compile, run, eval, inspect, lut show|diff, targets list|show|kernels";
+const THERE_IS: &str =
+    "what is there: compile, pareto, sensitivity, run, eval, inspect, lut show|import|merge|diff, targets list|show|kernels";
 
 /// The rest of a command line that is not looked at.
 #[derive(Debug, Args)]
@@ -25,12 +25,6 @@ pub(crate) struct Ignored {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum LaterCommand {
-    /// Not in this build.
-    #[command(hide = true)]
-    Pareto(Ignored),
-    /// Not in this build.
-    #[command(hide = true)]
-    Sensitivity(Ignored),
     /// Not in this build.
     #[command(hide = true)]
     Search(Ignored),
@@ -48,8 +42,6 @@ pub(crate) enum LaterCommand {
 /// The refusal of a command.
 pub(crate) fn refuse(command: &LaterCommand) -> anyhow::Error {
     absent(match command {
-        LaterCommand::Pareto(_) => "pareto",
-        LaterCommand::Sensitivity(_) => "sensitivity",
         LaterCommand::Search(_) => "search",
         LaterCommand::Dataset(_) => "dataset",
         LaterCommand::Profile(_) => "profile",
@@ -65,18 +57,6 @@ pub(crate) fn absent(name: &str) -> anyhow::Error {
 /// Flags of `compile` that this build refuses.
 #[derive(Debug, Args)]
 pub(crate) struct LaterFlags {
-    #[arg(long, hide = true, value_name = "PERCENT", allow_hyphen_values = true)]
-    accuracy_drop: Option<String>,
-    #[arg(long, hide = true, value_name = "DB", allow_hyphen_values = true)]
-    min_sqnr: Option<String>,
-    #[arg(long, hide = true, value_name = "PERCENT", allow_hyphen_values = true)]
-    min_agreement: Option<String>,
-    #[arg(long, hide = true, value_name = "SCHEME")]
-    search: Option<String>,
-    #[arg(long, hide = true, value_name = "FILE")]
-    assign: Option<String>,
-    #[arg(long, hide = true, value_name = "FILE")]
-    lut: Option<String>,
     #[arg(long, hide = true)]
     prune: bool,
     #[arg(long, hide = true)]
@@ -86,18 +66,7 @@ pub(crate) struct LaterFlags {
 impl LaterFlags {
     /// Refuses the first flag that was given.
     pub(crate) fn refuse(&self) -> anyhow::Result<()> {
-        const TASK: &str =
-            "budgets that are there: --latency, --energy, --bops, --flash, --ram; the accuracy is reported wherever labels are given";
-        let flags = [
-            ("--accuracy-drop", self.accuracy_drop.is_some(), TASK),
-            ("--min-sqnr", self.min_sqnr.is_some(), TASK),
-            ("--min-agreement", self.min_agreement.is_some(), TASK),
-            ("--search", self.search.is_some(), "it chooses how a task budget is searched; efficiency budgets need no choice"),
-            ("--assign", self.assign.is_some(), "assignment.toml is written; to force one width use --candidates w8a8"),
-            ("--lut", self.lut.is_some(), "a target's TOML can name a lookup table: cost = \"table\", table = \"FILE\""),
-            ("--prune", self.prune, ""),
-            ("--refine", self.refine, ""),
-        ];
+        let flags = [("--prune", self.prune, ""), ("--refine", self.refine, "")];
         match flags.into_iter().find(|(_, given, _)| *given) {
             Some((flag, _, hint)) => Err(absent_flag(flag, hint)),
             None => Ok(()),

@@ -1,5 +1,7 @@
 //! `apqc lut`: costs of layers, from tables and models.
 
+mod tables;
+
 use std::path::{Path, PathBuf};
 
 use apq_lut::{CostModel, Diff, LayerKey, Provenance, Table, diff};
@@ -11,6 +13,7 @@ use super::failure::{Exit, input, input_with_hint, unsupported};
 use super::inputs::{self, TargetChoice};
 use super::later::{Ignored, absent};
 use crate::report::tables::table;
+use tables::{NewFile, PreferArgument};
 
 /// Lookup tables. A table is a file (ours, or JSON as APQ published it) or the name of a target.
 #[derive(Debug, Subcommand)]
@@ -36,12 +39,25 @@ pub(crate) enum LutCommand {
         #[arg(long, value_name = "R")]
         tolerance: Option<f64>,
     },
-    /// Not in this build.
-    #[command(hide = true)]
-    Import(Ignored),
-    /// Not in this build.
-    #[command(hide = true)]
-    Merge(Ignored),
+    /// Turns a published table into a file of ours.
+    Import {
+        /// The table, in JSON as APQ published it.
+        #[arg(value_name = "PUBLISHED.json")]
+        published: PathBuf,
+        #[command(flatten)]
+        output: NewFile,
+    },
+    /// Puts tables together.
+    Merge {
+        /// Table files.
+        #[arg(value_name = "TABLE", required = true, num_args = 2..)]
+        tables: Vec<PathBuf>,
+        /// Which of two different costs of a layer is kept; without it they are refused.
+        #[arg(long, value_enum, value_name = "WHICH")]
+        prefer: Option<PreferArgument>,
+        #[command(flatten)]
+        output: NewFile,
+    },
     /// Not in this build.
     #[command(hide = true)]
     Check(Ignored),
@@ -55,8 +71,8 @@ pub(crate) fn lut(context: &Context, command: &LutCommand) -> anyhow::Result<Exi
     match command {
         LutCommand::Show { table, model } => show(context, table, model.as_deref()),
         LutCommand::Diff { a, b, tolerance } => compare(context, a, b, *tolerance),
-        LutCommand::Import(_) => Err(absent("lut import")),
-        LutCommand::Merge(_) => Err(absent("lut merge")),
+        LutCommand::Import { published, output } => tables::import(context, published, output),
+        LutCommand::Merge { tables, prefer, output } => tables::merge(context, tables, prefer.map(Into::into), output),
         LutCommand::Check(_) => Err(absent("lut check")),
     }
 }

@@ -1,5 +1,6 @@
 //! The commands, one file for each.
 
+mod choices;
 mod compile;
 mod console;
 mod eval;
@@ -8,7 +9,11 @@ mod inputs;
 mod inspect;
 mod later;
 mod lut;
+mod pareto;
+mod provenance;
+mod request;
 mod run;
+mod sensitivity;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +25,8 @@ use clap::{Args, Parser, Subcommand};
 pub(crate) use console::eprint_lossy;
 use console::{Console, Format};
 use failure::Exit;
-pub(crate) use inputs::InputFile;
+pub(crate) use inputs::{InputFile, sha256};
+pub(crate) use request::Request;
 
 /// Compiles neural networks for small hardware at the fewest bits that keep them accurate.
 #[derive(Debug, Parser)]
@@ -55,6 +61,8 @@ struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Compile(Box<compile::CompileArgs>),
+    Sensitivity(Box<sensitivity::SensitivityArgs>),
+    Pareto(Box<pareto::ParetoArgs>),
     Run(run::RunArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
@@ -118,6 +126,8 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
     };
     match cli.command {
         Command::Compile(args) => compile::compile(&context, &args),
+        Command::Sensitivity(args) => sensitivity::sensitivity(&context, &args),
+        Command::Pareto(args) => pareto::pareto(&context, &args),
         Command::Run(args) => run::run(&context, &args),
         Command::Eval(args) => eval::eval(&context, &args),
         Command::Inspect(args) => inspect::inspect(&context, &args),

@@ -29,7 +29,7 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     raw: bool,
     /// Samples run, at most [default: all].
-    #[arg(long, value_name = "N", value_parser = super::compile::at_least_one)]
+    #[arg(long, value_name = "N", value_parser = super::choices::at_least_one)]
     samples: Option<usize>,
     /// Which kernels run; all give the same codes.
     #[arg(long, value_enum, default_value_t = Kernels::Native)]

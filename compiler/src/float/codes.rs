@@ -13,9 +13,8 @@ use apq_runtime::build::{OperatorSpec, Rescale};
 use super::layer::Layer;
 use super::{attention, operators};
 use crate::graph::{Graph, Node, NodeId, Op, TensorId};
-use crate::lower::requant::shared_mantissas;
-use crate::lower::{clamp_codes, exponents};
-use crate::lower::{norm, table};
+use crate::lower::requant::{mantissa, resize_mantissa, shared_mantissas, signed_mantissa};
+use crate::lower::{COORDINATE_STEP, clamp_codes, exponents, look_up, norm, on_grid, table_entries};
 use crate::quant::QuantizedNetwork;
 use crate::quant::ranges::ActivationQuantizer;
 
@@ -92,14 +91,45 @@ impl CodeSimulation {
                 }
                 sums
             }
-            (Op::Add, _) => {
+            (Op::Add | Op::Sub, _) => {
                 let second = quantizer(node.inputs[1]);
                 let bits = if input.bits <= 8 && second.bits <= 8 { 21 } else { 31 };
                 // The one place where a constant of the device is coarser than a float.
                 let ratios = [to_output(input), to_output(second)];
                 let [a, b] = shared_mantissas(ratios[0], ratios[1], bits)
                     .map_or(ratios, |(m, shift)| m.map(|m| f64::from(m) * 2f64.powi(-i32::from(shift))));
-                inputs[0].iter().zip(inputs[1]).map(|(x, y)| code(f64::from(*x) * a + f64::from(*y) * b, bounds)).collect()
+                let b = if node.op == Op::Sub { -b } else { b };
+                pairs(inputs, |x, y| code(f64::from(x) * a + f64::from(y) * b, bounds))
+            }
+            (Op::Mul, _) => {
+                let factor = to_output(input) * f64::from(quantizer(node.inputs[1]).scale);
+                let factor = mantissa(factor, 31).map_or(factor, |(m, shift)| f64::from(m) * 2f64.powi(-i32::from(shift)));
+                pairs(inputs, |x, y| code(f64::from(x) * f64::from(y) * factor, bounds))
+            }
+            (Op::Table { function }, _) => {
+                let entries = table_entries(function, node.clamp, input, output);
+                let centred = |v: &f32| (look_up(&entries, input, *v as i32 + input.zero_point) - output.zero_point) as f32;
+                inputs[0].iter().map(centred).collect()
+            }
+            (Op::Prelu { slopes }, _) => {
+                let ratio = to_output(input);
+                let factor = |factor: f64| signed_mantissa(factor).map_or(factor, |(m, shift)| f64::from(m) * 2f64.powi(-i32::from(shift)));
+                let (positive, negative): (f64, Vec<f64>) =
+                    (factor(ratio), slopes.iter().map(|slope| factor(ratio * f64::from(*slope))).collect());
+                let value = |(x, slope): (&f32, &f64)| code(f64::from(*x) * if *x < 0.0 { *slope } else { positive }, bounds);
+                inputs[0].iter().zip(negative.iter().cycle()).map(value).collect()
+            }
+            (Op::Resize { rows, columns, interpolate: true }, _) => {
+                let [_, height, width, channels] = self.graph.tensor(node.inputs[0]).shape[..] else { return Vec::new() };
+                // Whole numbers of 2^-22 of a code, which f64 holds.
+                let [rows, columns] =
+                    [rows, columns].map(|at| on_grid(at).into_iter().map(|at| f64::from(at) * COORDINATE_STEP).collect::<Vec<f64>>());
+                let ratio = to_output(input);
+                let factor = resize_mantissa(ratio, input.bits).map_or(ratio, |(m, shift)| f64::from(m) * 2f64.powi(22 - i32::from(shift)));
+                operators::bilinear([height, width, channels], &rows, &columns, inputs[0])
+                    .into_iter()
+                    .map(|v| code(v * factor, bounds))
+                    .collect()
             }
             (Op::AveragePool { .. } | Op::Clamp, _) => {
                 let ratio = to_output(input);
@@ -114,10 +144,6 @@ impl CodeSimulation {
                     .collect();
                 plain(node, &rescaled.iter().map(Vec::as_slice).collect::<Vec<_>>())
             }
-            (Op::Mul, _) => {
-                let factor = to_output(input) * f64::from(quantizer(node.inputs[1]).scale);
-                inputs[0].iter().zip(inputs[1]).map(|(x, y)| code(f64::from(*x) * f64::from(*y) * factor, bounds)).collect()
-            }
             (Op::MatMul { transposed, scale }, _) => {
                 // Products of 16-bit codes are beyond what an f32 holds.
                 let [a, b] = [inputs[0], inputs[1]].map(|codes| codes.iter().map(|code| f64::from(*code)).collect::<Vec<f64>>());
@@ -127,10 +153,6 @@ impl CodeSimulation {
                 sums.into_iter().map(|sum| code(sum * factor, bounds)).collect()
             }
             (Op::LayerNorm { gamma, beta, epsilon }, _) => layer_norm_codes(inputs[0], (gamma, beta, *epsilon), input, output, bounds),
-            (Op::Activation(activation), _) => {
-                let table = table::Entries::new(activation, input, output);
-                inputs[0].iter().map(|v| table.code(*v as i32 + input.zero_point) - output.zero_point).map(|code| code as f32).collect()
-            }
             (Op::Softmax, _) => softmax_codes(inputs[0], self.graph.tensor(node.inputs[0]).channels(), input, output),
             (Op::Pad { pads, value }, _) => {
                 let value = output.centred_codes(&[*value])[0];
@@ -141,15 +163,22 @@ impl CodeSimulation {
     }
 }
 
+/// Each code with its partner; a shorter second list is one row for every row of the first.
+fn pairs(inputs: &[&[f32]], merge: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+    let (a, b) = (inputs[0], inputs[1]);
+    a.chunks_exact(b.len().max(1)).flat_map(|row| row.iter().zip(b).map(|(a, b)| merge(*a, *b))).collect()
+}
+
 fn code_layer(network: &QuantizedNetwork<'_>, id: NodeId, quantizers: &[ActivationQuantizer]) -> Option<CodeLayer> {
     let node = &network.graph.nodes[id.0];
-    let quantized = network.weights(id)?;
+    let rounded = network.layer(id)?;
+    let quantized = &rounded.weights;
     let (input, output) = (quantizers[node.inputs[0].0], quantizers[node.output.0]);
     let codes: Vec<f32> = quantized.codes.iter().map(|code| f32::from(*code)).collect();
     let layer = Arc::new(Layer::new(node, &codes, &vec![0.0; quantized.scales.len()]));
     let row_len = (quantized.codes.len() / quantized.scales.len().max(1)).max(1);
     let (mut factors, mut offsets) = (Vec::new(), Vec::new());
-    for ((scale, row), bias) in quantized.scales.iter().zip(quantized.codes.chunks_exact(row_len)).zip(network.bias(id)) {
+    for ((scale, row), bias) in quantized.scales.iter().zip(quantized.codes.chunks_exact(row_len)).zip(&rounded.bias) {
         let step = f64::from(input.scale) * f64::from(*scale);
         let factor = step / f64::from(output.scale);
         factors.push(factor);

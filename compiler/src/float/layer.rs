@@ -5,7 +5,7 @@ use crate::graph::{Node, Op};
 /// Weights and bias of one layer, ready to run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Layer {
-    /// `[O][K]`, or `[taps][C]` for a depthwise convolution.
+    /// `[K][O]` for each group of channels, or `[taps][C]` for a depthwise convolution.
     pub(super) weights: Vec<f32>,
     /// `[O]`.
     pub(super) bias: Vec<f32>,
@@ -14,13 +14,15 @@ pub struct Layer {
 impl Layer {
     /// Takes weights in the graph's order `[O][H][W][I / groups]`.
     pub fn new(node: &Node, values: &[f32], bias: &[f32]) -> Layer {
-        let weights = match &node.op {
-            Op::Conv { weights, groups, .. } if *groups > 1 && *groups == weights.outputs() && is_depthwise(node) => {
-                let (channels, taps) = (weights.outputs(), weights.row_len());
-                (0..taps).flat_map(|tap| (0..channels).map(move |c| c * taps + tap)).map(|i| values[i]).collect()
-            }
-            _ => values.to_vec(),
+        // A depthwise convolution is one matrix of `[C][taps]`; any other has one of `[O / groups][K]` for each group.
+        let parts = match &node.op {
+            Op::Conv { groups, .. } if !is_depthwise(node) => *groups,
+            _ => 1,
         };
+        let row_len = (values.len() / bias.len().max(1)).max(1);
+        let part =
+            |part: &[f32]| (0..row_len).flat_map(|k| part.iter().skip(k).step_by(row_len).copied().collect::<Vec<_>>()).collect::<Vec<_>>();
+        let weights = values.chunks_exact((values.len() / parts.max(1)).max(1)).flat_map(part).collect();
         Layer { weights, bias: bias.to_vec() }
     }
 

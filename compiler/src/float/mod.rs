@@ -5,13 +5,16 @@
 //! and runs again only what a change reaches.
 
 mod attention;
+mod backward;
 mod codes;
 mod layer;
 mod operators;
+mod product;
 pub mod reference;
 
 use std::sync::Arc;
 
+pub use backward::{Gradients, backward, has_gradient};
 pub use codes::CodeSimulation;
 pub use layer::Layer;
 
@@ -73,8 +76,10 @@ impl<'a> Executor<'a> {
     pub fn run(&self, simulation: &Simulation, input: &[f32]) -> Vec<f32> {
         let mut values = self.start(simulation, input);
         for node in (0..self.graph.nodes.len()).map(NodeId) {
-            let output = self.unclamped(simulation, &values, node);
-            self.finish(simulation, &mut values, node, output);
+            let inputs: Vec<&[f32]> =
+                self.graph.nodes[node.0].inputs.iter().map(|id| values[id.0].as_deref().unwrap_or_default()).collect();
+            let output = self.evaluate(simulation, node.0, &inputs);
+            self.keep(simulation, &mut values, node, output);
         }
         values[self.graph.output.0].take().unwrap_or_default()
     }
@@ -138,6 +143,11 @@ impl<'a> Executor<'a> {
     /// Clamps and quantizes what [`Executor::unclamped`] gave, stores it, and drops what nothing will read again.
     pub(crate) fn finish(&self, simulation: &Simulation, values: &mut Values, node: NodeId, mut output: Vec<f32>) {
         self.clamp(node.0, &mut output);
+        self.keep(simulation, values, node, output);
+    }
+
+    /// Quantizes and stores the result of a node, and drops what nothing will read again.
+    fn keep(&self, simulation: &Simulation, values: &mut Values, node: NodeId, mut output: Vec<f32>) {
         let node_output = self.graph.nodes[node.0].output;
         if let Some(quantizer) = &simulation.quantizers[node_output.0] {
             quantizer.fake_quantize(&mut output);
@@ -163,9 +173,8 @@ impl<'a> Executor<'a> {
     }
 
     fn evaluate(&self, simulation: &Simulation, index: usize, inputs: &[&[f32]]) -> Vec<f32> {
-        let mut output = self.evaluate_unclamped(simulation, index, inputs);
-        self.clamp(index, &mut output);
-        output
+        let layer = simulation.layers[index].as_ref().or(self.layers[index].as_ref());
+        operators::evaluate_clamped(self.graph, &self.graph.nodes[index], layer.map(Arc::as_ref), inputs)
     }
 
     /// The values before the first node: the input and the constants.

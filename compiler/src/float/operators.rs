@@ -1,10 +1,39 @@
 //! The operators in floats, on channel-last data.
 
-use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
-
 use super::attention;
 use super::layer::{Layer, is_depthwise};
-use crate::graph::{Graph, Node, Op, Window};
+use super::product::Product;
+use crate::graph::{Clamp, Graph, Node, Op, Window};
+
+/// The result of a node with its clamp.
+pub(super) fn evaluate_clamped(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs: &[&[f32]]) -> Vec<f32> {
+    if let Some(layer) = layer {
+        return weighted(graph, node, layer, inputs[0], node.clamp);
+    }
+    let mut output = evaluate(graph, node, layer, inputs);
+    let Clamp { lo, hi } = node.clamp;
+    if !node.clamp.is_none() {
+        output.iter_mut().for_each(|v| *v = v.max(lo).min(hi));
+    }
+    output
+}
+
+/// A convolution or a fully connected layer.
+fn weighted(graph: &Graph, node: &Node, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
+    let (input_shape, output_shape) = (&graph.tensor(node.inputs[0]).shape, &graph.tensor(node.output).shape);
+    match &node.op {
+        Op::Conv { window, groups, .. } => {
+            let conv = Conv { window, input: sides(input_shape), output: sides(output_shape) };
+            if is_depthwise(node) { depthwise(&conv, layer, input, clamp) } else { grouped(&conv, *groups, layer, input, clamp) }
+        }
+        _ => {
+            let (inputs, outputs) = (input_shape.last().copied().unwrap_or(1), layer.bias.len());
+            let row = |row: usize, _: usize| Some(&input[row * inputs..][..inputs]);
+            let product = Product { segments: 1, segment: inputs, weights: &layer.weights, row, clamp };
+            product.on_bias(output_shape.iter().product::<usize>() / outputs.max(1), &layer.bias)
+        }
+    }
+}
 
 /// The result of a node, without its clamp. Shapes have been verified.
 pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs: &[&[f32]]) -> Vec<f32> {
@@ -12,17 +41,21 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
     let output_shape = &graph.tensor(node.output).shape;
     let first = inputs[0];
     match (&node.op, layer) {
-        (Op::Conv { window, groups, .. }, Some(layer)) => {
-            let conv = Conv { window, input: sides(input_shape), output: sides(output_shape) };
-            if is_depthwise(node) { depthwise(&conv, layer, first) } else { grouped(&conv, *groups, layer, first) }
+        (_, Some(layer)) => weighted(graph, node, layer, first, Clamp::NONE),
+        (Op::Add, _) => pairs(first, inputs[1], |a, b| a + b),
+        (Op::Sub, _) => pairs(first, inputs[1], |a, b| a - b),
+        (Op::Mul, _) => pairs(first, inputs[1], |a, b| a * b),
+        (Op::Table { function }, _) => function.map(first),
+        (Op::Prelu { slopes }, _) => {
+            let pixel = |pixel: &[f32]| pixel.iter().zip(slopes.iter()).map(|(x, slope)| if *x < 0.0 { x * slope } else { *x }).collect();
+            first.chunks_exact(slopes.len()).flat_map::<Vec<f32>, _>(pixel).collect()
         }
-        (Op::FullyConnected { .. }, Some(layer)) => {
-            let mut output = broadcast_bias(&layer.bias, output_shape.iter().product());
-            let inputs = input_shape.last().copied().unwrap_or(1);
-            product(first, &layer.weights, inputs, &mut output, layer.bias.len());
-            output
+        (Op::Resize { rows, columns, .. }, _) => {
+            let exact = |at: &f32| f64::from(*at);
+            let (rows, columns): (Vec<f64>, Vec<f64>) = (rows.iter().map(exact).collect(), columns.iter().map(exact).collect());
+            bilinear(sides(input_shape), &rows, &columns, first).into_iter().map(|v| v as f32).collect()
         }
-        (Op::Add, _) => first.iter().zip(inputs[1]).map(|(a, b)| a + b).collect(),
+        (Op::Slice { begin, step }, _) => slice(input_shape, output_shape, begin, step, first),
         (Op::ChannelAffine { scale, offset }, _) => first
             .chunks_exact(scale.len())
             .flat_map(|pixel| pixel.iter().zip(scale.iter().zip(offset.iter())).map(|(x, (s, o))| x * s + o))
@@ -46,25 +79,52 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
         }
         (Op::Pad { pads, value }, _) => pad(input_shape, output_shape, pads, *value, first),
         (Op::Transpose { perm }, _) => transpose(input_shape, perm, first),
-        (Op::Mul, _) => first.iter().zip(inputs[1]).map(|(a, b)| a * b).collect(),
         (Op::MatMul { transposed, scale }, _) => {
             let mut output = attention::product(input_shape, output_shape, *transposed, first, inputs[1]);
             output.iter_mut().for_each(|v| *v *= scale);
             output
         }
         (Op::LayerNorm { gamma, beta, epsilon }, _) => attention::layer_norm(first, gamma, beta, f64::from(*epsilon)),
-        (Op::Slice { begin, step }, _) => slice(input_shape, output_shape, begin, step, first),
-        (Op::Activation(activation), _) => {
-            let mut output = first.to_vec();
-            activation.apply_all(&mut output);
-            output
-        }
         (Op::Softmax, _) => softmax(input_shape.last().copied().unwrap_or(1), first),
         _ => first.to_vec(),
     }
 }
 
-fn sides(shape: &[usize]) -> [usize; 3] {
+/// Each value with its partner; a shorter second list is one row for every row of the first.
+fn pairs(a: &[f32], b: &[f32], merge: impl Fn(f32, f32) -> f32) -> Vec<f32> {
+    a.chunks_exact(b.len().max(1)).flat_map(|row| row.iter().zip(b).map(|(a, b)| merge(*a, *b))).collect()
+}
+
+/// Every pixel of the output between those around its coordinates.
+pub(super) fn bilinear([height, width, channels]: [usize; 3], rows: &[f64], columns: &[f64], input: &[f32]) -> Vec<f64> {
+    let around = |at: f64, size: usize| (at as usize, (at as usize + 1).min(size - 1), at.fract());
+    let mut output = Vec::with_capacity(rows.len() * columns.len() * channels);
+    for y in rows {
+        let (top, bottom, down) = around(*y, height);
+        for x in columns {
+            let (left, right, across) = around(*x, width);
+            let value = |y: usize, x: usize, channel: usize| f64::from(input[(y * width + x) * channels + channel]);
+            output.extend((0..channels).map(|channel| {
+                let above = (1.0 - across) * value(top, left, channel) + across * value(top, right, channel);
+                let below = (1.0 - across) * value(bottom, left, channel) + across * value(bottom, right, channel);
+                (1.0 - down) * above + down * below
+            }));
+        }
+    }
+    output
+}
+
+fn slice(from: &[usize], to: &[usize], begin: &[usize], step: &[usize], input: &[f32]) -> Vec<f32> {
+    let strides = strides(from);
+    let mut places = vec![0];
+    for axis in 0..from.len() {
+        let (first, distance) = (begin[axis] * strides[axis], step[axis] * strides[axis]);
+        places = places.iter().flat_map(|base| (0..to[axis]).map(move |place| base + first + place * distance)).collect();
+    }
+    places.into_iter().map(|place| input[place]).collect()
+}
+
+pub(super) fn sides(shape: &[usize]) -> [usize; 3] {
     match *shape {
         [_, height, width, channels] => [height, width, channels],
         _ => [1, 1, shape.iter().product()],
@@ -77,77 +137,51 @@ fn broadcast_bias(bias: &[f32], len: usize) -> Vec<f32> {
     output
 }
 
-/// `output[rows][outputs] += input[rows][inputs] * weights[outputs][inputs]^T`
-fn product(input: &[f32], weights: &[f32], inputs: usize, output: &mut [f32], outputs: usize) {
-    let rows = output.len() / outputs.max(1);
-    let views = (
-        ArrayView2::from_shape((rows, inputs), input),
-        ArrayView2::from_shape((outputs, inputs), weights),
-        ArrayViewMut2::from_shape((rows, outputs), output),
-    );
-    if let (Ok(input), Ok(weights), Ok(mut output)) = views {
-        general_mat_mul(1.0, &input, &weights.t(), 1.0, &mut output);
-    }
-}
-
-struct Conv<'a> {
-    window: &'a Window,
-    input: [usize; 3],
-    output: [usize; 3],
+pub(super) struct Conv<'a> {
+    pub(super) window: &'a Window,
+    pub(super) input: [usize; 3],
+    pub(super) output: [usize; 3],
 }
 
 impl Conv<'_> {
     /// For each tap of output pixel `(y, x)`: its number and the input pixel under it, where there is one.
-    fn taps(&self, y: usize, x: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+    pub(super) fn taps(&self, y: usize, x: usize) -> impl Iterator<Item = (usize, Option<usize>)> + '_ {
+        (0..self.window.kernel[0] * self.window.kernel[1]).map(move |tap| (tap, self.source(y, x, tap)))
+    }
+
+    /// The input pixel under a tap of output pixel `(y, x)`, where there is one.
+    pub(super) fn source(&self, y: usize, x: usize, tap: usize) -> Option<usize> {
         let Window { kernel, stride, dilation, pad_begin, .. } = *self.window;
         let [height, width, _] = self.input;
-        (0..kernel[0] * kernel[1]).map(move |tap| {
-            let row = (y * stride[0] + tap / kernel[1] * dilation[0]).checked_sub(pad_begin[0]).filter(|row| *row < height);
-            let column = (x * stride[1] + tap % kernel[1] * dilation[1]).checked_sub(pad_begin[1]).filter(|column| *column < width);
-            (tap, row.zip(column).map(|(row, column)| row * width + column))
-        })
+        let row = (y * stride[0] + tap / kernel[1] * dilation[0]).checked_sub(pad_begin[0]).filter(|row| *row < height)?;
+        let column = (x * stride[1] + tap % kernel[1] * dilation[1]).checked_sub(pad_begin[1]).filter(|column| *column < width)?;
+        Some(row * width + column)
     }
 }
 
-fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32]) -> Vec<f32> {
+fn grouped(conv: &Conv<'_>, groups: usize, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
     let [height, width, outputs] = conv.output;
     let channels = conv.input[2];
-    let pixels = height * width;
     let Window { kernel, stride, pad_begin, pad_end, .. } = *conv.window;
-    let mut output = broadcast_bias(&layer.bias, pixels * outputs);
     if groups == 1 && kernel == [1, 1] && stride == [1, 1] && pad_begin == [0, 0] && pad_end == [0, 0] {
-        product(input, &layer.weights, channels, &mut output, outputs);
-        return output;
+        let row = |row: usize, _: usize| Some(&input[row * channels..][..channels]);
+        return Product { segments: 1, segment: channels, weights: &layer.weights, row, clamp }.on_bias(height * width, &layer.bias);
     }
+    let mut output = broadcast_bias(&layer.bias, height * width * outputs);
     let (inputs, group_outputs) = (channels / groups, outputs / groups);
     let taps = kernel[0] * kernel[1];
-    let mut columns = vec![0.0; pixels * taps * inputs];
-    let mut part = vec![0.0; if groups == 1 { 0 } else { pixels * group_outputs }];
     for group in 0..groups {
-        for (pixel, row) in columns.chunks_exact_mut(taps * inputs).enumerate() {
-            for (tap, source) in conv.taps(pixel / width, pixel % width) {
-                let to = &mut row[tap * inputs..(tap + 1) * inputs];
-                match source {
-                    Some(source) => to.copy_from_slice(&input[source * channels + group * inputs..][..inputs]),
-                    None => to.fill(0.0),
-                }
-            }
-        }
-        if groups == 1 {
-            product(&columns, &layer.weights, taps * inputs, &mut output, outputs);
-            break;
-        }
-        part.fill(0.0);
+        let row = |pixel: usize, tap: usize| {
+            conv.source(pixel / width, pixel % width, tap).map(|source| &input[source * channels + group * inputs..][..inputs])
+        };
         let weights = &layer.weights[group * group_outputs * taps * inputs..][..group_outputs * taps * inputs];
-        product(&columns, weights, taps * inputs, &mut part, group_outputs);
-        for (to, from) in output.chunks_exact_mut(outputs).zip(part.chunks_exact(group_outputs)) {
-            to[group * group_outputs..][..group_outputs].iter_mut().zip(from).for_each(|(to, from)| *to += from);
-        }
+        let columns = group * group_outputs..(group + 1) * group_outputs;
+        Product { segments: taps, segment: inputs, weights, row, clamp }.add_to(&mut output, outputs, columns);
     }
     output
 }
 
-fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32]) -> Vec<f32> {
+fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32], clamp: Clamp) -> Vec<f32> {
     let [height, width, channels] = conv.output;
     let mut output = broadcast_bias(&layer.bias, height * width * channels);
     for (pixel, to) in output.chunks_exact_mut(channels).enumerate() {
@@ -157,6 +191,9 @@ fn depthwise(conv: &Conv<'_>, layer: &Layer, input: &[f32]) -> Vec<f32> {
                 let weights = &layer.weights[tap * channels..][..channels];
                 to.iter_mut().zip(from.iter().zip(weights)).for_each(|(to, (x, w))| *to += x * w);
             }
+        }
+        if !clamp.is_none() {
+            to.iter_mut().for_each(|v| *v = v.max(clamp.lo).min(clamp.hi));
         }
     }
     output
@@ -197,7 +234,7 @@ fn concat(graph: &Graph, node: &Node, axis: usize, inputs: &[&[f32]]) -> Vec<f32
     output
 }
 
-fn strides(shape: &[usize]) -> Vec<usize> {
+pub(super) fn strides(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {
         strides[axis - 1] = strides[axis] * shape[axis];
@@ -220,16 +257,6 @@ fn transpose(shape: &[usize], perm: &[usize], input: &[f32]) -> Vec<f32> {
     let mut order = vec![0];
     for axis in perm {
         order = order.iter().flat_map(|base| (0..shape[*axis]).map(|i| base + i * from[*axis]).collect::<Vec<_>>()).collect();
-    }
-    order.into_iter().map(|element| input[element]).collect()
-}
-
-fn slice(from: &[usize], to: &[usize], begin: &[usize], step: &[usize], input: &[f32]) -> Vec<f32> {
-    let strides = strides(from);
-    let mut order = vec![0];
-    for axis in 0..from.len() {
-        let place = |i: usize| (begin[axis] + i * step[axis]) * strides[axis];
-        order = order.iter().flat_map(|base| (0..to[axis]).map(move |i| base + place(i)).collect::<Vec<_>>()).collect();
     }
     order.into_iter().map(|element| input[element]).collect()
 }

@@ -3,11 +3,11 @@
 //! Tensors are stored channel last, `[1, H, W, C]` or `[1, F]` (any rank from 1 to 5 is allowed); batch is 1. A node may clamp its result, which is
 //! how ReLU, ReLU6 and Clip appear once they are fused.
 
-mod activation;
+mod function;
 mod print;
 mod verify;
 
-pub use activation::{Activation, Binary, Expression, Unary};
+pub use function::{Function, Pair, Unary};
 pub use verify::{GraphError, verify};
 
 use std::collections::BTreeMap;
@@ -128,8 +128,24 @@ pub enum Op {
         /// `[O][I]`.
         weights: Weights,
     },
-    /// Sum of two tensors of one shape.
+    /// Sum of two tensors of one shape, or of a tensor and one row of channels, `[1, .., 1, C]`.
     Add,
+    /// Difference of two tensors, of shapes as in [`Op::Add`].
+    Sub,
+    /// Product of two tensors, of shapes as in [`Op::Add`].
+    Mul,
+    /// A function of each value alone.
+    Table {
+        /// The function.
+        function: Arc<Function>,
+    },
+    /// Every `step`-th element from `begin` on, on each axis.
+    Slice {
+        /// First position read.
+        begin: Vec<usize>,
+        /// Distance between positions read, at least 1.
+        step: Vec<usize>,
+    },
     /// `x * scale[c] + offset[c]`; folded into a convolution before quantization.
     ChannelAffine {
         /// `[C]`.
@@ -154,6 +170,20 @@ pub enum Op {
         /// Whether padding counts as elements of value 0.
         count_include_pad: bool,
     },
+    /// Resize of `[1, H, W, C]` along height and width. Coordinates are positions in the input, between 0 and the last one.
+    Resize {
+        /// For each output row.
+        rows: Arc<[f32]>,
+        /// For each output column.
+        columns: Arc<[f32]>,
+        /// Bilinear between the positions around a coordinate; otherwise coordinates are whole, and values are copied.
+        interpolate: bool,
+    },
+    /// `x`, or `slopes[c] * x` where `x` is negative.
+    Prelu {
+        /// `[C]`.
+        slopes: Arc<[f32]>,
+    },
     /// Constant padding.
     Pad {
         /// `(before, after)` of each axis.
@@ -172,8 +202,6 @@ pub enum Op {
     Softmax,
     /// Only the clamp of the node.
     Clamp,
-    /// Product of two tensors of one shape.
-    Mul,
     /// `scale * a b` over the last two axes, for each position of the axes before them: `[.., M, K]` times `[.., K, N]`.
     MatMul {
         /// The second input is stored `[.., N, K]`.
@@ -190,15 +218,6 @@ pub enum Op {
         /// Added to the variance; not negative.
         epsilon: f32,
     },
-    /// Every so many elements of each axis; how many, the output's shape says.
-    Slice {
-        /// First position of each axis.
-        begin: Vec<usize>,
-        /// Distance between positions of each axis, at least 1.
-        step: Vec<usize>,
-    },
-    /// A function of each element.
-    Activation(Activation),
 }
 
 impl Op {
@@ -209,20 +228,23 @@ impl Op {
             Op::Conv { .. } => "conv",
             Op::FullyConnected { .. } => "fully_connected",
             Op::Add => "add",
+            Op::Sub => "sub",
+            Op::Mul => "mul",
+            Op::Table { .. } => "table",
+            Op::Slice { .. } => "slice",
             Op::ChannelAffine { .. } => "channel_affine",
             Op::Concat { .. } => "concat",
             Op::MaxPool { .. } => "max_pool",
             Op::AveragePool { .. } => "average_pool",
             Op::Pad { .. } => "pad",
+            Op::Resize { .. } => "resize",
+            Op::Prelu { .. } => "prelu",
             Op::Reshape => "reshape",
             Op::Transpose { .. } => "transpose",
             Op::Softmax => "softmax",
             Op::Clamp => "requantize",
-            Op::Mul => "mul",
             Op::MatMul { .. } => "matmul",
             Op::LayerNorm { .. } => "layer_norm",
-            Op::Slice { .. } => "slice",
-            Op::Activation(_) => "table",
         }
     }
 
@@ -244,7 +266,15 @@ impl Op {
 
     /// True where the output holds the same codes as the input, so that both share one quantizer.
     pub fn keeps_codes(&self) -> bool {
-        matches!(self, Op::MaxPool { .. } | Op::Pad { .. } | Op::Reshape | Op::Transpose { .. } | Op::Slice { .. })
+        matches!(
+            self,
+            Op::MaxPool { .. }
+                | Op::Pad { .. }
+                | Op::Slice { .. }
+                | Op::Resize { interpolate: false, .. }
+                | Op::Reshape
+                | Op::Transpose { .. }
+        )
     }
 }
 
@@ -311,6 +341,26 @@ pub struct Graph {
     pub softmax_classes: Option<usize>,
     /// Quantizers of weights that the model brings, by the name of the node.
     pub given_weights: BTreeMap<String, GivenWeights>,
+}
+
+/// Elements of the tensors that are alive at the same time, at most, each kept until its last reader has run.
+pub fn live_elements(graph: &Graph) -> usize {
+    let mut last = vec![0; graph.tensors.len()];
+    for (index, node) in graph.nodes.iter().enumerate() {
+        node.inputs.iter().for_each(|input| last[input.0] = index);
+    }
+    last[graph.output.0] = usize::MAX;
+    let mut live = graph.tensor(graph.input).len();
+    let mut most = live;
+    for (index, node) in graph.nodes.iter().enumerate() {
+        live += graph.tensor(node.output).len();
+        most = most.max(live);
+        let mut dead: Vec<TensorId> = node.inputs.iter().copied().filter(|input| last[input.0] == index).collect();
+        dead.sort_unstable();
+        dead.dedup();
+        live -= dead.iter().map(|input| graph.tensor(*input).len()).sum::<usize>();
+    }
+    most
 }
 
 impl Graph {

@@ -48,6 +48,9 @@ impl Graph {
             Op::AveragePool { window, count_include_pad } => {
                 write!(f, " {window}{}", if *count_include_pad { " include-pad" } else { "" })?;
             }
+            Op::Table { function } => write!(f, " {function}")?,
+            Op::Slice { begin, step } => write!(f, " from {begin:?} step {step:?}")?,
+            Op::Resize { interpolate, .. } => f.write_str(if *interpolate { " bilinear" } else { " nearest" })?,
             Op::Concat { axis } => write!(f, " axis {axis}")?,
             Op::Pad { pads, value } => write!(f, " {pads:?} value {value}")?,
             Op::Transpose { perm } => write!(f, " {perm:?}")?,
@@ -58,7 +61,6 @@ impl Graph {
                 }
             }
             Op::LayerNorm { epsilon, .. } => write!(f, " epsilon {epsilon}")?,
-            Op::Slice { begin, step } => write!(f, " begin {begin:?} step {step:?}")?,
             _ => {}
         }
         let inputs: Vec<&str> = node.inputs.iter().map(|id| self.tensor(*id).name.as_str()).collect();

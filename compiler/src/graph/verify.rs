@@ -63,7 +63,7 @@ fn check_shapes(graph: &Graph, node: &Node) -> Result<(), String> {
     let inputs: Vec<&[usize]> = node.inputs.iter().map(|id| graph.tensor(*id).shape.as_slice()).collect();
     let output = graph.tensor(node.output).shape.as_slice();
     let arity = match node.op {
-        Op::Add | Op::Mul | Op::MatMul { .. } => 2..=2,
+        Op::Add | Op::Sub | Op::Mul | Op::MatMul { .. } => 2..=2,
         Op::Concat { .. } => 1..=usize::MAX,
         _ => 1..=1,
     };
@@ -103,7 +103,20 @@ fn expected_shape(node: &Node, inputs: &[&[usize]], output: &[usize]) -> Result<
             *shape.last_mut().ok_or("no axis")? = weights.outputs();
             shape
         }
-        Op::Add | Op::Mul if inputs[1] != first => return Err(format!("sum or product of {first:?} and {:?}", inputs[1])),
+        Op::Add | Op::Sub | Op::Mul => {
+            if inputs[1] != first && !is_row_of(inputs[1], first) {
+                return Err(format!("{} of {first:?} and {:?}", node.op.name(), inputs[1]));
+            }
+            first.to_vec()
+        }
+        Op::Slice { begin, step } => {
+            let output = output.to_vec();
+            let inside = |axis: usize| step[axis] > 0 && begin[axis] + (output[axis] - 1) * step[axis] < first[axis];
+            if [begin.len(), step.len(), output.len()] != [first.len(); 3] || !(0..first.len()).all(inside) {
+                return Err(format!("slice of {first:?} from {begin:?} step {step:?} as {output:?}"));
+            }
+            output
+        }
         Op::ChannelAffine { scale, offset } => {
             let channels = *first.last().unwrap_or(&0);
             if scale.len() != channels || offset.len() != channels || !finite(scale) || !finite(offset) {
@@ -123,6 +136,21 @@ fn expected_shape(node: &Node, inputs: &[&[usize]], output: &[usize]) -> Result<
         Op::MaxPool { window } | Op::AveragePool { window, .. } => {
             let [1, _, _, channels] = *first else { return Err(format!("pooling of {first:?}")) };
             windowed(window, first, channels)?
+        }
+        Op::Resize { rows, columns, interpolate } => {
+            let [1, height, width, channels] = *first else { return Err(format!("resize of {first:?}")) };
+            let last = |size: usize| (size - 1) as f32;
+            let inside = |at: &f32, size: usize| (0.0..=last(size)).contains(at) && (*interpolate || at.fract() == 0.0);
+            if !rows.iter().all(|at| inside(at, height)) || !columns.iter().all(|at| inside(at, width)) {
+                return Err("a coordinate lies outside the input".into());
+            }
+            vec![1, rows.len(), columns.len(), channels]
+        }
+        Op::Prelu { slopes } => {
+            if Some(&slopes.len()) != first.last() || !finite(slopes) {
+                return Err("slopes are not one for each channel, or not finite".into());
+            }
+            first.to_vec()
         }
         Op::Pad { pads, .. } if pads.len() == first.len() => {
             first.iter().zip(pads).map(|(size, (before, after))| size + before + after).collect()
@@ -159,20 +187,14 @@ fn expected_shape(node: &Node, inputs: &[&[usize]], output: &[usize]) -> Result<
             }
             first.to_vec()
         }
-        Op::Slice { begin, step } => {
-            let rank = first.len();
-            let inside = |axis: usize| {
-                let last = begin[axis].checked_add(output.get(axis)?.checked_sub(1)?.checked_mul(step[axis])?)?;
-                (step[axis] > 0 && last < first[axis]).then_some(())
-            };
-            if begin.len() != rank || step.len() != rank || output.len() != rank || (0..rank).any(|axis| inside(axis).is_none()) {
-                return Err(format!("slice of {first:?} from {begin:?} by {step:?}"));
-            }
-            output.to_vec()
-        }
-        Op::Add | Op::Mul | Op::Softmax | Op::Clamp | Op::Activation(_) => first.to_vec(),
+        Op::Table { .. } | Op::Softmax | Op::Clamp => first.to_vec(),
     };
     Ok(Some(shape))
+}
+
+/// Whether `row` is one row of channels for every row of `shape`.
+fn is_row_of(row: &[usize], shape: &[usize]) -> bool {
+    row.len() == shape.len() && row.last() == shape.last() && row.iter().rev().skip(1).all(|size| *size == 1)
 }
 
 fn windowed(window: &Window, input: &[usize], channels: usize) -> Result<Vec<usize>, String> {

@@ -1,7 +1,6 @@
 //! Quantizers that a quantized model brings with it, on the tensors and weights of the graph.
 
 use super::error::ImportError;
-use super::functions;
 use super::node::OnnxNode;
 use super::operators::Importer;
 use super::view::View;
@@ -10,7 +9,7 @@ use crate::graph::{Clamp, GivenWeights, Op};
 /// Gives the value `name` the quantizer that the model says it has.
 pub(super) fn activation(importer: &mut Importer, name: &str) {
     let Some(quantizer) = importer.given.activations.get(name).copied() else { return };
-    let Some(view) = functions::resolve(importer, name) else { return };
+    let Some(view) = importer.values.get(name).cloned() else { return };
     let graph = &mut importer.builder.graph;
     match graph.tensors[view.tensor.0].quantizer {
         None => graph.tensors[view.tensor.0].quantizer = Some(quantizer),

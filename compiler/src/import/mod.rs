@@ -5,17 +5,19 @@
 //! operator goes there.
 
 mod error;
+pub(crate) mod external;
 pub(crate) mod facts;
-mod functions;
 mod given;
 mod layer_norm;
 mod node;
 mod operators;
 pub(crate) mod qdq;
+mod rewrite;
 mod view;
 
 pub use error::{ImportError, Unsupported};
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -23,7 +25,6 @@ use tract_onnx::pb;
 use tract_onnx::prelude::Framework;
 
 use crate::graph::{Graph, TensorId, verify};
-use facts::Facts;
 use node::{OnnxNode, node_name};
 use operators::{Importer, find_operator};
 use view::{Builder, IMAGE_AXES, View};
@@ -74,7 +75,7 @@ fn name_nodes(graph: &mut pb::GraphProto) -> Result<(), ImportError> {
 pub fn import(bytes: &[u8], name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
     let mut proto = parse(bytes)?;
     let given = strip(&mut proto)?;
-    import_parsed(&proto, &given, name, folder)
+    Ok(import_parsed(&proto, &given, name, folder)?.0)
 }
 
 /// Takes the quantizers that a quantized model brings out of it.
@@ -82,13 +83,19 @@ pub(crate) fn strip(proto: &mut pb::ModelProto) -> Result<qdq::Given, ImportErro
     qdq::strip(proto)
 }
 
-/// Reads a parsed model.
-pub(crate) fn import_parsed(proto: &pb::ModelProto, given: &qdq::Given, name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
+/// Reads a parsed model; also gives it as the float reference shall read it.
+pub(crate) fn import_parsed<'p>(
+    proto: &'p pb::ModelProto,
+    given: &qdq::Given,
+    name: &str,
+    folder: Option<&Path>,
+) -> Result<(Graph, Cow<'p, pb::ModelProto>), ImportError> {
     let onnx = proto.graph.as_ref().ok_or_else(|| ImportError::NotOnnx("it holds no graph".into()))?;
     let opset = proto.opset_import.iter().find(|o| o.domain.is_empty() || o.domain == "ai.onnx").map_or(0, |o| o.version);
-    if opset < 7 {
+    if !(7..=21).contains(&opset) {
         return Err(ImportError::UnsupportedModel(format!("the model uses opset {opset}; opsets 7 to 21 are supported")));
     }
+    external::check(proto, folder)?;
     let input = model_input(onnx)?;
     let depends = depends_on_input(onnx, &input.name);
     for proto in onnx.node.iter().filter(|node| node.output.iter().any(|name| depends.contains(name.as_str()))) {
@@ -96,7 +103,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, given: &qdq::Given, name: &s
             return Err(operators::unknown(proto));
         }
     }
-    let facts = Facts::infer(proto, folder, &input.shape)?;
+    let (rewritten, facts) = rewrite::infer(proto, folder, &input.shape, opset)?;
     let (stored_shape, input_axes) = stored_input(onnx, &input);
     let graph = Graph {
         name: name.into(),
@@ -110,7 +117,7 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, given: &qdq::Given, name: &s
         softmax_classes: None,
         given_weights: std::collections::BTreeMap::new(),
     };
-    let mut importer = Importer { builder: Builder { graph }, values: HashMap::new(), functions: HashMap::new(), given: given.clone() };
+    let mut importer = Importer { builder: Builder { graph }, values: HashMap::new(), given: given.clone() };
     let norms = layer_norm::find(onnx, &facts);
     let tensor = importer.builder.graph.add_tensor(&*input.name, stored_shape);
     importer.values.insert(input.name.clone(), View { tensor, axes: input_axes });
@@ -121,14 +128,10 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, given: &qdq::Given, name: &s
         }
         let Some(operator) = find_operator(proto) else { return Err(operators::unknown(proto)) };
         let node = OnnxNode { proto, facts: &facts, opset };
-        if proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
+        if proto.op_type != "Split" && proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
             return Err(node.unsupported("", "more than its first output is used", "one output"));
         }
         let written_out = norms.ends.get(&index);
-        if written_out.is_none() && functions::extend(&mut importer, &node)? {
-            proto.output.iter().for_each(|name| given::activation(&mut importer, name));
-            continue;
-        }
         check_batch(&mut importer, &node)?;
         let before = importer.builder.graph.tensors.len();
         let view = match written_out {
@@ -152,12 +155,12 @@ pub(crate) fn import_parsed(proto: &pb::ModelProto, given: &qdq::Given, name: &s
         given::weights(&mut importer, &node)?;
         given::activation(&mut importer, output);
     }
-    finish(importer, onnx)
+    Ok((finish(importer, onnx)?, rewritten))
 }
 
 /// A normalisation that the model writes out in several nodes.
 fn import_norm(importer: &mut Importer, node: OnnxNode<'_>, norm: &layer_norm::WrittenOut) -> Result<View, ImportError> {
-    let view = functions::resolve(importer, &norm.input).ok_or_else(|| node.invalid(format!("\"{}\" is a constant", norm.input)))?;
+    let view = importer.values.get(&norm.input).cloned().ok_or_else(|| node.invalid(format!("\"{}\" is a constant", norm.input)))?;
     let channels = importer.builder.shape(&view).last().copied().unwrap_or(1);
     operators::attention::normalised(importer, node, &view, norm.epsilon, vec![1.0; channels], vec![0.0; channels])
 }
@@ -203,7 +206,10 @@ fn finish(mut importer: Importer, onnx: &pb::GraphProto) -> Result<Graph, Import
             names.join(", ")
         )));
     };
-    let view = functions::resolve(&mut importer, &output.name)
+    let view = importer
+        .values
+        .get(&output.name)
+        .cloned()
         .ok_or_else(|| ImportError::Model(format!("the output \"{}\" does not depend on the model's input", output.name)))?;
     let rank = view.axes.len();
     let plain: Vec<usize> = (0..rank).collect();

@@ -49,6 +49,10 @@ impl<'a> OnnxNode<'a> {
         self.attribute(name).map(|a| a.ints.as_slice())
     }
 
+    pub(super) fn floats(&self, name: &str) -> Option<&'a [f32]> {
+        self.attribute(name).map(|a| a.floats.as_slice())
+    }
+
     pub(super) fn text(&self, name: &str) -> Option<String> {
         self.attribute(name).map(|a| String::from_utf8_lossy(&a.s).into_owned())
     }

@@ -6,7 +6,7 @@ use apq_runtime::build::WeightedSpec;
 use super::LowerError;
 use super::requant::layer_mantissa;
 use crate::graph::Weights;
-use crate::quant::bank::QuantizedWeights;
+use crate::quant::bank::RoundedLayer;
 use crate::quant::ranges::{ActivationQuantizer, quantize_row};
 
 /// A lowered layer, and the output channels whose weight scale had to be raised.
@@ -29,11 +29,11 @@ const BIAS_FRACTION_BITS: i32 = 14;
 
 pub(super) fn lower_layer(
     float: &Weights,
-    bias: &[f32],
-    quantized: &QuantizedWeights,
+    rounded: &RoundedLayer,
     input: &ActivationQuantizer,
     output: &ActivationQuantizer,
 ) -> Result<LoweredLayer, LowerError> {
+    let RoundedLayer { weights: quantized, bias } = rounded;
     let row_len = float.row_len();
     let bits = WeightBits::try_from(quantized.bits).map_err(|_| LowerError::Bits(quantized.bits))?;
     let mut raised = Vec::new();

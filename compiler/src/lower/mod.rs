@@ -3,15 +3,19 @@
 mod arena;
 mod layer;
 pub(crate) mod norm;
+mod operators;
 pub mod requant;
-pub(crate) mod table;
+mod table;
+
+pub use operators::{COORDINATE_STEP, on_grid};
+pub use table::{look_up, table_entries};
 
 use std::collections::BTreeSet;
 
 use apq_kernels::ActivationBits;
 use apq_runtime::Model;
 use apq_runtime::build::{
-    Add, AlignedBytes, DivisorSpec, InputSpec, MatMul, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale, Slice,
+    Add, AlignedBytes, DivisorSpec, InputSpec, MatMul, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale,
     TensorSpec, Window, write,
 };
 
@@ -172,7 +176,8 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
             inputs: node.inputs.iter().map(|id| id.0).collect(),
             output: node.output.0,
             group: network.grouping.of_node[index],
-            clamp: clamp_codes(node.clamp, &output),
+            // The entries of a table are clamped already.
+            clamp: if matches!(node.op, Op::Table { .. }) { None } else { clamp_codes(node.clamp, &output) },
             scratch: Region::default(),
         });
     }
@@ -280,13 +285,13 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
     let plain = |operator| Ok((operator, Vec::new()));
     match &node.op {
         Op::Conv { weights, .. } | Op::FullyConnected { weights } => {
-            let quantized = network.weights(id).ok_or_else(|| LowerError::NoQuantizer(node.name.clone()))?;
+            let rounded = network.layer(id).ok_or_else(|| LowerError::NoQuantizer(node.name.clone()))?;
             let (weighted, raised) = match detail {
                 Detail::Whole => {
-                    let lowered = layer::lower_layer(weights, network.bias(id), &quantized, &input, &output)?;
+                    let lowered = layer::lower_layer(weights, rounded, &input, &output)?;
                     (lowered.spec, lowered.raised)
                 }
-                Detail::Outline => (layer::outline(quantized.bits)?, Vec::new()),
+                Detail::Outline => (layer::outline(rounded.weights.bits)?, Vec::new()),
             };
             let operator = match &node.op {
                 Op::Conv { window, groups, .. } => OperatorSpec::Conv { window: window_spec(node, window)?, groups: *groups, weighted },
@@ -294,13 +299,17 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
             };
             Ok((operator, raised))
         }
-        Op::Add => {
+        Op::Add | Op::Sub => {
             let second = quantizer(node.inputs[1])?;
             let bits = if input.bits <= 8 && second.bits <= 8 { 21 } else { 31 };
             let (a, b) = (f64::from(input.scale) / f64::from(output.scale), f64::from(second.scale) / f64::from(output.scale));
             let (multipliers, shift) = shared_mantissas(a, b, bits).ok_or(LowerError::Factor(a.max(b)))?;
-            plain(OperatorSpec::Add(Add { multipliers, shift, subtract: false }))
+            plain(OperatorSpec::Add(Add { multipliers, shift, subtract: node.op == Op::Sub }))
         }
+        Op::Table { function } => plain(OperatorSpec::Table { entries: table_entries(function, node.clamp, &input, &output) }),
+        Op::Resize { rows, columns, interpolate } => plain(operators::resize(rows, columns, *interpolate, &input, &output)?),
+        Op::Prelu { slopes } => plain(operators::prelu(slopes, &input, &output)?),
+        Op::Slice { begin, step } => plain(operators::slice(node, begin, step)?),
         Op::AveragePool { window, count_include_pad } => {
             let counted_end = if *count_include_pad { Some(small_pair(node, window.pad_end)?) } else { None };
             let mut divisors = Vec::new();
@@ -341,17 +350,6 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
             plain(OperatorSpec::MatMul(MatMul { transposed: *transposed, rescale }))
         }
         Op::LayerNorm { gamma, beta, epsilon } => plain(norm::lower(gamma, beta, *epsilon, &input, &output)?),
-        Op::Slice { begin, step } => {
-            let last = |places: &[usize], fill: u32| -> Result<[u32; 3], LowerError> {
-                let mut three = [fill; 3];
-                for (to, place) in three.iter_mut().rev().zip(places.iter().rev()) {
-                    *to = u32::try_from(*place).map_err(|_| LowerError::TooLarge(node.name.clone(), "slice".into()))?;
-                }
-                Ok(three)
-            };
-            plain(OperatorSpec::Slice(Slice { begin: last(begin, 0)?, step: last(step, 1)? }))
-        }
-        Op::Activation(activation) => plain(OperatorSpec::Table { entries: table::Entries::new(activation, &input, &output).codes }),
         Op::ChannelAffine { .. } => Err(LowerError::NoQuantizer(format!("{} (channel_affine)", node.name))),
     }
 }

@@ -53,6 +53,17 @@ pub fn shared_mantissas(a: f64, b: f64, mantissa_bits: u32) -> Option<([i32; 2],
     Some(([at(a), at(b)], shift))
 }
 
+/// A factor of either sign; the mantissa carries the sign.
+pub fn signed_mantissa(factor: f64) -> Option<(i32, u8)> {
+    let (m, shift) = mantissa(factor.abs(), 31)?;
+    Some((if factor < 0.0 { -m } else { m }, shift))
+}
+
+/// The mantissa of a bilinear resize, whose sums count in 2^-22 of an input code (`apq_kernels::Resize`).
+pub fn resize_mantissa(ratio: f64, input_bits: u8) -> Option<(i32, u8)> {
+    mantissa(ratio * 2f64.powi(-22), if input_bits == 16 { 23 } else { 31 })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,43 +1,36 @@
-//! Tables of activation functions.
+//! The entries of a table: a function on the codes of its input (`apq_kernels::Table`).
 
 use apq_kernels::Table;
 
-use crate::graph::Activation;
+use super::clamp_codes;
+use crate::graph::{Clamp, Function};
 use crate::quant::ranges::ActivationQuantizer;
 
-/// Output codes for input codes: one for each up to 8 bits, points to interpolate between at 16.
-pub(crate) struct Entries {
-    pub(crate) codes: Vec<i16>,
-    interpolated: bool,
+/// Input codes from one point of a 16-bit table to the next.
+const POINT_STEP: i32 = 128;
+
+/// Output codes of `function`, clamped: one for each input code up to 8 bits, [`Table::POINTS`] points at 16.
+pub fn table_entries(function: &Function, clamp: Clamp, input: &ActivationQuantizer, output: &ActivationQuantizer) -> Vec<i16> {
+    let (lo, hi) = output.code_range();
+    let [lo, hi] = clamp_codes(clamp, output).unwrap_or([lo, hi]);
+    let entry = |code: i32| {
+        let y = function.at(f64::from(code - input.zero_point) * f64::from(input.scale)) / f64::from(output.scale);
+        // Codes at which the function has no value stand for nothing that the network computes.
+        let y = if y.is_nan() { 0.0 } else { y };
+        (y.round() + f64::from(output.zero_point)).clamp(f64::from(lo), f64::from(hi)) as i16
+    };
+    match input.bits {
+        16 => (0..Table::POINTS as i32).map(|point| entry(point * POINT_STEP - 32768)).collect(),
+        bits => (0..1 << bits).map(entry).collect(),
+    }
 }
 
-impl Entries {
-    pub(crate) fn new(activation: &Activation, input: &ActivationQuantizer, output: &ActivationQuantizer) -> Entries {
-        let (lo, hi) = output.code_range();
-        let entry = |code: i32| {
-            let y = activation.apply(f64::from(code - input.zero_point) * f64::from(input.scale)) / f64::from(output.scale);
-            // A function that is not defined somewhere gives zero there.
-            let rounded = if y.is_nan() { 0.0 } else { y.round() };
-            (rounded.clamp(-1e6, 1e6) as i32 + output.zero_point).clamp(lo, hi) as i16
-        };
-        let interpolated = input.bits == 16;
-        let codes = if interpolated {
-            // The last point lies one past the largest code.
-            (0..Table::POINTS as i32).map(|point| entry((point << 7) - 32768)).collect()
-        } else {
-            (0..1 << input.bits).map(entry).collect()
-        };
-        Entries { codes, interpolated }
+/// What the table of those entries makes of a code.
+pub fn look_up(entries: &[i16], input: &ActivationQuantizer, code: i32) -> i32 {
+    if input.bits != 16 {
+        return i32::from(entries[code as usize]);
     }
-
-    /// The output code of an input code.
-    pub(crate) fn code(&self, code: i32) -> i32 {
-        let at = |index: usize| i32::from(self.codes.get(index).copied().unwrap_or(0));
-        if !self.interpolated {
-            return at(code as usize);
-        }
-        let offset = (code + 32768) as usize;
-        let (here, next) = (at(offset >> 7), at((offset >> 7) + 1));
-        here + (((next - here) * (offset & 127) as i32 + 64) >> 7)
-    }
+    let offset = code + 32768;
+    let (here, next) = (i32::from(entries[(offset >> 7) as usize]), i32::from(entries[(offset >> 7) as usize + 1]));
+    here + (((next - here) * (offset & 127) + 64) >> 7)
 }

@@ -19,7 +19,11 @@ pub(super) fn fuse(graph: &mut Graph) -> usize {
                 Op::Conv { .. }
                     | Op::FullyConnected { .. }
                     | Op::Add
+                    | Op::Sub
                     | Op::Mul
+                    | Op::Table { .. }
+                    | Op::Prelu { .. }
+                    | Op::Resize { interpolate: true, .. }
                     | Op::MatMul { .. }
                     | Op::LayerNorm { .. }
                     | Op::AveragePool { .. }

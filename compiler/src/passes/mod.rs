@@ -6,9 +6,12 @@ mod clamp;
 mod constants;
 mod given;
 mod order;
+mod pointwise;
 mod scale;
 mod softmax;
 mod split;
+
+pub(crate) use pointwise::common_source;
 
 use crate::graph::{Graph, GraphError, NodeId, TensorId, verify};
 
@@ -20,11 +23,14 @@ const PASSES: &[(&str, Pass)] = &[
     ("merge reshapes", order::merge_reshapes),
     ("fold padding into convolutions and max pools", order::fold_padding),
     ("fold transposes into fully connected layers", order::fold_transposes),
+    ("functions of one tensor become tables", pointwise::join),
     ("hoist clamps over max pools", clamp::hoist_over_max_pool),
     ("fold channel scales and offsets", affine::fold),
     ("fold factors into matrix products", scale::fold),
+    ("tables take over their neighbours", pointwise::compose),
     ("channel scales and offsets that are left become depthwise convolutions", affine::to_depthwise),
     ("fuse clamps", clamp::fuse),
+    ("tables take over the clamps that are left", pointwise::compose_clamps),
     ("requantize what cannot be written as given", given::requantize),
     ("give layers inputs of their own beside sums", split::split),
     ("drop the softmax at the end", softmax::drop_last),

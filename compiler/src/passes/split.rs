@@ -12,7 +12,7 @@ pub(super) fn split(graph: &mut Graph) -> usize {
     for tensor in (0..graph.tensors.len()).map(TensorId) {
         let reads = |node: &Node| node.inputs.contains(&tensor);
         let layer = |node: &Node| reads(node) && matches!(node.op, Op::FullyConnected { .. } | Op::MatMul { .. });
-        let summed = graph.nodes.iter().any(|node| reads(node) && matches!(node.op, Op::Add | Op::Mul | Op::Concat { .. }));
+        let summed = graph.nodes.iter().any(|node| reads(node) && matches!(node.op, Op::Add | Op::Sub | Op::Mul | Op::Concat { .. }));
         if graph.tensor(tensor).quantizer.is_some() {
             continue;
         }

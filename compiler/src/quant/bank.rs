@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::groups::Grouping;
 use super::ranges::{ActivationQuantizer, RangeRule, quantize_row, weight_scale};
 use crate::float::{Layer, Simulation};
-use crate::graph::{Graph, Node, NodeId, Op, TensorId};
+use crate::graph::{Graph, Node, Op, Weights};
 
 /// Weights of one layer at one width.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,31 +53,63 @@ impl QuantizedWeights {
     }
 }
 
+/// A layer with its weights rounded, and the bias that goes with them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoundedLayer {
+    /// Codes and scales.
+    pub weights: QuantizedWeights,
+    /// `[O]`.
+    pub bias: Vec<f32>,
+}
+
+impl RoundedLayer {
+    /// A layer whose codes the model brings at that width.
+    pub fn given(graph: &Graph, node: &Node, bits: u8) -> Option<RoundedLayer> {
+        let (float, given) = (node.op.weights()?, graph.given_weights.get(&node.name).filter(|given| given.bits == bits)?);
+        let weights = QuantizedWeights::at(&float.values, float.row_len(), bits, &given.scales);
+        Some(RoundedLayer { weights, bias: float.bias.to_vec() })
+    }
+
+    /// Each weight rounded to the nearest code, the bias as it is.
+    pub fn nearest(float: &Weights, bits: u8, rule: RangeRule) -> RoundedLayer {
+        RoundedLayer { weights: QuantizedWeights::new(&float.values, float.row_len(), bits, rule), bias: float.bias.to_vec() }
+    }
+}
+
+/// Rounded weights of each node at each width of its group.
+pub type RoundedLayers = Vec<BTreeMap<u8, Arc<RoundedLayer>>>;
+
+/// Every layer rounded to nearest at every width of its group, or as the model gives it.
+pub fn nearest(graph: &Graph, grouping: &Grouping, rule: RangeRule) -> RoundedLayers {
+    (0..graph.nodes.len()).map(|node| nearest_node(graph, grouping, node, rule)).collect()
+}
+
+/// One node of [`nearest`].
+pub(super) fn nearest_node(graph: &Graph, grouping: &Grouping, node: usize, rule: RangeRule) -> BTreeMap<u8, Arc<RoundedLayer>> {
+    let Some(float) = graph.nodes[node].op.weights() else { return BTreeMap::new() };
+    let at = |bits| RoundedLayer::given(graph, &graph.nodes[node], bits).unwrap_or_else(|| RoundedLayer::nearest(float, bits, rule));
+    grouping.weight_bits(node).into_iter().map(|bits| (bits, Arc::new(at(bits)))).collect()
+}
+
 /// All quantizers that the groups' candidates ask for.
 pub struct Bank {
     /// For each tensor and width.
     pub activations: Vec<BTreeMap<u8, ActivationQuantizer>>,
     /// For each node and width.
-    pub weights: Vec<BTreeMap<u8, Arc<QuantizedWeights>>>,
-    /// The same weights, ready to run.
-    layers: Vec<BTreeMap<u8, Arc<Layer>>>,
+    pub layers: RoundedLayers,
+    /// The same layers, ready to run.
+    ready: Vec<BTreeMap<u8, Arc<Layer>>>,
 }
 
 impl Bank {
-    /// Rounds every layer at every width of its group, and chooses the range of every tensor at every width by `activation`.
+    /// Takes rounded layers, and chooses the range of every tensor at every width by `activation`.
     pub fn new(
         graph: &Graph,
         grouping: &Grouping,
         output_bits: u8,
-        weight_rule: RangeRule,
+        layers: RoundedLayers,
         activation: impl Fn(usize, u8) -> ActivationQuantizer + Sync,
     ) -> Bank {
-        let widths = |group: Option<usize>, free: u8, of: fn(&Candidate) -> u8| -> Vec<u8> {
-            let mut widths: Vec<u8> = group.map_or(vec![free], |group| grouping.groups[group].candidates.iter().map(of).collect());
-            widths.sort_unstable();
-            widths.dedup();
-            widths
-        };
         let softmax: Vec<bool> =
             (0..graph.tensors.len()).map(|t| graph.nodes.iter().any(|n| n.output.0 == t && matches!(n.op, Op::Softmax))).collect();
         let constants: Vec<(usize, f32)> =
@@ -94,36 +126,22 @@ impl Bank {
                     let chosen = if softmax[source] { softmax_quantizer(activation(source, bits)) } else { activation(source, bits) };
                     constants.iter().filter(|(tensor, _)| *tensor == source).fold(chosen, |chosen, (_, value)| covering(chosen, *value))
                 };
-                let free = grouping.output_bits(TensorId(tensor), output_bits);
-                widths(grouping.of_tensor[tensor], free, |c| c.activation_bits).into_iter().map(|bits| (bits, choose(bits))).collect()
+                grouping.activation_bits(tensor, output_bits).into_iter().map(|bits| (bits, choose(bits))).collect()
             })
             .collect();
-        let mut weights = Vec::new();
-        let mut layers = Vec::new();
-        for (index, node) in graph.nodes.iter().enumerate() {
-            let (mut rounded, mut ready) = (BTreeMap::new(), BTreeMap::new());
-            if let Some(float) = node.op.weights() {
-                for bits in widths(grouping.of_node[index], output_bits, |c| c.weight_bits) {
-                    let given = graph.given_weights.get(&node.name).filter(|given| given.bits == bits);
-                    let codes = match given {
-                        Some(given) => QuantizedWeights::at(&float.values, float.row_len(), bits, &given.scales),
-                        None => QuantizedWeights::new(&float.values, float.row_len(), bits, weight_rule),
-                    };
-                    ready.insert(bits, Arc::new(Layer::new(node, &codes.values(), &float.bias)));
-                    rounded.insert(bits, Arc::new(codes));
-                }
-            }
-            weights.push(rounded);
-            layers.push(ready);
-        }
-        Bank { activations, weights, layers }
+        let prepare = |(node, widths): (&Node, &BTreeMap<u8, Arc<RoundedLayer>>)| {
+            let layer = |layer: &RoundedLayer| Arc::new(Layer::new(node, &layer.weights.values(), &layer.bias));
+            widths.iter().map(|(bits, rounded)| (*bits, layer(rounded))).collect()
+        };
+        let ready = graph.nodes.iter().zip(&layers).map(prepare).collect();
+        Bank { activations, layers, ready }
     }
 
     /// The network with one group at `candidate` and everything else in floats.
     pub fn one_group(&self, graph: &Graph, grouping: &Grouping, group: usize, candidate: Candidate) -> Simulation {
         let mut simulation = Simulation::float(graph);
         for node in &grouping.groups[group].nodes {
-            simulation.layers[node.0] = self.layers[node.0].get(&candidate.weight_bits).cloned();
+            simulation.layers[node.0] = self.ready[node.0].get(&candidate.weight_bits).cloned();
         }
         for tensor in &grouping.groups[group].tensors {
             // A tensor that keeps another's codes is quantized already.
@@ -132,29 +150,6 @@ impl Bank {
             }
         }
         simulation
-    }
-
-    /// The network with every group at its assigned width.
-    pub fn assigned(&self, graph: &Graph, grouping: &Grouping, assignment: &[Candidate], output_bits: u8) -> Simulation {
-        let mut simulation = Simulation::float(graph);
-        for (index, group) in grouping.of_node.iter().enumerate() {
-            if let Some(group) = group {
-                simulation.layers[index] = self.layers[index].get(&assignment[*group].weight_bits).cloned();
-            }
-        }
-        for tensor in 0..graph.tensors.len() {
-            if grouping.quantizer[tensor].0 == tensor {
-                let free = grouping.output_bits(TensorId(tensor), output_bits);
-                let bits = grouping.of_tensor[tensor].map_or(free, |group| assignment[group].activation_bits);
-                simulation.quantizers[tensor] = self.activations[tensor].get(&bits).copied();
-            }
-        }
-        simulation
-    }
-
-    /// The rounded weights of a node.
-    pub fn node_weights(&self, node: NodeId, bits: u8) -> Option<&Arc<QuantizedWeights>> {
-        self.weights[node.0].get(&bits)
     }
 }
 

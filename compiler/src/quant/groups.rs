@@ -1,6 +1,6 @@
 //! Quantizer groups: what must change its bit width together.
 //!
-//! An operation ties its weights and all its input tensors; an operation that keeps the codes (max pool, reshape, transpose, pad) ties its output to
+//! An operation ties its weights and all its input tensors; an operation that keeps the codes (max pool, reshape, transpose, pad, slice, nearest-neighbour resize) ties its output to
 //! its input and shares its quantizer. The candidates of a group are what the target has kernels for in all of its operations.
 
 use apq_lut::Candidate;
@@ -43,6 +43,24 @@ impl Grouping {
     pub fn output_bits(&self, tensor: TensorId, output_bits: u8) -> u8 {
         self.given[tensor.0].map_or(output_bits, |given| given.bits)
     }
+
+    /// The widths that a node's weights may take, ascending; none where no group holds the node.
+    pub fn weight_bits(&self, node: usize) -> Vec<u8> {
+        self.of_node[node].map_or_else(Vec::new, |group| ascending(self.groups[group].candidates.iter().map(|c| c.weight_bits)))
+    }
+
+    /// The widths that a tensor may take, ascending: those of the network's output where no group holds it.
+    pub fn activation_bits(&self, tensor: usize, output_bits: u8) -> Vec<u8> {
+        let of_group = |group: usize| ascending(self.groups[group].candidates.iter().map(|c| c.activation_bits));
+        self.of_tensor[tensor].map_or_else(|| vec![self.output_bits(TensorId(tensor), output_bits)], of_group)
+    }
+}
+
+fn ascending(widths: impl Iterator<Item = u8>) -> Vec<u8> {
+    let mut widths: Vec<u8> = widths.collect();
+    widths.sort_unstable();
+    widths.dedup();
+    widths
 }
 
 /// A group for which the target has no kernels.

@@ -6,15 +6,16 @@ pub mod calibration;
 pub mod correction;
 pub mod groups;
 pub mod ranges;
+pub mod rounding;
 pub mod sensitivity;
 
 use std::sync::Arc;
 
 use apq_lut::Candidate;
 
-use crate::float::Simulation;
+use crate::float::{Layer, Simulation};
 use crate::graph::{Graph, NodeId, TensorId};
-use bank::{Bank, QuantizedWeights};
+use bank::{Bank, RoundedLayer};
 use groups::Grouping;
 use ranges::ActivationQuantizer;
 
@@ -30,16 +31,18 @@ pub struct QuantizedNetwork<'a> {
     pub assignment: Vec<Candidate>,
     /// Width of the network's output.
     pub output_bits: u8,
-    /// For each node, the bias that correction found; `None` keeps the model's.
-    pub biases: Vec<Option<Vec<f32>>>,
     /// Whether the file ends with the softmax that [`Graph::output`] goes without.
     pub keep_softmax: bool,
+    /// For each node, its weights and bias at its width; `None` where it has none.
+    layers: Vec<Option<Arc<RoundedLayer>>>,
 }
 
 impl<'a> QuantizedNetwork<'a> {
-    /// Every group at the given width, biases as in the model.
+    /// Every group at the given width, layers as in the bank.
     pub fn new(graph: &'a Graph, grouping: &'a Grouping, bank: &'a Bank, assignment: Vec<Candidate>, output_bits: u8) -> Self {
-        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, biases: vec![None; graph.nodes.len()], keep_softmax: false }
+        let layer = |(node, group): (usize, &Option<usize>)| bank.layers[node].get(&assignment[(*group)?].weight_bits).cloned();
+        let layers = grouping.of_node.iter().enumerate().map(layer).collect();
+        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, keep_softmax: false, layers }
     }
 
     /// Width of a tensor.
@@ -58,34 +61,28 @@ impl<'a> QuantizedNetwork<'a> {
         self.grouping.of_node[node.0].map(|group| self.assignment[group])
     }
 
-    /// Rounded weights of a node.
-    pub fn weights(&self, node: NodeId) -> Option<Arc<QuantizedWeights>> {
-        self.bank.node_weights(node, self.candidate(node)?.weight_bits).cloned()
+    /// Rounded weights and bias of a node.
+    pub fn layer(&self, node: NodeId) -> Option<&Arc<RoundedLayer>> {
+        self.layers[node.0].as_ref()
     }
 
-    /// Bias of a node; empty where it has none.
-    pub fn bias(&self, node: NodeId) -> &[f32] {
-        match (&self.biases[node.0], self.graph.nodes[node.0].op.weights()) {
-            (Some(bias), _) => bias,
-            (None, Some(weights)) => &weights.bias,
-            (None, None) => &[],
-        }
+    /// Replaces the rounded weights and bias of a node.
+    pub fn set_layer(&mut self, node: NodeId, layer: Arc<RoundedLayer>) {
+        self.layers[node.0] = Some(layer);
     }
 
-    /// The same network in floats, its quantizers simulated. Biases are the multiples of s_in * s_w that integers hold: at some tenths of an output
-    /// code between those, the float bias would flip roundings that later layers amplify.
+    /// The same network in floats, its quantizers simulated.
     pub fn simulation(&self) -> Simulation {
-        let mut simulation = self.bank.assigned(self.graph, self.grouping, &self.assignment, self.output_bits);
-        for (index, layer) in simulation.layers.iter_mut().enumerate() {
-            if let (Some(layer), Some(bias)) = (layer, self.bias_on_grid(NodeId(index))) {
-                *layer = Arc::new(layer.with_bias(bias));
-            }
-        }
-        simulation
+        let layers = (0..self.graph.nodes.len()).map(|node| self.simulated_layer(NodeId(node))).collect();
+        let quantizer = |tensor: usize| (self.grouping.quantizer[tensor].0 == tensor).then(|| self.quantizer(TensorId(tensor))).flatten();
+        Simulation { layers, quantizers: (0..self.graph.tensors.len()).map(quantizer).collect() }
     }
 
-    fn bias_on_grid(&self, node: NodeId) -> Option<Vec<f32>> {
-        let (weights, input) = (self.weights(node)?, self.quantizer(self.graph.nodes[node.0].inputs[0])?);
+    /// The layer of a node, ready to run. Biases are the multiples of s_in * s_w that integers hold: at some tenths of an output code between those, the
+    /// float bias would flip roundings that later layers amplify.
+    pub fn simulated_layer(&self, node: NodeId) -> Option<Arc<Layer>> {
+        let RoundedLayer { weights, bias } = self.layer(node)?.as_ref();
+        let input = self.quantizer(self.graph.nodes[node.0].inputs[0])?;
         let row_len = weights.codes.len() / weights.scales.len().max(1);
         let rounded = |(channel, bias): (usize, &f32)| {
             let grid = f64::from(input.scale) * f64::from(weights.scales[channel]);
@@ -93,11 +90,16 @@ impl<'a> QuantizedNetwork<'a> {
             let empty = weights.codes[channel * row_len..][..row_len].iter().all(|code| *code == 0);
             if empty { *bias } else { ((f64::from(*bias) / grid).round() * grid) as f32 }
         };
-        Some(self.bias(node).iter().enumerate().map(rounded).collect())
+        let bias: Vec<f32> = bias.iter().enumerate().map(rounded).collect();
+        Some(Arc::new(Layer::new(&self.graph.nodes[node.0], &weights.values(), &bias)))
     }
 
     /// Takes over the biases of a corrected simulation.
     pub fn set_biases(&mut self, corrected: &Simulation) {
-        self.biases = corrected.layers.iter().map(|layer| layer.as_ref().map(|layer| layer.bias().to_vec())).collect();
+        for (layer, corrected) in self.layers.iter_mut().zip(&corrected.layers) {
+            if let (Some(layer), Some(corrected)) = (layer, corrected) {
+                *layer = Arc::new(RoundedLayer { weights: layer.weights.clone(), bias: corrected.bias().to_vec() });
+            }
+        }
     }
 }

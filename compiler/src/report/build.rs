@@ -5,10 +5,12 @@ use apq_targets::Target;
 use apqc::compile::Compiled;
 use apqc::cost::REFERENCE_BITS;
 use apqc::network::Network;
+use apqc::quant::rounding::Rounding;
 use apqc::quant::sensitivity::measured;
 use serde_json::Number;
 
 use super::layers::layers;
+use super::search;
 use super::{BudgetReport, CalibrationReport, Fits, FloatReport, GroupReport, Report, ResultReport, SCHEMA, SearchReport, SecondsReport};
 use crate::units::{human_bytes, mj, ms};
 
@@ -32,7 +34,8 @@ pub(crate) struct Facts<'a> {
 
 /// Builds the report.
 pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
-    let budgets: Vec<BudgetReport> = facts.budgets.iter().map(|budget| budget_report(*budget, compiled)).collect();
+    let mut budgets: Vec<BudgetReport> = facts.budgets.iter().map(|budget| budget_report(*budget, compiled)).collect();
+    budgets.extend(compiled.task.iter().flat_map(|task| &task.verdicts).map(search::task_budget));
     let mut notes = facts.notes;
     compilation_notes(compiled, facts.network, &budgets, &mut notes);
     let memory = facts.target.memory();
@@ -81,7 +84,7 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
         },
         groups: groups(compiled, facts.network),
         layers: layers(graph, compiled, facts.output_bits),
-        search: search(compiled, facts.calibration_samples),
+        search: search_report(compiled, facts.calibration_samples, facts.network.macs.saturating_mul(REFERENCE_BITS)),
         budgets,
     }
 }
@@ -106,14 +109,19 @@ fn groups(compiled: &Compiled, network: &Network) -> Vec<GroupReport> {
     compiled.grouping.groups.iter().enumerate().map(report).collect()
 }
 
-fn search(compiled: &Compiled, samples: usize) -> SearchReport {
-    // The path starts with every group at its widest.
-    let widest = compiled.outcome.points.first().map(|point| point.assignment.as_slice()).unwrap_or(&compiled.assignment);
+fn search_report(compiled: &Compiled, samples: usize, reference_bops: u64) -> SearchReport {
     let seconds = compiled.seconds;
+    let assign_by = compiled.searched.as_ref().map_or("file", |searched| searched.by.name());
+    let (greedy, exact) = search::assignments(compiled, reference_bops).unzip();
+    let measured = || samples * (1 + measured(&compiled.grouping, &compiled.widest).len());
     SearchReport {
-        scheme: "greedy",
-        forward_passes: samples * (1 + measured(&compiled.grouping, widest).len()),
+        scheme: compiled.task.as_ref().map_or(assign_by, |task| task.scheme.name()),
+        assign_by,
+        forward_passes: compiled.searched.as_ref().map_or(0, |_| measured()),
         evaluations: compiled.evaluations,
+        greedy,
+        exact,
+        task: compiled.task.as_ref().map(|task| search::task(task, reference_bops)),
         seconds: SecondsReport {
             calibrate: seconds.calibrate,
             sensitivity: seconds.sensitivity,
@@ -155,7 +163,8 @@ fn budget_report(budget: Budget, compiled: &Compiled) -> BudgetReport {
         limit: in_unit(quantity, limit),
         value: value(&compiled.totals),
         met,
-        smallest_found: if met { None } else { value(&compiled.outcome.smallest) },
+        task: false,
+        smallest_found: compiled.searched.as_ref().filter(|_| !met).and_then(|searched| value(&searched.greedy.smallest)),
     }
 }
 
@@ -170,10 +179,19 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
             missed.iter().filter_map(|budget| Some(format!("{} {}", budget.name, budget.smallest_found.as_ref()?))).collect();
         let smallest =
             if smallest.is_empty() { String::new() } else { format!("; smallest found for each alone: {}", smallest.join(", ")) };
+        if compiled.searched.as_ref().is_some_and(|searched| searched.exact.best.is_none() && searched.exact.proved) {
+            notes.push("proved: no assignment meets the efficiency budgets together, by the cost model".into());
+        }
         notes.push(format!("infeasible: no assignment was found that meets every budget; this is the nearest one{smallest}"));
     }
     if !compiled.not_modelled.is_empty() {
         notes.push(format!("not modelled by the target, counted as 0 in latency and energy: {}", compiled.not_modelled.join(", ")));
+    }
+    if let Some((source, _)) = compiled.task.as_ref().and_then(|task| task.labelled.as_ref()).filter(|_| compiled.decided_on_test) {
+        notes.push(format!(
+            "the accuracy budget was decided on {source}, which also reports: the reported accuracy is that of the chosen point, and flattered by the \
+             choice; --search-data PATH decides on other samples"
+        ));
     }
     if compiled.lowered.spec.output.softmax_removed {
         notes.push("the softmax at the end is left out: outputs are logits".into());
@@ -197,6 +215,9 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
             verdict.sqnr_db_after,
             verdict.held_out
         )),
-        None => notes.push("no bias correction: too few calibration samples to judge it".into()),
+        None if compiled.rounding == Rounding::Nearest => {
+            notes.push("no bias correction: too few calibration samples to judge it".into());
+        }
+        None => {}
     }
 }

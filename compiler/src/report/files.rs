@@ -53,8 +53,12 @@ pub(crate) fn write(directory: &Path, force: bool, compiled: &Compiled, report: 
         ("report.json", json(report)?),
         ("layers.csv", layers_csv(&report.layers)?),
         ("assignment.toml", assignment_toml(report)?.into_bytes()),
-        (MANIFEST, json(manifest)?),
     ];
+    write_all(directory, force, &files, manifest)
+}
+
+/// Writes `files` and the manifest to `directory`, all or none.
+pub(crate) fn write_all(directory: &Path, force: bool, files: &[(&str, Vec<u8>)], manifest: &Manifest) -> anyhow::Result<()> {
     let parent = match directory.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_path_buf(),
         _ => PathBuf::from("."),
@@ -65,9 +69,10 @@ pub(crate) fn write(directory: &Path, force: bool, compiled: &Compiled, report: 
     let workshop = tempfile::Builder::new().prefix(".apqc-").tempdir_in(&parent).with_context(cannot)?;
     let fresh = workshop.path().join("new");
     fs::create_dir(&fresh).with_context(cannot)?;
-    for (name, bytes) in &files {
+    for (name, bytes) in files {
         fs::write(fresh.join(name), bytes).with_context(cannot)?;
     }
+    fs::write(fresh.join(MANIFEST), json(manifest)?).with_context(cannot)?;
     check_destination(directory, force)?;
     let old = workshop.path().join("old");
     let replaced = fs::symlink_metadata(directory).is_ok();
@@ -81,7 +86,8 @@ pub(crate) fn write(directory: &Path, force: bool, compiled: &Compiled, report: 
     moved.with_context(cannot)
 }
 
-fn json(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
+/// JSON for people and programs, with a line end.
+pub(crate) fn json(value: &impl Serialize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = serde_json::to_vec_pretty(value)?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -1,8 +1,11 @@
 //! What a compilation found, as data ([`Report`]), as files ([`files`]) and as tables for people ([`tables`]).
 
 mod build;
+pub(crate) mod curve;
 pub(crate) mod files;
 pub(crate) mod layers;
+mod plot;
+pub(crate) mod search;
 pub(crate) mod tables;
 
 pub(crate) use build::{Facts, build};
@@ -134,12 +137,23 @@ pub(crate) struct GroupReport {
 /// How the assignment was found.
 #[derive(Debug, Serialize)]
 pub(crate) struct SearchReport {
-    /// Name of the search.
+    /// How the curve was searched under task budgets; without them, `assign_by`.
     pub(crate) scheme: &'static str,
+    /// Where the widths under the efficiency budgets come from: `greedy`, `exact`, or `file` for `--assign`.
+    pub(crate) assign_by: &'static str,
     /// Samples run through the network, partly or wholly, for the sensitivity list; also where it came from the cache.
     pub(crate) forward_passes: usize,
-    /// Evaluations of the whole quantized network.
+    /// Assignments that were evaluated as whole quantized networks, each once; the result is one of them.
     pub(crate) evaluations: usize,
+    /// The greedy assignment under the efficiency budgets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) greedy: Option<search::AssignReport>,
+    /// The exact one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) exact: Option<search::AssignReport>,
+    /// The search under task budgets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) task: Option<search::TaskReport>,
     /// Times; the only fields that differ between runs.
     pub(crate) seconds: SecondsReport,
 }
@@ -162,15 +176,18 @@ pub(crate) struct SecondsReport {
 /// A budget as stated; the unit is in the name.
 #[derive(Debug, Serialize)]
 pub(crate) struct BudgetReport {
-    /// `latency_ms`, `energy_mj`, `bops`, `flash_bytes` or `ram_bytes`.
+    /// `latency_ms`, `energy_mj`, `bops`, `flash_bytes`, `ram_bytes`, `accuracy_drop`, `sqnr_db_min` or `agreement_min`.
     pub(crate) name: &'static str,
-    /// Largest value allowed.
+    /// Largest value allowed; of a name that ends in `min` the smallest.
     pub(crate) limit: serde_json::Number,
     /// Value of the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) value: Option<serde_json::Number>,
-    /// Whether value <= limit, compared in integers.
+    /// Whether value <= limit, of costs compared in integers; of a name that ends in `min` whether value >= limit.
     pub(crate) met: bool,
+    /// Whether it is about what the network is worth, not about what it costs.
+    #[serde(skip)]
+    pub(crate) task: bool,
     /// Where it is not met: the smallest value that the search found for this quantity alone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) smallest_found: Option<serde_json::Number>,

@@ -7,6 +7,7 @@ use apq_targets::Target;
 use comfy_table::{CellAlignment, Table, TableComponent, presets};
 
 use super::Report;
+use super::search::{assignments_table, task_table};
 use crate::units::{human_bytes, human_count};
 
 /// An empty table in the tool's style; columns from `numbers` on are aligned to the right.
@@ -34,6 +35,7 @@ const MOST_SENSITIVE: usize = 5;
 pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_cache: bool, quiet: bool) -> String {
     let mut parts = Vec::new();
     let verdict = match (report.budgets.is_empty(), report.feasible) {
+        (true, _) if report.search.assign_by == "file" => "bit widths as given",
         (true, _) => "no budget: the widest candidates",
         (false, true) => "every budget is met",
         (false, false) => "NOT FEASIBLE: this is the nearest point found",
@@ -44,6 +46,14 @@ pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_c
         parts.push(budgets(report));
     }
     parts.push(result(report, target));
+    if let (Some(greedy), Some(exact)) = (&report.search.greedy, &report.search.exact)
+        && report.budgets.iter().any(|budget| !budget.task)
+    {
+        parts.push(assignments_table(greedy, exact, report.search.assign_by));
+    }
+    if let Some(task) = &report.search.task {
+        parts.push(task_table(task));
+    }
     parts.push(widths(report));
     let sensitive = most_sensitive(report);
     if !sensitive.is_empty() {
@@ -55,7 +65,13 @@ pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_c
     if !report.notes.is_empty() {
         parts.push(report.notes.iter().map(|note| format!("note: {note}")).collect::<Vec<_>>().join("\n"));
     }
-    let list = if from_cache { "from the cache" } else { "measured" };
+    let list = if report.search.assign_by == "file" {
+        "not needed"
+    } else if from_cache {
+        "from the cache"
+    } else {
+        "measured"
+    };
     parts.push(format!("{:.1} s, sensitivity list {list}; files in {}", report.search.seconds.total, directory.display()));
     parts.join("\n\n")
 }
@@ -66,6 +82,9 @@ fn budgets(report: &Report) -> String {
         let (name, unit) = match budget.name.rsplit_once('_') {
             Some((name, unit @ ("ms" | "mj"))) => (name, if unit == "mj" { " mJ" } else { " ms" }),
             Some((name, "bytes")) => (name, " B"),
+            _ if budget.name == "sqnr_db_min" => ("least SQNR", " dB"),
+            _ if budget.name == "agreement_min" => ("least agreement", ""),
+            _ if budget.name == "accuracy_drop" => ("accuracy drop", ""),
             _ => (budget.name, ""),
         };
         let shown = |value: &serde_json::Number| format!("{value}{unit}");

@@ -33,7 +33,7 @@ pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8])
 }
 
 /// Whether every intermediate value stays within 32 bits, zero point included.
-fn fits_32_bits(add: &Add, a: ActivationBits, b: ActivationBits) -> bool {
+pub(crate) fn fits_32_bits(add: &Add, a: ActivationBits, b: ActivationBits) -> bool {
     let largest = 255 * (i64::from(add.multiplier_a) + i64::from(add.multiplier_b));
     let narrow = a != ActivationBits::A16 && b != ActivationBits::A16;
     narrow && (1..=30).contains(&add.shift) && largest + (1 << (add.shift - 1)) < (1 << 31) - (1 << 16)

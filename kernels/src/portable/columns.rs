@@ -5,7 +5,7 @@ use crate::{ActivationBits, Activations, Conv, pack};
 
 /// Widens `codes.len()` codes of a packed row, beginning at code `first`.
 #[inline]
-pub(super) fn unpack_from(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [i16]) {
+pub(crate) fn unpack_from(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [i16]) {
     let whole_bytes = match bits {
         ActivationBits::A2 => first.is_multiple_of(4),
         ActivationBits::A4 => first.is_multiple_of(2),
@@ -23,7 +23,7 @@ pub(super) fn unpack_from(bits: ActivationBits, row: &[u8], first: usize, codes:
 }
 
 /// Whether rows of `len` codes have no unused bits, so that several rows are one longer row.
-pub(super) fn rows_join(bits: ActivationBits, len: usize) -> bool {
+pub(crate) fn rows_join(bits: ActivationBits, len: usize) -> bool {
     match bits {
         ActivationBits::A2 => len.is_multiple_of(4),
         ActivationBits::A4 => len.is_multiple_of(2),

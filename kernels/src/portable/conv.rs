@@ -57,24 +57,37 @@ pub fn fully_connected(layer: &FullyConnected<'_>, input: Activations<'_>, outpu
     conv(&layer.as_conv(), input, output, scratch);
 }
 
+/// Dot products of a row of weights and a column, which are of one length, in 32 bits, wrapping, and in 64.
+#[derive(Clone, Copy)]
+pub(crate) struct Dots {
+    pub(crate) narrow: fn(&[Lanes], &[Lanes]) -> i32,
+    pub(crate) wide: fn(&[Lanes], &[Lanes]) -> i64,
+}
+
 /// Convolution; see [`Conv`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
-    let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);
     if depthwise::applies(conv) {
+        let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);
         depthwise::conv(conv, input, output, scratch);
         return;
     }
+    conv_with(Dots { narrow: dot, wide: dot_wide }, conv, input, output, scratch);
+}
+
+/// As [`conv`], with those dot products; what is depthwise too.
+pub(crate) fn conv_with(dots: Dots, conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
+    let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);
     let chunks = conv.row_len().div_ceil(LANES).max(1);
     let (lanes, _) = scratch.as_chunks_mut::<LANES>();
     match lanes.split_at_mut_checked(chunks) {
         Some((weights, columns)) if columns.len() >= chunks => {
-            by_columns(conv, input, output, weights, columns);
+            by_columns(dots, conv, input, output, weights, columns);
         }
         _ => reference::conv::<Native>(conv, input, output),
     }
 }
 
-fn by_columns(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], weights: &mut [Lanes], columns: &mut [Lanes]) {
+fn by_columns(dots: Dots, conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], weights: &mut [Lanes], columns: &mut [Lanes]) {
     let chunks = weights.len().max(1);
     let block_len = (columns.len() / chunks).clamp(1, BLOCK_MAX);
     let row_bytes = pack::weight_row_bytes(conv.weight_bits, conv.row_len());
@@ -95,7 +108,7 @@ fn by_columns(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], weight
                     return;
                 };
                 pack::unpack_weights(conv.weight_bits, row, unpacked);
-                let Some(channel) = Channel::new(conv, channel) else {
+                let Some(channel) = Channel::new(conv, channel, dots) else {
                     return;
                 };
                 channel.run(conv.accumulator, codes, weights, columns, pixels, pixel_bytes);
@@ -111,6 +124,7 @@ fn by_columns(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], weight
 
 /// One output channel of the output stage.
 struct Channel {
+    dots: Dots,
     index: usize,
     bias: i32,
     multiplier: i32,
@@ -118,9 +132,9 @@ struct Channel {
 }
 
 impl Channel {
-    fn new(conv: &Conv<'_>, index: usize) -> Option<Self> {
+    fn new(conv: &Conv<'_>, index: usize, dots: Dots) -> Option<Self> {
         let (bias, multiplier, shift) = conv.stage.channel(index)?;
-        Some(Self { index, bias, multiplier, shift })
+        Some(Self { dots, index, bias, multiplier, shift })
     }
 
     /// Writes this channel of every pixel of a block.
@@ -134,7 +148,7 @@ impl Channel {
         pixel_bytes: usize,
     ) {
         let (multiplier, shift) = (self.multiplier, self.shift);
-        let acc = |column: &[Lanes]| dot(weights, column).wrapping_add(self.bias);
+        let acc = |column: &[Lanes]| (self.dots.narrow)(weights, column).wrapping_add(self.bias);
         let columns = columns.chunks_exact(weights.len().max(1));
         let pixels = columns.zip(pixels.chunks_exact_mut(pixel_bytes.max(1)));
         let byte = matches!(codes.bits, ActivationBits::A6 | ActivationBits::A8);
@@ -156,7 +170,7 @@ impl Channel {
             }
             Accumulator::I64 => {
                 for (column, pixel) in pixels {
-                    let acc = dot_wide(weights, column).wrapping_add(i64::from(self.bias));
+                    let acc = (self.dots.wide)(weights, column).wrapping_add(i64::from(self.bias));
                     let scaled = requant::requantize(acc, multiplier, shift);
                     pack::set_code(pixel, codes.bits, self.index, codes.code(scaled));
                 }

@@ -2,10 +2,10 @@
 
 /// Codes that the inner loop takes at once; rows are padded to a multiple with zeros. With 32 of them LLVM reduces in
 /// whole vector registers on every x86-64 and does not mix several dot products.
-pub(super) const LANES: usize = 32;
+pub(crate) const LANES: usize = 32;
 
 /// A chunk of a row of weights or activations.
-pub(super) type Lanes = [i16; LANES];
+pub(crate) type Lanes = [i16; LANES];
 
 /// One chunk. |sum| <= 32 * 2^7 * 2^15 = 2^27.
 #[inline(always)]

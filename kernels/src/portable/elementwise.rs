@@ -1,8 +1,8 @@
 //! Functions of one code.
 
-use super::blocks;
+use super::blocks::{self, each_block, load};
 use crate::reference;
-use crate::{ActivationBits, Activations, LayerNorm, Requantize, Softmax, Table, requant};
+use crate::{ActivationBits, Activations, LayerNorm, Prelu, Requantize, Softmax, Table, pack, requant};
 
 /// Codes from which on a table of all 256 results is worth its computation.
 const TABLE_MIN: usize = 1024;
@@ -29,6 +29,24 @@ pub fn requantize(params: &Requantize, input: Activations<'_>, output: &mut [u8]
         blocks::map(params.rows, params.channels, codes.bits, input, output, |block| {
             for code in block {
                 *code = function(*code);
+            }
+        });
+    }
+}
+
+/// Rectifier with a slope for each channel; see [`Prelu`].
+pub fn prelu(prelu: &Prelu<'_>, input: Activations<'_>, output: &mut [u8]) {
+    let (codes, channels) = (prelu.codes, prelu.channels);
+    for index in 0..prelu.rows {
+        let row = pack::row(input.codes, pack::row_bytes(input.bits, channels), index);
+        let out = pack::row_mut(output, pack::row_bytes(codes.bits, channels), index);
+        each_block(channels, codes.bits, out, |first, block| {
+            load(input.bits, row, first, channels, block);
+            let slopes = prelu.slope_multiplier.iter().zip(prelu.slope_shift).skip(first);
+            for (code, (&multiplier, &shift)) in block.iter_mut().zip(slopes) {
+                let value = i32::from(*code) - input.zero_point;
+                let (multiplier, shift) = if value < 0 { (multiplier, shift) } else { (prelu.multiplier, prelu.shift) };
+                *code = codes.code(requant::requantize_i32(value, multiplier, shift)) as i16;
             }
         });
     }
@@ -71,11 +89,12 @@ pub fn layer_norm(norm: &LayerNorm<'_>, input: Activations<'_>, output: &mut [u8
 
 #[cfg(test)]
 mod tests {
-    use crate::testing::elementwise;
+    use crate::testing::{elementwise, resize};
 
     #[test]
     fn equals_the_reference() {
         elementwise::check_requantize(super::requantize);
         elementwise::check_table(super::table);
+        resize::check_prelu(super::prelu);
     }
 }

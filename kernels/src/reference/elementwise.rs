@@ -1,6 +1,6 @@
 //! Operators that treat each code alone.
 
-use crate::{ActivationBits, Activations, Add, Mul, OutputCodes, Requantize, Table, pack, requant};
+use crate::{ActivationBits, Activations, Add, Mul, OutputCodes, Prelu, Requantize, Table, pack, requant};
 
 /// Sum or difference; see [`Add`].
 pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
@@ -49,6 +49,22 @@ pub fn requantize(params: &Requantize, input: Activations<'_>, output: &mut [u8]
         let value = i64::from(code - input.zero_point);
         params.codes.code(requant::requantize(value, params.multiplier, params.shift))
     });
+}
+
+/// Rectifier with a slope for each channel; see [`Prelu`].
+pub fn prelu(prelu: &Prelu<'_>, input: Activations<'_>, output: &mut [u8]) {
+    let codes = prelu.codes;
+    for index in 0..prelu.rows {
+        let row = pack::row(input.codes, pack::row_bytes(input.bits, prelu.channels), index);
+        let out = pack::row_mut(output, pack::row_bytes(codes.bits, prelu.channels), index);
+        let slopes = prelu.slope_multiplier.iter().zip(prelu.slope_shift);
+        for (channel, (&multiplier, &shift)) in slopes.enumerate() {
+            let value = i64::from(pack::code(row, input.bits, channel) - input.zero_point);
+            let (multiplier, shift) = if value < 0 { (multiplier, shift) } else { (prelu.multiplier, prelu.shift) };
+            pack::set_code(out, codes.bits, channel, codes.code(requant::requantize(value, multiplier, shift)));
+        }
+        pack::clear_unused(out, codes.bits, prelu.channels);
+    }
 }
 
 /// A function given by a table; see [`Table`].
@@ -135,6 +151,25 @@ mod tests {
         let mut output = [0; 4];
         requantize(&params, input, &mut output);
         assert_eq!(output, [100, 100, 150, 200]);
+    }
+
+    #[test]
+    fn slopes_are_each_channels_own() {
+        let params = Prelu {
+            rows: 2,
+            channels: 2,
+            multiplier: 1 << 30,
+            shift: 30,
+            slope_multiplier: &[1 << 30, -(1 << 30)],
+            slope_shift: &[31, 32],
+            codes: OutputCodes::full(ActivationBits::A8, 100),
+        };
+        let input = Activations { codes: &[7, 7, 13, 2], bits: ActivationBits::A8, zero_point: 10 };
+        assert_eq!(params.check(input.operand(), 4), Ok(()));
+        let mut output = [0; 4];
+        prelu(&params, input, &mut output);
+        // -3 / 2 = -1.5 -> -1, -3 / -4 = 0.75 -> 1; 3, -8 / -4 = 2
+        assert_eq!(output, [99, 101, 103, 102]);
     }
 
     #[test]

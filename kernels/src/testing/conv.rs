@@ -155,11 +155,46 @@ pub(crate) fn shapes() -> Vec<Shape> {
     shapes
 }
 
+/// Larger geometries, on both sides of the boundaries of wide vectors: panels, tiles, blocks of channels, rows whose
+/// windows lie inside the image.
+pub(crate) fn wide_shapes() -> Vec<Shape> {
+    let mut shapes = Vec::new();
+    let three = |stride| window([3, 3], [stride; 2], [1, 1], [1, 1]);
+    for channels in [8, 16, 32, 63, 64, 65, 96, 130] {
+        for stride in [1, 2] {
+            shapes.push(shape([5, 13], [channels, channels], three(stride), [1, 1], channels));
+        }
+    }
+    shapes.push(shape([9, 11], [32, 32], window([5, 5], [1, 1], [1, 1], [2, 2]), [2, 2], 32));
+    shapes.push(shape([9, 11], [20, 20], window([3, 3], [1, 1], [2, 2], [2, 2]), [2, 2], 20));
+    // More taps than are kept, and one that leaves each remainder of four.
+    shapes.push(shape([10, 10], [3, 3], window([9, 9], [1, 1], [1, 1], [4, 4]), [4, 4], 3));
+    for kernel in [[1, 2], [1, 3], [2, 2], [1, 5]] {
+        shapes.push(shape([3, 9], [70, 70], window(kernel, [1, 1], [1, 1], [0, 1]), [0, 1], 70));
+    }
+    // Several passes of several panels; several segments of a column; tiles of every size.
+    shapes.push(shape([4, 9], [40, 70], three(1), [1, 1], 1));
+    shapes.push(shape([2, 5], [101, 33], three(1), [1, 1], 1));
+    shapes.push(shape([2, 5], [132, 33], three(1), [1, 1], 1));
+    for width in 1..20 {
+        shapes.push(shape([1, width], [12, 17], Window::POINT, [0, 0], 1));
+        shapes.push(shape([2, width], [3, 17], three(2), [1, 1], 1));
+    }
+    shapes.push(shape([3, 9], [48, 96], three(1), [1, 1], 3));
+    shapes
+}
+
 /// Compares a kernel with the reference on every geometry, at every pair of widths, with both accumulators.
 #[track_caller]
 pub(crate) fn check(seed: u64, kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
+    check_shapes(seed, shapes(), kernel);
+}
+
+/// As [`check`], on those geometries.
+#[track_caller]
+pub(crate) fn check_shapes(seed: u64, shapes: Vec<Shape>, kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
     let mut random = Random::new(seed);
-    for shape in shapes() {
+    for shape in shapes {
         for weight_bits in WeightBits::ALL {
             for input_bits in ActivationBits::ALL {
                 for accumulator in [Accumulator::I32, Accumulator::I64] {

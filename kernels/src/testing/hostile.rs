@@ -173,7 +173,7 @@ fn pools() {
 #[test]
 fn elementwise() {
     let mut random = Random::new(42);
-    let mut accepted = [0; 5];
+    let mut accepted = [0; 6];
     for _ in 0..40_000 {
         let mut size = [random.between(1, 5) as usize, random.between(1, 70) as usize];
         let [height, channels] = &mut size;
@@ -229,12 +229,65 @@ fn elementwise() {
             let one = |out: &mut [u8]| reference::table(&table, va, out);
             same(output_bytes, &bits, one, |out| portable::table(&table, va, out));
         }
+        let slopes = channels.clamp(1, 80) + random.choose(&[0, 0, 0, 1]);
+        let mut slope_multiplier: Vec<i32> = (0..slopes).map(|_| random.between(-i32::MAX, i32::MAX)).collect();
+        corrupt(&mut random, &mut slope_multiplier.iter_mut().collect::<Vec<_>>(), &NUMBERS);
+        let slope_shift = vec![shift; slopes];
+        let prelu =
+            Prelu { rows: height, channels, multiplier, shift, slope_multiplier: &slope_multiplier, slope_shift: &slope_shift, codes };
+        if prelu.check(va.operand(), output_bytes).is_ok() {
+            accepted[5] += 1;
+            let one = |out: &mut [u8]| reference::prelu(&prelu, va, out);
+            same(output_bytes, &(prelu, bits), one, |out| portable::prelu(&prelu, va, out));
+        }
         let one = random.choose(&[0, 1, 255, 32767, Softmax::ONE_MAX, u32::MAX]);
         let softmax = Softmax { rows: height, channels, multiplier, shift, bits: codes.bits, one };
         if softmax.check(va.operand(), output_bytes).is_ok() {
             accepted[4] += 1;
             let one = |out: &mut [u8]| reference::softmax(&softmax, va, out);
             same(output_bytes, &(softmax, bits), one, |out| portable::softmax(&softmax, va, out));
+        }
+    }
+    assert!(accepted.into_iter().all(|count| count > 1000), "{accepted:?}");
+}
+
+#[test]
+fn resizes() {
+    let mut random = Random::new(44);
+    let mut accepted = [0; 2];
+    for _ in 0..40_000 {
+        let mut size = || random.between(1, 5) as usize;
+        let (mut input, mut output) =
+            (Image { height: size(), width: size(), channels: size() }, Image { height: size(), width: size(), channels: 1 });
+        output.channels = input.channels;
+        let mut coordinates = |count: usize, size: usize| -> Vec<u32> {
+            let last = (size as i32 - 1) << Resize::FRACTION_BITS;
+            (0..count).map(|_| random.choose(&[0, last, last / 2, last + 2047]) as u32).collect()
+        };
+        let (mut rows, mut columns) = (coordinates(output.height, input.height), coordinates(output.width, input.width));
+        match random.between(0, 4) {
+            0 => corrupt_image(&mut random, &mut input),
+            1 => corrupt_image(&mut random, &mut output),
+            2 => corrupt(&mut random, &mut rows.iter_mut().chain(&mut columns).collect::<Vec<_>>(), &[2048, 4096, 10 << 11, u32::MAX]),
+            _ => {}
+        }
+        let bits = random.choose(&ActivationBits::ALL);
+        let mut codes = random.codes(random.clone().choose(&ActivationBits::ALL));
+        corrupt_codes(&mut random, &mut codes);
+        let nearest = random.between(0, 1) == 0;
+        if nearest {
+            codes.bits = bits;
+            rows.iter_mut().chain(&mut columns).for_each(|coordinate| *coordinate &= !2047);
+        }
+        let multiplier = random.choose(&[0, 1, 1 << 22, (1 << 23) - 1, 1 << 23, i32::MAX, -1]);
+        let rescale = Rescale { multiplier, shift: random.choose(&[1, 40, 52, 62, 63]) };
+        let resize = Resize { input, output, rows: &rows, columns: &columns, rescale: (!nearest).then_some(rescale), codes };
+        let tensor = tensor(&mut random, input, bits);
+        let output_bytes = bytes(&mut random, output, codes.bits);
+        if resize.check(tensor.view().operand(), output_bytes).is_ok() {
+            accepted[usize::from(nearest)] += 1;
+            let one = |out: &mut [u8]| reference::resize(&resize, tensor.view(), out);
+            same(output_bytes, &(resize, bits), one, |out| portable::resize(&resize, tensor.view(), out));
         }
     }
     assert!(accepted.into_iter().all(|count| count > 1000), "{accepted:?}");

@@ -153,6 +153,21 @@ fn the_others() {
     }
     assert_eq!(Softmax { bits: a4, ..softmax }.check(eight, 4), Err(Invalid::Bits));
 
+    let prelu = Prelu {
+        rows: 2,
+        channels: 4,
+        multiplier: 1 << 30,
+        shift: 30,
+        slope_multiplier: &[1, -1, 0, -i32::MAX],
+        slope_shift: &[1, 62, 30, 31],
+        codes: CODES,
+    };
+    assert_eq!(prelu.check(eight, 8), Ok(()));
+    assert_eq!(Prelu { slope_multiplier: &[1; 3], ..prelu }.check(eight, 8), Err(Invalid::StageLength));
+    assert_eq!(Prelu { slope_multiplier: &[i32::MIN; 4], ..prelu }.check(eight, 8), Err(Invalid::Multiplier));
+    assert_eq!(Prelu { slope_shift: &[63; 4], ..prelu }.check(eight, 8), Err(Invalid::Shift));
+    assert_eq!(Prelu { multiplier: -1, ..prelu }.check(eight, 8), Err(Invalid::Multiplier));
+
     let product = MatMul { batches: 1, rows: 2, inner: 4, columns: 2, transposed: true, multiplier: 1, shift: 1, codes: CODES };
     let scratch = portable::matmul_scratch_bytes_min(&product);
     assert_eq!(product.check(eight, eight, 4, scratch), Ok(()));
@@ -182,6 +197,17 @@ fn the_others() {
     assert_eq!(LayerNorm { rows: 1, channels: 8193, ..norm }.check(operand(8193, a8), 8193), Err(Invalid::TooLarge));
 
     let image = Image { height: 2, width: 2, channels: 2 };
+    let rescale = Some(Rescale { multiplier: 1 << 30, shift: 52 });
+    let resize = Resize { input: image, output: image, rows: &[0, 2049], columns: &[2048, 5], rescale, codes: CODES };
+    assert_eq!(resize.check(eight, 8), Ok(()));
+    assert_eq!(Resize { rows: &[0, 4096], ..resize }.check(eight, 8), Err(Invalid::Coordinate));
+    assert_eq!(Resize { rows: &[0], ..resize }.check(eight, 8), Err(Invalid::StageLength));
+    assert_eq!(Resize { rescale: None, ..resize }.check(eight, 8), Err(Invalid::Coordinate));
+    assert_eq!(Resize { output: Image { channels: 3, ..image }, ..resize }.check(eight, 12), Err(Invalid::Shape));
+    assert_eq!(resize.check(operand(16, a16), 8), Err(Invalid::Multiplier));
+    let copied = Resize { rows: &[0, 2048], columns: &[2048, 0], rescale: None, ..resize };
+    assert_eq!(copied.check(eight, 8), Ok(()));
+    assert_eq!(copied.check(operand(4, a4), 8), Err(Invalid::Bits));
     let larger = Image { height: 3, ..image };
     let pad = Pad { input: image, output: larger, before: [1, 0, 0], code: 255 };
     assert_eq!(pad.check(eight, 12), Ok(()));

@@ -38,6 +38,8 @@ pub enum Invalid {
     Count,
     /// The counts of the divisors are not strictly ascending.
     CountOrder,
+    /// A coordinate of a resize lies outside the input, or between two positions where codes are copied.
+    Coordinate,
     /// A permutation repeats an axis or names one that does not exist.
     Permutation,
 }
@@ -63,6 +65,7 @@ impl Invalid {
             Self::Code => "a constant is not a code of the output",
             Self::Count => "a window's number of elements has no divisor",
             Self::CountOrder => "the counts of the divisors are not strictly ascending",
+            Self::Coordinate => "a coordinate lies outside the input, or between positions where codes are copied",
             Self::Permutation => "the permutation does not name every axis once",
         }
     }

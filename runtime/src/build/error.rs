@@ -21,7 +21,8 @@ pub enum WriteError {
         /// The node.
         node: usize,
     },
-    /// Bias, multipliers and shifts, or gamma and beta, are not as many as the output has channels.
+    /// Bias, multipliers and shifts, or gamma and beta, are not as many as the output has channels, or coordinates not as many as it has rows
+    /// and columns.
     StageLength {
         /// The node.
         node: usize,
@@ -54,7 +55,10 @@ impl fmt::Display for WriteError {
             Self::Shape { tensor } => write!(f, "the shape of tensor {tensor} is too large for the file format"),
             Self::Node { node } => write!(f, "node {node} has more inputs or list entries than the file format allows"),
             Self::StageLength { node } => {
-                write!(f, "bias, multipliers and shifts (or gamma and beta) of node {node} are not one for each output channel")
+                write!(
+                    f,
+                    "bias, multipliers and shifts (or gamma and beta) of node {node} are not one for each output channel, or its coordinates not one for each row and column"
+                )
             }
             Self::WeightLength { node } => write!(f, "the weights of node {node} are not as long as its shapes ask for"),
             Self::TableLength { node } => {

@@ -25,6 +25,17 @@ pub(super) fn check_lengths(spec: &ModelSpec, node: &NodeSpec, index: usize) -> 
             check_weighted(weighted, outputs, row_len, index)
         }
         OperatorSpec::FullyConnected { weighted } => check_weighted(weighted, outputs, Some(inputs), index),
+        OperatorSpec::Resize { rows, columns, .. } => {
+            let side = |back: usize| output.shape.len().checked_sub(back).map_or(1, |axis| output.shape[axis]);
+            if [rows.len(), columns.len()] == [side(3), side(2)] { Ok(()) } else { Err(WriteError::StageLength { node: index }) }
+        }
+        OperatorSpec::Prelu { slope_multiplier, slope_shift, .. } => {
+            if [slope_multiplier.len(), slope_shift.len()] == [outputs; 2] {
+                Ok(())
+            } else {
+                Err(WriteError::StageLength { node: index })
+            }
+        }
         OperatorSpec::LayerNorm { gamma, beta, .. } => {
             if [gamma.len(), beta.len()] == [outputs; 2] {
                 Ok(())

@@ -11,7 +11,7 @@ use super::{AlignedBytes, InputSpec, ModelSpec, NodeSpec, OperatorSpec, TensorSp
 use crate::header::{ALIGNMENT, HEADER_BYTES, Header};
 use crate::input::{InputRecord, OutputRecord, RawType, quantize_input};
 use crate::model::{ARRANGEMENTS_MAX, GraphRecord, OFFSET_BYTES};
-use crate::node::{AveragePool, Concat, Conv, LayerNorm, Node, Operator, Weighted};
+use crate::node::{AveragePool, Concat, Conv, LayerNorm, Node, Operator, Prelu, Resize, Weighted};
 use crate::tensor::{Shape, Tensor};
 
 /// Lays a model out as a file. The same description gives the same bytes.
@@ -160,6 +160,14 @@ fn node_record<'s>(
         }
         OperatorSpec::Softmax(rescale) => Operator::Softmax(*rescale),
         OperatorSpec::Reshape => Operator::Reshape,
+        OperatorSpec::Resize { rows, columns, rescale } => {
+            let (rows, columns) = (words(rows, u32::to_le_bytes), words(columns, u32::to_le_bytes));
+            Operator::Resize(Resize { rescale: *rescale, raw: raw.push(&[&rows, &columns]).ok_or(WriteError::TooLarge)? })
+        }
+        OperatorSpec::Prelu { rescale, slope_multiplier, slope_shift } => {
+            let multiplier = words(slope_multiplier, i32::to_le_bytes);
+            Operator::Prelu(Prelu { rescale: *rescale, raw: raw.push(&[&multiplier, slope_shift]).ok_or(WriteError::TooLarge)? })
+        }
         OperatorSpec::MatMul(product) => Operator::MatMul(*product),
         OperatorSpec::LayerNorm { epsilon, gamma, beta, shift } => {
             let parts = [words(gamma, i32::to_le_bytes), words(beta, i32::to_le_bytes)];

@@ -57,6 +57,8 @@ fn raw_bytes(kernel: &Kernel<'_>) -> usize {
         Kernel::FullyConnected(layer) => layer.weights.len().saturating_add(layer.stage.bias.len() * ENTRY_BYTES),
         Kernel::AveragePool(pool) => pool.counts.len() * ENTRY_BYTES,
         Kernel::Table(table) => table.entries.len(),
+        Kernel::Resize(resize) => (resize.rows.len() + resize.columns.len()) * size_of::<u32>(),
+        Kernel::Prelu(prelu) => prelu.slope_shift.len() * (size_of::<i32>() + 1),
         Kernel::LayerNorm(norm) => size_of_val(norm.gamma).saturating_add(size_of_val(norm.beta)),
         Kernel::Constant(codes) => codes.len(),
         _ => 0,
@@ -79,8 +81,9 @@ fn clamp(node: &Node<'_>, output: &Tensor<'_>) -> Result<(), NodeProblem> {
         | Operator::Mul(_)
         | Operator::AveragePool(_)
         | Operator::Requantize(_)
-        | Operator::MatMul(_)
-        | Operator::LayerNorm(_) => true,
+        | Operator::Prelu(_) => true,
+        Operator::Resize(resize) => resize.rescale.is_some(),
+        Operator::MatMul(_) | Operator::LayerNorm(_) => true,
         Operator::Concat(concat) => concat.rescales.iter().all(Option::is_some),
         _ => false,
     };
@@ -124,6 +127,16 @@ fn parameters(
         Kernel::Table(table) => {
             same_shape(first, output)?;
             Ok(table.check(input, bytes)?)
+        }
+        Kernel::Resize(resize) => {
+            if resize.rescale.is_none() {
+                shared_quantizer(first, output)?;
+            }
+            Ok(resize.check(input, bytes)?)
+        }
+        Kernel::Prelu(prelu) => {
+            same_shape(first, output)?;
+            Ok(prelu.check(input, bytes)?)
         }
         Kernel::Softmax(softmax) => {
             same_shape(first, output)?;

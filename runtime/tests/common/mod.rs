@@ -304,9 +304,20 @@ pub(crate) fn every_operator_net(seed: u64, bits: ActivationBits) -> Net {
 
     let joined = net.tensor_like(&[1, height, width, 2 * channels], sliced);
     let operator = OperatorSpec::Concat { axis: 3, rescales: vec![None, Some(UNIT)] };
-    net.node(operator, &[sliced, gated], joined);
-    let stacked = net.tensor_like(&[1, 2 * height, width, 2 * channels], joined);
-    net.node(OperatorSpec::Concat { axis: 1, rescales: vec![None, None] }, &[joined, joined], stacked);
+    let rectified = net.tensor(&shape, bits);
+    let slope_multiplier = (0..channels as i32).map(|channel| (channel - 3) << 27).collect();
+    net.node(OperatorSpec::Prelu { rescale: UNIT, slope_multiplier, slope_shift: vec![31; channels] }, &[gated], rectified);
+    net.node(operator, &[sliced, rectified], joined);
+    let copied = net.tensor_like(&[1, height, width, 2 * channels], joined);
+    let backwards = |size: usize| (0..size as u32).rev().map(|place| place << 11).collect();
+    net.node(OperatorSpec::Resize { rows: backwards(height), columns: backwards(width), rescale: None }, &[joined], copied);
+    let blended = net.tensor(&[1, height, width, 2 * channels], bits);
+    let between = |size: usize| (0..size as u32).map(|place| place * 2000).collect();
+    let (multiplier, shift) = if bits.signed() { (1 << 22, 44) } else { (1 << 30, 52) };
+    let rescale = Some(Rescale { multiplier, shift });
+    net.node(OperatorSpec::Resize { rows: between(height), columns: between(width), rescale }, &[copied], blended);
+    let stacked = net.tensor_like(&[1, 2 * height, width, 2 * channels], blended);
+    net.node(OperatorSpec::Concat { axis: 1, rescales: vec![None, None] }, &[blended, blended], stacked);
     let turned = net.tensor_like(&[1, 2 * channels, width, 2 * height], stacked);
     net.node(OperatorSpec::Transpose { axes: vec![0, 3, 2, 1] }, &[stacked], turned);
     let codes = 4 * channels * width * height;

@@ -5,8 +5,11 @@ use rand::seq::IndexedRandom;
 
 use super::{Case, Sketch, case};
 
-/// Networks that are drawn.
-const NETWORKS: usize = 60;
+/// Networks that are drawn from the first kinds of steps, and from all of them.
+const NETWORKS: [(usize, usize); 2] = [(60, 16), (24, KINDS)];
+
+/// Kinds of steps.
+const KINDS: usize = 24;
 
 /// Nodes of a network, about.
 const NODES: usize = 9;
@@ -22,12 +25,13 @@ struct Value {
 }
 
 pub(super) fn cases() -> Vec<Case> {
-    (0..NETWORKS).map(draw).collect()
+    NETWORKS.into_iter().flat_map(|(count, kinds)| (0..count).map(move |number| draw(number, kinds))).collect()
 }
 
-fn draw(number: usize) -> Case {
+fn draw(number: usize, kinds: usize) -> Case {
     // Cases are named by constants; these few bytes live as long as the tests.
-    let name: &'static str = Box::leak(format!("drawn-{number}").into_boxed_str());
+    let name = if kinds == KINDS { format!("drawn-of-all-{number}") } else { format!("drawn-{number}") };
+    let name: &'static str = Box::leak(name.into_boxed_str());
     let opset = [11, 12, 13, 15, 17][number % 5];
     let input: &[usize] = [&[1, 3, 6, 5][..], &[1, 4, 4, 4], &[1, 12], &[1, 5, 7], &[1, 2, 8, 3]][number % 5];
     case(name, opset, input, |net| {
@@ -36,7 +40,8 @@ fn draw(number: usize) -> Case {
             // Mostly a chain, with branches now and then.
             let from = if net.random.random_bool(0.75) { values.len() - 1 } else { net.random.random_range(0..values.len()) };
             let from = values[from].clone();
-            if let Some(next) = step(net, &values, &from, opset).filter(|next| next.shape.iter().product::<usize>() <= ELEMENTS_MAX) {
+            if let Some(next) = step(net, &values, &from, opset, kinds).filter(|next| next.shape.iter().product::<usize>() <= ELEMENTS_MAX)
+            {
                 values.push(next);
             }
         }
@@ -45,11 +50,11 @@ fn draw(number: usize) -> Case {
 }
 
 /// One more operator, where the drawn one suits the value.
-fn step(net: &mut Sketch, values: &[Value], from: &Value, opset: i64) -> Option<Value> {
+fn step(net: &mut Sketch, values: &[Value], from: &Value, opset: i64, kinds: usize) -> Option<Value> {
     let value = |name: String, shape: &[usize]| Some(Value { name, shape: shape.to_vec() });
     let (x, shape) = (from.name.as_str(), from.shape.as_slice());
     let rank = shape.len();
-    match net.random.random_range(0..16) {
+    match net.random.random_range(0..kinds) {
         0..4 if rank >= 3 => conv(net, from),
         0..4 => linear(net, from),
         4 => value(net.node("Relu", &[x], &[]), shape),
@@ -107,6 +112,58 @@ fn step(net: &mut Sketch, values: &[Value], from: &Value, opset: i64) -> Option<
         15 if opset >= 13 && net.random.random_bool(0.3) => {
             let axis = net.random.random_range(1..rank) as i64;
             value(net.node("Softmax", &[x], &[("axis", axis.into())]), shape)
+        }
+        16 | 17 => {
+            let op = ["Sigmoid", "Tanh", "LeakyRelu", "HardSigmoid", "Elu", "Softplus"].choose(&mut net.random)?;
+            value(net.node(op, &[x], &[]), shape)
+        }
+        18 => {
+            let op = if net.random.random_bool(0.5) { "Mul" } else { "Sub" };
+            let others: Vec<&Value> = values.iter().filter(|other| other.shape == shape).collect();
+            let other = others.choose(&mut net.random)?.name.clone();
+            // Products of products would leave every range.
+            let bounded = net.node("Tanh", &[&other], &[]);
+            value(net.node(op, &[x, &bounded], &[]), shape)
+        }
+        19 if rank >= 3 => {
+            let pooled = net.node("GlobalAveragePool", &[x], &[]);
+            let gate = net.node("Sigmoid", &[&pooled], &[]);
+            value(net.node("Mul", &[x, &gate], &[]), shape)
+        }
+        20 if rank <= 4 => {
+            let axis = net.random.random_range(1..rank);
+            let size = shape[axis];
+            let begin = net.random.random_range(0..size);
+            let end = net.random.random_range(begin + 1..size + 1);
+            let step = net.random.random_range(1..3);
+            let lists = [begin, end, axis, step].map(|number| net.integers(&[number as i64]));
+            let mut rest = shape.to_vec();
+            rest[axis] = (end - begin).div_ceil(step);
+            value(net.node("Slice", &[x, &lists[0], &lists[1], &lists[2], &lists[3]], &[]), &rest)
+        }
+        21 if (3..=4).contains(&rank) => {
+            let mut sizes = shape.to_vec();
+            sizes[2..].iter_mut().for_each(|size| *size = net.random.random_range(1..9));
+            let list: Vec<i64> = sizes.iter().map(|size| *size as i64).collect();
+            let list = net.integers(&list);
+            let empty = net.constant(&[0], &[]);
+            let mode = if net.random.random_bool(0.6) { "linear" } else { "nearest" };
+            let convention = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"].choose(&mut net.random)?;
+            let attributes = [("mode", mode.into()), ("coordinate_transformation_mode", (*convention).into())];
+            value(net.node("Resize", &[x, &empty, &empty, &list], &attributes), &sizes)
+        }
+        22 if rank >= 2 => {
+            let mut slopes = vec![1; rank];
+            slopes[1] = shape[1];
+            let slopes = net.vector(&slopes, 0.4);
+            value(net.node("PRelu", &[x, &slopes], &[]), shape)
+        }
+        23 if rank == 4 => {
+            let (outputs, kernel) = (net.random.random_range(1..5), net.random.random_range(2..4));
+            let w = net.weights(&[shape[1], outputs, kernel, kernel]);
+            let strides = [("strides", [2, 2].into())];
+            let sides = [2, 3].map(|axis| 2 * (shape[axis] - 1) + kernel);
+            value(net.node("ConvTranspose", &[x, &w], &strides), &[1, outputs, sides[0], sides[1]])
         }
         _ => None,
     }

@@ -2,12 +2,16 @@
 //!
 //! Weights are random but fixed by the case's name. Sizes are odd and channels no multiples of what packs into a byte, so that every tail is met.
 
+mod activation;
+mod arithmetic;
 mod attention;
+mod cut;
 mod drawn;
 mod elementwise;
 mod linear;
 mod pool;
 mod refused;
+mod resize;
 mod shape;
 mod whole;
 
@@ -30,11 +34,20 @@ pub struct Case {
 
 /// All cases.
 pub fn all() -> Vec<Case> {
-    let cases: Vec<Case> =
-        [linear::cases(), elementwise::cases(), attention::cases(), pool::cases(), shape::cases(), whole::cases(), drawn::cases()]
-            .into_iter()
-            .flatten()
-            .collect();
+    let cases = [
+        linear::cases(),
+        elementwise::cases(),
+        activation::cases(),
+        arithmetic::cases(),
+        attention::cases(),
+        pool::cases(),
+        shape::cases(),
+        cut::cases(),
+        resize::cases(),
+        whole::cases(),
+        drawn::cases(),
+    ];
+    let cases: Vec<Case> = cases.into_iter().flatten().collect();
     let mut names: Vec<&str> = cases.iter().map(|case| case.name).collect();
     names.sort_unstable();
     let twice = names.windows(2).find(|pair| pair[0] == pair[1]);

@@ -32,8 +32,8 @@ fn unknown(name: &'static str, op: &'static str, nearest: &'static str) -> Refus
 
 fn operators() -> Vec<Refused> {
     vec![
-        unknown("refused-hard-swish", "HardSwish", "Relu or Clip"),
-        unknown("refused-leaky-relu", "LeakyRelu", "Relu or Clip"),
+        unknown("refused-celu", "Celu", "Elu, LeakyRelu or Relu"),
+        unknown("refused-depth-to-space", "DepthToSpace", "Reshape and Transpose"),
         unknown("refused-lrn", "LRN", "one of"),
         unknown("refused-instance-normalization", "InstanceNormalization", "BatchNormalization"),
         unknown("refused-reduce-max", "ReduceMax", "ReduceMean"),
@@ -50,6 +50,13 @@ fn operators() -> Vec<Refused> {
 fn forms() -> Vec<Refused> {
     let pool = |name, op: &'static str, attributes: &[(&str, apq_examples::onnx::Attribute)], says: &[&'static str]| {
         refuse(case(name, 12, &[1, 3, 8, 8], |net| net.node(op, &["input"], attributes)), says)
+    };
+    let resize = |name, attributes: &[(&str, apq_examples::onnx::Attribute)], says: &[&'static str]| {
+        let case = case(name, 18, &[1, 3, 4, 4], |net| {
+            let scales = net.constant(&[4], &[1.0, 1.0, 2.0, 2.0]);
+            net.node("Resize", &["input", "", &scales], attributes)
+        });
+        refuse(case, &[&["node \"resize", "Resize"], says].concat())
     };
     let reduce = |name, axes: &'static [i64]| {
         refuse(
@@ -96,10 +103,78 @@ fn forms() -> Vec<Refused> {
         ),
         refuse(
             case("refused-add-broadcast", 13, &[1, 4, 5, 5], |net| {
-                let a = net.node("GlobalAveragePool", &["input"], &[]);
-                net.node("Add", &["input", &a], &[])
+                let a = net.conv("input", 4, 1);
+                net.node("Mul", &["input", &a], &[])
             }),
-            &["node \"add", "Add", "two inputs of one shape"],
+            &["node \"mul", "Mul", "two inputs of one shape, or one of them [1, C, 1, 1]"],
+        ),
+        refuse(
+            case("refused-sub-row-first", 13, &[1, 4, 5, 5], |net| {
+                let a = net.node("GlobalAveragePool", &["input"], &[]);
+                net.node("Sub", &[&a, "input"], &[])
+            }),
+            &["node \"sub", "Sub", "the larger input first"],
+        ),
+        refuse(
+            case("refused-div-of-values", 13, &[1, 4, 5, 5], |net| {
+                let a = net.conv("input", 4, 1);
+                net.node("Div", &["input", &a], &[])
+            }),
+            &["node \"div", "Div", "a constant divisor"],
+        ),
+        refuse(
+            case("refused-div-by-zero", 13, &[1, 4, 5, 5], |net| {
+                let c = net.constant(&[], &[0.0]);
+                net.node("Div", &["input", &c], &[])
+            }),
+            &["node \"div", "Div", "holds 0"],
+        ),
+        refuse(
+            case("refused-slopes-of-pixels", 13, &[1, 4, 5, 5], |net| {
+                let slopes = net.vector(&[5, 5], 1.0);
+                net.node("PRelu", &["input", &slopes], &[])
+            }),
+            &["node \"prelu", "attribute slope", "one for each channel"],
+        ),
+        refuse(
+            case("refused-gelu-approximation", 20, &[1, 9], |net| net.node("Gelu", &["input"], &[("approximate", "fast".into())])),
+            &["node \"gelu1\"", "attribute approximate", "none or tanh"],
+        ),
+        refuse(
+            case("refused-slice-backwards", 13, &[1, 4, 5, 5], |net| {
+                let lists = [[-1], [-6], [2], [-1]].map(|list| net.integers(&list));
+                net.node("Slice", &["input", &lists[0], &lists[1], &lists[2], &lists[3]], &[])
+            }),
+            &["node \"slice", "attribute steps", "positive steps"],
+        ),
+        refuse(
+            case("refused-gather-many-runs", 13, &[1, 700], |net| {
+                let places: Vec<i64> = (0..600).map(|place| place * place % 700).collect();
+                let indices = net.integers(&places);
+                net.node("Gather", &["input", &indices], &[("axis", 1.into())])
+            }),
+            &["node \"gather", "Gather", "1 to 256 runs"],
+        ),
+        resize("refused-resize-cubic", &[("mode", "cubic".into())], &["attribute mode", "nearest or linear"]),
+        resize(
+            "refused-resize-crop",
+            &[("mode", "linear".into()), ("coordinate_transformation_mode", "tf_crop_and_resize".into())],
+            &["attribute coordinate_transformation_mode", "half_pixel"],
+        ),
+        resize("refused-resize-antialias", &[("mode", "linear".into()), ("antialias", 1.into())], &["attribute antialias"]),
+        refuse(
+            case("refused-resize-channels", 13, &[1, 4, 5, 5], |net| {
+                let scales = net.constant(&[4], &[1.0, 2.0, 2.0, 2.0]);
+                net.node("Resize", &["input", "", &scales], &[])
+            }),
+            &["node \"resize", "Resize", "channels unchanged"],
+        ),
+        refuse(
+            case("refused-transposed-pads", 13, &[1, 2, 5, 5], |net| {
+                let w = net.weights(&[2, 3, 2, 2]);
+                net.node("ConvTranspose", &["input", &w], &[("pads", [2, 0, 0, 0].into())])
+            }),
+            &["node \"convtranspose", "attribute pads", "smaller than the kernel"],
         ),
         refuse(
             case("refused-softmax-flattened", 11, &[1, 4, 5], |net| net.node("Softmax", &["input"], &[("axis", 1.into())])),
@@ -225,6 +300,7 @@ fn models() -> Vec<Refused> {
     let dynamic = Case { name: "refused-dynamic-height", model: net.builder.to_bytes(), input: vec![1, 3, 8, 8] };
     vec![
         refuse(case("refused-opset-6", 6, &[1, 4], |net| net.node("Relu", &["input"], &[])), &["opset 6", "7 to 21"]),
+        refuse(case("refused-opset-22", 22, &[1, 4], |net| net.node("Relu", &["input"], &[])), &["opset 22", "7 to 21"]),
         refuse(typed("refused-input-of-doubles", Element::F64), &["input \"input\"", "float32"]),
         refuse(typed("refused-input-of-bytes", Element::U8), &["input \"input\"", "float32"]),
         refuse(two_inputs, &["2 inputs", "input, other", "one is supported"]),

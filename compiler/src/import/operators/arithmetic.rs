@@ -1,22 +1,26 @@
-//! Add, Sub, Mul and Div of two values, or of a value and a constant.
+//! Add, Sub, Mul and Div: of two values, or of a value and a constant for each channel.
 
 use super::super::error::ImportError;
 use super::super::facts::Constant;
 use super::super::node::OnnxNode;
 use super::super::view::View;
 use super::Importer;
-use crate::graph::{Clamp, Op};
+use super::activation::apply;
+use crate::graph::{Clamp, Function, Op, Pair, Unary};
+use crate::passes::common_source;
+use std::sync::Arc;
 
 pub(super) fn add(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
-        (true, true) => pair(importer, node, Op::Add),
-        (first, _) => with_constant(importer, node, usize::from(!first), |c| (1.0, c)),
+        (true, true) => of_values(importer, node, Op::Add),
+        (true, false) => with_constant(importer, node, 0, |c| (1.0, c)),
+        _ => with_constant(importer, node, 1, |c| (1.0, c)),
     }
 }
 
 pub(super) fn sub(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
-        (true, true) => Err(node.unsupported("", "difference of two values", "Add")),
+        (true, true) => of_values(importer, node, Op::Sub),
         (true, false) => with_constant(importer, node, 0, |c| (1.0, -c)),
         _ => with_constant(importer, node, 1, |c| (-1.0, c)),
     }
@@ -24,33 +28,111 @@ pub(super) fn sub(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, I
 
 pub(super) fn mul(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
-        (true, true) => pair(importer, node, Op::Mul),
-        (first, _) => with_constant(importer, node, usize::from(!first), |c| (c, 0.0)),
+        (true, true) => of_values(importer, node, Op::Mul),
+        (true, false) => with_constant(importer, node, 0, |c| (c, 0.0)),
+        _ => with_constant(importer, node, 1, |c| (c, 0.0)),
     }
 }
 
 pub(super) fn div(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
-    if !importer.is_value(&node, 0) || importer.is_value(&node, 1) {
-        return Err(node.unsupported("", "division by a value", "division by a constant"));
+    match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
+        (true, true) => of_functions(importer, node),
+        (true, false) => with_constant(importer, node, 0, |c| ((1.0 / f64::from(c)) as f32, 0.0)),
+        _ => {
+            let dividend = node.weights(0, "a constant")?;
+            let [dividend] = dividend.values[..] else {
+                return Err(node.unsupported("", format!("a dividend of shape {:?}", dividend.shape), "one constant as dividend"));
+            };
+            let view = importer.value(&node, 1)?;
+            let function = Function::unary(Unary::Reciprocal).then(&Function::affine(dividend, 0.0));
+            Ok(apply(importer, node, &view, function.unwrap_or_default()))
+        }
     }
-    with_constant(importer, node, 0, |c| (1.0 / c, 0.0))
 }
 
-fn pair(importer: &mut Importer, node: OnnxNode<'_>, op: Op) -> Result<View, ImportError> {
+/// The quotient of two functions of one tensor is a function of that tensor.
+fn of_functions(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     let (a, b) = (importer.value(&node, 0)?, importer.value(&node, 1)?);
-    let builder = &mut importer.builder;
-    let (shape_a, shape_b) = (builder.shape(&a), builder.shape(&b));
-    if shape_a != shape_b {
-        let what = if op == Op::Add { "sum" } else { "product" };
-        return Err(node.unsupported("", format!("{what} of {shape_a:?} and {shape_b:?}"), "two inputs of one shape"));
-    }
-    let right = builder.arranged(node.name(), &b, &a.axes);
-    let stored = builder.graph.tensor(a.tensor).shape.clone();
-    let tensor = builder.push(node.name(), op, vec![a.tensor, right], stored, Clamp::NONE);
+    let graph = &importer.builder.graph;
+    let quotient = || {
+        let (source, dividend, divisor) = common_source(graph, a.tensor, b.tensor).filter(|_| a.axes == b.axes)?;
+        let inverse = divisor.then(&Function::unary(Unary::Reciprocal))?;
+        Some((source, Function::joined(Pair::Product, &dividend, &inverse)?))
+    };
+    let Some((source, function)) = quotient() else {
+        return Err(node.unsupported("", "both sides depend on the network's input", "a constant divisor, or Mul"));
+    };
+    let shape = graph.tensor(source).shape.clone();
+    let tensor = importer.builder.push(node.name(), Op::Table { function: Arc::new(function) }, vec![source], shape, Clamp::NONE);
     Ok(View { tensor, axes: a.axes })
 }
 
-/// A constant that differs only along one axis is a scale or an offset for each channel of that axis; `affine` says which.
+/// Two values of one shape, or one of them a row of channels for the other.
+fn of_values(importer: &mut Importer, node: OnnxNode<'_>, op: Op) -> Result<View, ImportError> {
+    let (mut a, mut b) = (importer.value(&node, 0)?, importer.value(&node, 1)?);
+    let builder = &mut importer.builder;
+    let rank = a.axes.len().max(b.axes.len());
+    // Missing axes stand in front, where the batch is.
+    for (view, which) in [(&mut a, "a"), (&mut b, "b")] {
+        let shape = builder.shape(view);
+        if shape.len() < rank {
+            let mut longer = vec![1; rank - shape.len()];
+            longer.extend(shape);
+            *view = builder.reshaped(&format!("{}.{which}", node.name()), view, &longer);
+        }
+    }
+    let (shape_a, shape_b) = (builder.shape(&a), builder.shape(&b));
+    if shape_a == shape_b {
+        let right = builder.arranged(node.name(), &b, &a.axes);
+        let stored = builder.graph.tensor(a.tensor).shape.clone();
+        let tensor = builder.push(node.name(), op, vec![a.tensor, right], stored, Clamp::NONE);
+        return Ok(View { tensor, axes: a.axes });
+    }
+    let unsupported = |nearest: &str| {
+        let shapes = format!("{} of {shape_a:?} and {shape_b:?}", node.proto.op_type);
+        Err(node.unsupported("", shapes, nearest))
+    };
+    let (shape, row, a_is_full) = match () {
+        () if row_axis(&shape_b, &shape_a).is_some() => (shape_a.clone(), shape_b.clone(), true),
+        () if row_axis(&shape_a, &shape_b).is_some() => (shape_b.clone(), shape_a.clone(), false),
+        () => return unsupported("two inputs of one shape, or one of them [1, C, 1, 1]"),
+    };
+    if !a_is_full && op == Op::Sub {
+        return unsupported("the larger input first");
+    }
+    let Some(axis) = row_axis(&row, &shape) else { return unsupported("two inputs of one shape") };
+    let (full, row) = if a_is_full { (a, b) } else { (b, a) };
+    let axes = innermost(&full.axes, axis);
+    let left = builder.arranged(&format!("{}.full", node.name()), &full, &axes);
+    let right = builder.arranged(&format!("{}.row", node.name()), &row, &axes);
+    let stored = builder.graph.tensor(left).shape.clone();
+    let tensor = builder.push(node.name(), op, vec![left, right], stored, Clamp::NONE);
+    Ok(View { tensor, axes })
+}
+
+/// The one axis along which `row` has the size of `shape`, where it has size 1 along all others.
+fn row_axis(row: &[usize], shape: &[usize]) -> Option<usize> {
+    let long: Vec<usize> = (0..shape.len()).filter(|axis| row[*axis] != 1).collect();
+    match long[..] {
+        [axis] => (row[axis] == shape[axis]).then_some(axis),
+        // A row of one value needs a tensor with an axis of one value.
+        [] => (0..shape.len()).rev().find(|axis| shape[*axis] == 1 && *axis > 0),
+        _ => None,
+    }
+}
+
+/// The stored order in which ONNX axis `axis` comes last.
+pub(super) fn innermost(axes: &[usize], axis: usize) -> Vec<usize> {
+    let mut axes = axes.to_vec();
+    let (moved, last) = (axes[axis], axes.len() - 1);
+    if moved != last {
+        axes.iter_mut().filter(|stored| **stored > moved).for_each(|stored| *stored -= 1);
+        axes[axis] = last;
+    }
+    axes
+}
+
+/// A constant that differs only along one axis is a scale and an offset for each channel of that axis.
 fn with_constant(
     importer: &mut Importer,
     node: OnnxNode<'_>,
@@ -61,33 +143,37 @@ fn with_constant(
     let constant = node.weights(1 - value, "a constant")?;
     let shape = importer.builder.shape(&view);
     let rank = shape.len();
-    let nearest = "a constant with one value for each channel";
-    let what = || format!("a constant of shape {:?} with a value of shape {shape:?}", constant.shape);
+    let unsupported = || {
+        let shapes = format!("a constant of shape {:?} with {shape:?}", constant.shape);
+        node.unsupported("", shapes, "a constant with one value, or with one value for each channel")
+    };
     if constant.shape.len() > rank {
-        return Err(node.unsupported("", what(), nearest));
+        return Err(unsupported());
     }
     let mut constant_shape = vec![1; rank - constant.shape.len()];
     constant_shape.extend(&constant.shape);
-    if (0..rank).any(|axis| constant_shape[axis] != 1 && constant_shape[axis] != shape[axis]) {
-        return Err(node.unsupported("", what(), nearest));
-    }
     let long: Vec<usize> = (0..rank).filter(|axis| constant_shape[*axis] != 1).collect();
     let axis = match long[..] {
         [] => view.axes.iter().position(|stored| *stored == rank - 1).unwrap_or(rank - 1),
-        [axis] => axis,
-        _ => return by_element(importer, node, &view, &shape, Constant { shape: constant_shape, ..constant }, affine),
+        [axis] if constant_shape[axis] == shape[axis] => axis,
+        _ if long.len() > 1 && long.iter().all(|axis| constant_shape[*axis] == shape[*axis]) => {
+            return by_element(importer, node, &view, &shape, Constant { shape: constant_shape, ..constant }, affine);
+        }
+        _ => return Err(unsupported()),
     };
-    let view = importer.builder.innermost(node.name(), &view, axis);
+    let builder = &mut importer.builder;
+    let axes = innermost(&view.axes, axis);
+    let tensor = builder.arranged(node.name(), &view, &axes);
     let channels = shape[axis];
-    let values = if constant.values.len() == 1 { vec![constant.values[0]; channels] } else { constant.values };
-    let (scale, offset): (Vec<f32>, Vec<f32>) = values.into_iter().map(affine).unzip();
+    let constants = if constant.values.len() == 1 { vec![constant.values[0]; channels] } else { constant.values };
+    let (scale, offset): (Vec<f32>, Vec<f32>) = constants.into_iter().map(affine).unzip();
     if !scale.iter().chain(&offset).all(|v| v.is_finite()) {
-        return Err(node.invalid("division by zero"));
+        return Err(node.invalid("the constant holds 0, or a number whose reciprocal is too large"));
     }
-    let stored = importer.builder.graph.tensor(view.tensor).shape.clone();
+    let stored = builder.graph.tensor(tensor).shape.clone();
     let op = Op::ChannelAffine { scale: scale.into(), offset: offset.into() };
-    let tensor = importer.builder.push(node.name(), op, vec![view.tensor], stored, Clamp::NONE);
-    Ok(View { tensor, axes: view.axes })
+    let tensor = builder.push(node.name(), op, vec![tensor], stored, Clamp::NONE);
+    Ok(View { tensor, axes })
 }
 
 /// A constant that differs along several axes, such as the embedding of positions, is a tensor of its own.
@@ -104,7 +190,7 @@ fn by_element(
     let elements = broadcast(&constant, shape);
     let values: Vec<(f32, f32)> = elements.iter().copied().map(affine).collect();
     if !values.iter().all(|(scale, offset)| scale.is_finite() && offset.is_finite()) {
-        return Err(node.invalid("division by zero"));
+        return Err(node.invalid("the constant holds 0, or a number whose reciprocal is too large"));
     }
     let (op, values): (Op, Vec<f32>) = if values.iter().all(|(scale, _)| *scale == 1.0) {
         (Op::Add, values.into_iter().map(|(_, offset)| offset).collect())
@@ -124,7 +210,7 @@ fn by_element(
 }
 
 /// The elements of a constant repeated along its axes of size 1 until it has `shape`.
-pub(super) fn broadcast(constant: &Constant, shape: &[usize]) -> Vec<f32> {
+fn broadcast(constant: &Constant, shape: &[usize]) -> Vec<f32> {
     let mut order = vec![0];
     let mut stride: usize = constant.shape.iter().product();
     for (size, repeated) in constant.shape.iter().zip(shape) {

@@ -1,19 +1,21 @@
 //! The operators that can be imported. To add one: write its function here or in a neighbouring file, and give it a row in [`OPERATORS`].
 
+mod activation;
 mod arithmetic;
 pub(super) mod attention;
+mod cut;
 mod elementwise;
 mod linear;
 mod pool;
+pub(super) mod resize;
 mod shape;
-mod slice;
+pub(super) mod transposed;
 
 use std::collections::HashMap;
 
 use tract_onnx::pb;
 
 use super::error::{ImportError, Unsupported};
-use super::functions::{self, Function};
 use super::node::{OnnxNode, node_name};
 use super::qdq::Given;
 use super::view::{Builder, View};
@@ -23,18 +25,16 @@ pub(super) struct Importer {
     pub(super) builder: Builder,
     /// Values that depend on the network's input, by ONNX name.
     pub(super) values: HashMap<String, View>,
-    /// Values that a chain of elementwise operators makes of another one, until something reads them.
-    pub(super) functions: HashMap<String, Function>,
     /// Quantizers that the model brings.
     pub(super) given: Given,
 }
 
 impl Importer {
     /// Input `index` of a node, which must depend on the network's input.
-    pub(super) fn value(&mut self, node: &OnnxNode<'_>, index: usize) -> Result<View, ImportError> {
+    pub(super) fn value(&self, node: &OnnxNode<'_>, index: usize) -> Result<View, ImportError> {
         let name = node.required_input(index)?;
-        match functions::resolve(self, name) {
-            Some(view) => Ok(view),
+        match self.values.get(name) {
+            Some(view) => Ok(view.clone()),
             None => Err(node.unsupported(name, "this input is a constant", "a constant on the other side")),
         }
     }
@@ -54,7 +54,7 @@ impl Importer {
 
     /// True where input `index` depends on the network's input.
     pub(super) fn is_value(&self, node: &OnnxNode<'_>, index: usize) -> bool {
-        node.input(index).is_some_and(|name| self.values.contains_key(name) || self.functions.contains_key(name))
+        node.input(index).is_some_and(|name| self.values.contains_key(name))
     }
 }
 
@@ -68,48 +68,59 @@ pub(super) struct Operator {
 
 /// Every ONNX operator that may depend on the network's input.
 pub(super) const OPERATORS: &[Operator] = &[
+    Operator { op_type: "Abs", import: activation::abs },
     Operator { op_type: "Add", import: arithmetic::add },
     Operator { op_type: "AveragePool", import: pool::average_pool },
     Operator { op_type: "BatchNormalization", import: elementwise::batch_normalization },
     Operator { op_type: "Clip", import: elementwise::clip },
     Operator { op_type: "Concat", import: shape::concat },
     Operator { op_type: "Conv", import: linear::conv },
+    Operator { op_type: "ConvTranspose", import: transposed::conv_transpose },
     Operator { op_type: "Div", import: arithmetic::div },
     Operator { op_type: "Dropout", import: shape::identity },
-    Operator { op_type: "Erf", import: only_in_a_chain },
-    Operator { op_type: "Exp", import: only_in_a_chain },
+    Operator { op_type: "Elu", import: activation::elu },
+    Operator { op_type: "Erf", import: activation::erf },
+    Operator { op_type: "Exp", import: activation::exp },
     Operator { op_type: "Flatten", import: shape::flatten },
-    Operator { op_type: "Gather", import: slice::gather },
-    Operator { op_type: "Gelu", import: only_in_a_chain },
+    Operator { op_type: "Gelu", import: activation::gelu },
     Operator { op_type: "Gemm", import: linear::gemm },
+    Operator { op_type: "Gather", import: cut::gather },
     Operator { op_type: "GlobalAveragePool", import: pool::global_average_pool },
     Operator { op_type: "GlobalMaxPool", import: pool::global_max_pool },
+    Operator { op_type: "HardSigmoid", import: activation::hard_sigmoid },
+    Operator { op_type: "HardSwish", import: activation::hard_swish },
     Operator { op_type: "Identity", import: shape::identity },
     Operator { op_type: "LayerNormalization", import: attention::layer_normalization },
+    Operator { op_type: "LeakyRelu", import: activation::leaky_relu },
+    Operator { op_type: "Log", import: activation::log },
     Operator { op_type: "MatMul", import: linear::matmul },
     Operator { op_type: "MaxPool", import: pool::max_pool },
+    Operator { op_type: "Mish", import: activation::mish },
     Operator { op_type: "Mul", import: arithmetic::mul },
-    Operator { op_type: "Neg", import: only_in_a_chain },
+    Operator { op_type: "Neg", import: activation::neg },
     Operator { op_type: "Pad", import: shape::pad },
-    Operator { op_type: "Pow", import: only_in_a_chain },
+    Operator { op_type: "Pow", import: activation::pow },
+    Operator { op_type: "Reciprocal", import: activation::reciprocal },
+    Operator { op_type: "PRelu", import: activation::prelu },
     Operator { op_type: "ReduceMean", import: pool::reduce_mean },
     Operator { op_type: "Relu", import: elementwise::relu },
     Operator { op_type: "Reshape", import: shape::reshape },
-    Operator { op_type: "Sigmoid", import: only_in_a_chain },
-    Operator { op_type: "Slice", import: slice::slice },
+    Operator { op_type: "Resize", import: resize::resize },
+    Operator { op_type: "Selu", import: activation::selu },
+    Operator { op_type: "Sigmoid", import: activation::sigmoid },
+    Operator { op_type: "Slice", import: cut::slice },
     Operator { op_type: "Softmax", import: elementwise::softmax },
-    Operator { op_type: "Sqrt", import: only_in_a_chain },
+    Operator { op_type: "Softplus", import: activation::softplus },
+    Operator { op_type: "Softsign", import: activation::softsign },
+    Operator { op_type: "Split", import: cut::split },
+    Operator { op_type: "Sqrt", import: activation::sqrt },
     Operator { op_type: "Squeeze", import: shape::squeeze },
     Operator { op_type: "Sub", import: arithmetic::sub },
-    Operator { op_type: "Tanh", import: only_in_a_chain },
+    Operator { op_type: "Tanh", import: activation::tanh },
     Operator { op_type: "Transpose", import: shape::transpose },
     Operator { op_type: "Unsqueeze", import: shape::unsqueeze },
+    Operator { op_type: "Upsample", import: resize::resize },
 ];
-
-/// What is left of an operator that only a chain of elementwise operators takes up ([`functions`]).
-fn only_in_a_chain(_: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
-    Err(node.unsupported("", "its operands are not one value and numbers", "an elementwise function of one value"))
-}
 
 /// The row of a node's operator.
 pub(super) fn find_operator(proto: &pb::NodeProto) -> Option<&'static Operator> {
@@ -120,9 +131,10 @@ pub(super) fn find_operator(proto: &pb::NodeProto) -> Option<&'static Operator> 
 /// The error for an operator that has no row.
 pub(super) fn unknown(proto: &pb::NodeProto) -> ImportError {
     let nearest = match proto.op_type.as_str() {
-        "LeakyRelu" | "PRelu" | "HardSigmoid" | "HardSwish" | "Elu" | "Mish" | "Softplus" => "Relu or Clip",
+        "Celu" | "ThresholdedRelu" | "Shrink" => "Elu, LeakyRelu or Relu",
         "InstanceNormalization" | "GroupNormalization" => "BatchNormalization",
-        "ConvTranspose" | "Resize" | "Upsample" => "Conv",
+        "GridSample" | "RoiAlign" => "Resize",
+        "DepthToSpace" | "SpaceToDepth" => "Reshape and Transpose",
         "ReduceMax" | "ReduceSum" => "ReduceMean over height and width",
         _ => "",
     };

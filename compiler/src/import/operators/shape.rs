@@ -33,8 +33,13 @@ pub(super) fn concat(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View
         size += shape[axis];
         inputs.push(importer.builder.arranged(node.name(), &view, &first.axes));
     }
-    let axis = first.axes[axis];
-    // The file format limits the inputs of a node: longer lists are joined in parts.
+    let tensor = join_all(importer, node.name(), first.axes[axis], inputs);
+    debug_assert_eq!(importer.builder.graph.tensor(tensor).shape[first.axes[axis]], size);
+    Ok(View { tensor, axes: first.axes })
+}
+
+/// Joins any number of stored tensors along a stored axis. The file format limits the inputs of a node: longer lists are joined in parts.
+pub(super) fn join_all(importer: &mut Importer, name: &str, axis: usize, mut inputs: Vec<TensorId>) -> TensorId {
     let mut part = 0;
     while inputs.len() > CONCAT_INPUTS_MAX {
         let chunks: Vec<Vec<TensorId>> = inputs.chunks(CONCAT_INPUTS_MAX).map(<[TensorId]>::to_vec).collect();
@@ -43,13 +48,11 @@ pub(super) fn concat(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View
             part += 1;
             inputs.push(match chunk[..] {
                 [single] => single,
-                _ => join(importer, &format!("{}.part{part}", node.name()), axis, chunk),
+                _ => join(importer, &format!("{name}.part{part}"), axis, chunk),
             });
         }
     }
-    let tensor = join(importer, node.name(), axis, inputs);
-    debug_assert_eq!(importer.builder.graph.tensor(tensor).shape[axis], size);
-    Ok(View { tensor, axes: first.axes })
+    join(importer, name, axis, inputs)
 }
 
 /// Most inputs of one concatenation.

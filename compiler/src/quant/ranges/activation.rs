@@ -1,7 +1,7 @@
 //! Quantizers of activations: unsigned and asymmetric up to 8 bits, signed and symmetric at 16, real zero always exact.
 
 use super::histogram::Histogram;
-use super::{PERCENTILE_OUTSIDE, RangeRule, kl, round};
+use super::{PERCENTILE_OUTSIDE, RangeRule, kl, round, round_code};
 
 /// The quantizer of a tensor.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -50,7 +50,7 @@ impl ActivationQuantizer {
         let (lo, hi) = self.code_range();
         let (lo, hi) = ((lo - self.zero_point) as f32, (hi - self.zero_point) as f32);
         for v in values {
-            *v = round((*v / self.scale).max(lo).min(hi)) * self.scale;
+            *v = round_code((*v / self.scale).max(lo).min(hi)) * self.scale;
         }
     }
 }

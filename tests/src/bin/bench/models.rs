@@ -9,6 +9,7 @@ use apqc::compile::{Compiled, Data, Options, compile};
 use apqc::data::{Dataset, Preprocess, load_at_most};
 use apqc::network::Network;
 use apqc::quant::ranges::RangeRule;
+use apqc::quant::rounding::Rounding;
 
 /// Calibration samples of every figure.
 pub(crate) const CALIBRATION_SAMPLES: usize = 256;
@@ -62,6 +63,12 @@ pub(crate) fn load(data: &Path, name: &str) -> Result<Case, Box<dyn std::error::
     Ok(Case { name, network, onnx, calibration, test, preprocess })
 }
 
+/// All calibration samples of a model, from which subsets are drawn.
+pub(crate) fn calibration_pool(data: &Path, case: &Case) -> Result<Dataset, Box<dyn std::error::Error>> {
+    let (_, _, calibration, _) = FILES.into_iter().find(|file| file.0 == case.name).ok_or("no such model")?;
+    Ok(load_at_most(&data.join(calibration), case.network.sample_shape(), usize::MAX)?)
+}
+
 /// Options of every figure, but for candidates and budgets.
 pub(crate) fn options(candidates: &str, budgets: Vec<Budget>) -> Options {
     Options {
@@ -71,8 +78,11 @@ pub(crate) fn options(candidates: &str, budgets: Vec<Budget>) -> Options {
         activation_ranges: RangeRule::Mse,
         estimator: Estimator::Pooled,
         output_bits: 8,
+        rounding: Rounding::Descent,
         bias_correction: true,
         keep_softmax: false,
+        seed: 0,
+        search: apqc::assign::SearchOptions::default(),
     }
 }
 

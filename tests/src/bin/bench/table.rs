@@ -50,3 +50,34 @@ impl Table {
         self.failed
     }
 }
+
+/// A table of a study: any columns, nothing to reach.
+pub(crate) struct Markdown {
+    title: String,
+    rows: Vec<Vec<String>>,
+}
+
+impl Markdown {
+    /// An empty table.
+    pub(crate) fn new(title: impl Into<String>, headings: &[&str]) -> Markdown {
+        Markdown { title: title.into(), rows: vec![headings.iter().map(ToString::to_string).collect()] }
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        let cells: Vec<String> = cells.into_iter().collect();
+        eprintln!("  {}", cells.join(" | "));
+        self.rows.push(cells);
+    }
+
+    /// Prints it.
+    pub(crate) fn print(self) {
+        println!("\n## {}\n", self.title);
+        for (index, row) in self.rows.iter().enumerate() {
+            println!("| {} |", row.join(" | "));
+            if index == 0 {
+                println!("|{}", "---|".repeat(row.len()));
+            }
+        }
+    }
+}

@@ -1,5 +1,7 @@
 //! Quantizer groups against hand-written ones, and the sensitivity list against a direct computation.
 
+mod gradients;
+
 use apq_lut::{Candidate, Operator};
 use apq_search::{Estimator, Sensitivity};
 use apq_targets::{Target, TargetError};

@@ -1,0 +1,33 @@
+//! The fastest kernels for the processor that runs them, equal to [`reference`](crate::reference) bit for bit.
+//!
+//! A file is the same for every machine, so scratch memory is what [`portable`] asks for; the
+//! kernels of `arch` make do with that.
+
+pub use crate::portable::{
+    average_pool, concat_part, layer_norm, matmul, max_pool, mul, pad, prelu, requantize, resize, slice, softmax, table, transpose,
+};
+
+use crate::{Activations, Add, Conv, FullyConnected, portable};
+
+/// Convolution; see [`Conv`]. Scratch: [`portable::conv_scratch_bytes`].
+pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::arch::x86_64::conv(conv, input, output, scratch) {
+        return;
+    }
+    portable::conv(conv, input, output, scratch);
+}
+
+/// Fully connected layer; see [`FullyConnected`]. Scratch: [`portable::fully_connected_scratch_bytes`].
+pub fn fully_connected(layer: &FullyConnected<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
+    conv(&layer.as_conv(), input, output, scratch);
+}
+
+/// Sum or difference; see [`Add`].
+pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
+    #[cfg(target_arch = "x86_64")]
+    if crate::arch::x86_64::add(add, a, b, output) {
+        return;
+    }
+    portable::add(add, a, b, output);
+}

@@ -145,11 +145,11 @@ fn gelu_tanh(net: &mut Sketch, x: &str) -> String {
 
 fn functions() -> Vec<Case> {
     vec![
-        case("gelu-erf", 13, &[1, 5, 7], |net| {
+        case("gelu-erf-written-out", 13, &[1, 5, 7], |net| {
             let a = linear(net, "input", 7, 9);
             gelu_erf(net, &a)
         }),
-        case("gelu-tanh", 13, &[1, 5, 7], |net| {
+        case("gelu-tanh-written-out", 13, &[1, 5, 7], |net| {
             let a = linear(net, "input", 7, 9);
             gelu_tanh(net, &a)
         }),

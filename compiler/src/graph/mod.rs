@@ -350,7 +350,8 @@ pub fn live_elements(graph: &Graph) -> usize {
         node.inputs.iter().for_each(|input| last[input.0] = index);
     }
     last[graph.output.0] = usize::MAX;
-    let mut live = graph.tensor(graph.input).len();
+    let constants = graph.tensors.iter().filter(|tensor| tensor.constant.is_some()).map(Tensor::len).sum::<usize>();
+    let mut live = graph.tensor(graph.input).len() + constants;
     let mut most = live;
     for (index, node) in graph.nodes.iter().enumerate() {
         live += graph.tensor(node.output).len();

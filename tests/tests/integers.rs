@@ -391,6 +391,7 @@ fn the_whole_pipeline_takes_every_form() {
                 rounding: Rounding::Nearest,
                 bias_correction: true,
                 seed: 0,
+                layer_cache: None,
                 search: apqc::assign::SearchOptions::default(),
             };
             match compile(&network, &target, model, &data, &options, (&(), ""), &()) {

@@ -311,6 +311,7 @@ fn options(candidates: &[&str], budgets: Vec<Budget>) -> Options {
         rounding: Rounding::Nearest,
         bias_correction: true,
         seed: 0,
+        layer_cache: None,
         search: apqc::assign::SearchOptions::default(),
     }
 }

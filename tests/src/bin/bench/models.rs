@@ -81,6 +81,7 @@ pub(crate) fn options(candidates: &str, budgets: Vec<Budget>) -> Options {
         rounding: Rounding::Descent,
         bias_correction: true,
         seed: 0,
+        layer_cache: None,
         search: apqc::assign::SearchOptions::default(),
     }
 }

@@ -13,9 +13,8 @@ use crate::data::{Dataset, Preprocess};
 use crate::evaluate::{Quality, RunError, quality, run_integer, sqnr_db};
 use crate::float::CodeSimulation;
 use crate::import::ImportError;
-use crate::lower::{LowerError, Lowered, RawInput, lower};
+use crate::lower::{LowerError, Lowered, RawInput};
 use crate::network::{Network, NetworkError};
-use crate::plan::Effort;
 pub use crate::prepare::{ListStore, raw_type};
 use crate::prepare::{MeasuredList, Prepared};
 use crate::quant::correction;
@@ -49,6 +48,8 @@ pub struct Options {
     pub layer_cache: Option<LayerCache>,
     /// How widths are found.
     pub search: SearchOptions,
+    /// Whether a softmax at the end stays in the file. What is measured is measured at the logits all the same.
+    pub keep_softmax: bool,
 }
 
 /// Samples and what turns them into the network's input.
@@ -242,12 +243,13 @@ pub fn compile(
     let plan_ram = options.budgets.iter().any(|budget| budget.quantity == Quantity::Ram);
     let costs = prepared.costs(model, plan_ram)?;
     let assigned = assign(&prepared, &list, &costs, data, options, progress)?;
-    let (quantized, correction) = prepared.finished(assigned.assignment.clone(), options, progress);
+    let (mut quantized, correction) = prepared.finished(assigned.assignment.clone(), options, progress);
     seconds.assign = at.elapsed().as_secs_f64();
 
     let at = Instant::now();
     progress.begin(Stage::Lower, 0);
-    let lowered = lower(&quantized, &prepared.raw_input, Effort::default())?;
+    let (logits, kept) = prepared.lowered(&mut quantized)?;
+    let lowered = kept.as_ref().unwrap_or(&logits);
     seconds.lower = at.elapsed().as_secs_f64();
 
     let mut totals = costs.totals(&assigned.assignment);
@@ -255,7 +257,7 @@ pub fn compile(
     totals.ram_bytes = lowered.spec.arena_bytes as u64;
     let feasible = options.budgets.iter().all(|budget| budget.met(&totals)) && assigned.task.as_ref().is_none_or(|task| task.met);
 
-    let file = Model::new_checked(&lowered.file).map_err(LowerError::Refused)?;
+    let file = Model::new_checked(&logits.file).map_err(LowerError::Refused)?;
     progress.begin(Stage::Evaluate, data.calibration.len() + data.test.map_or(0, |test| 2 * test.len()));
     let outputs = run_integer(&file, Arithmetic::Native, data.calibration, || progress.step())?;
     let calibration_sqnr_db = sqnr_db(&prepared.reference_outputs, &outputs).unwrap_or(f64::NEG_INFINITY);
@@ -277,7 +279,7 @@ pub fn compile(
         evaluations: assigned.task.as_ref().map_or(1, |task| task.evaluated.len()),
         assignment: assigned.assignment,
         feasible,
-        lowered,
+        lowered: kept.unwrap_or(logits),
         node_costs,
         totals,
         list,

@@ -25,6 +25,17 @@ pub fn layer_key(graph: &Graph, node: &Node, candidate: Candidate) -> Option<Lay
         Op::Reshape => return None,
         op => op.name().parse().ok()?,
     };
+    if let Op::MatMul { .. } = &node.op {
+        let rank = input.shape.len();
+        let batches = small(input.shape[..rank - 2].iter().product());
+        let both = Candidate { weight_bits: candidate.activation_bits, ..candidate };
+        let mut key = LayerKey::fully_connected(small(input.shape[rank - 2]), small(input.channels()), small(output.channels()), both);
+        key.operator = Operator::MatMul;
+        key.groups = batches;
+        key.input_channels = key.input_channels.saturating_mul(batches);
+        key.output_channels = key.output_channels.saturating_mul(batches);
+        return Some(key);
+    }
     if let Op::FullyConnected { weights } = &node.op {
         let rows = small(input.len() / input.channels());
         return Some(LayerKey::fully_connected(rows, small(input.channels()), small(weights.outputs()), candidate));
@@ -65,7 +76,8 @@ pub struct NodeCost {
 /// The cost of one node at given widths.
 pub fn node_cost(graph: &Graph, node: &Node, candidate: Candidate, model: Option<&dyn CostModel>) -> Result<NodeCost, CostError> {
     let mut cost = NodeCost { modelled: true, ..NodeCost::default() };
-    cost.bops = graph.macs(node) * u64::from(candidate.weight_bits) * u64::from(candidate.activation_bits);
+    let other_bits = if let Op::MatMul { .. } = node.op { candidate.activation_bits } else { candidate.weight_bits };
+    cost.bops = graph.macs(node) * u64::from(other_bits) * u64::from(candidate.activation_bits);
     if let (Some(weights), Ok(bits)) = (node.op.weights(), WeightBits::try_from(candidate.weight_bits)) {
         cost.weights_bytes = (weights.outputs() * apq_kernels::pack::weight_row_bytes(bits, weights.row_len())) as u64;
     }

@@ -41,8 +41,9 @@ pub struct Network {
 impl Network {
     /// Imports and simplifies a model. `folder` is where external weight files may lie; `trace` gets the graph after each pass.
     pub fn load(bytes: &[u8], name: &str, folder: Option<&Path>, trace: impl FnMut(&str, usize, &Graph)) -> Result<Network, NetworkError> {
-        let proto = import::parse(bytes)?;
-        let (mut graph, rewritten) = import::import_parsed(&proto, name, folder)?;
+        let mut proto = import::parse(bytes)?;
+        let given = import::strip(&mut proto)?;
+        let (mut graph, rewritten) = import::import_parsed(&proto, &given, name, folder)?;
         let rewritten = match rewritten {
             Cow::Owned(rewritten) => Some(rewritten),
             Cow::Borrowed(_) => None,
@@ -56,11 +57,13 @@ impl Network {
     /// The quantizer groups for a target, at its own candidates or at those given.
     pub fn group(&self, target: &Target, candidates: &[Candidate]) -> Result<Grouping, NetworkError> {
         let supports = |operator: &str, candidate: Candidate| {
+            // Both operands of a product have the activations' width.
+            let weight_bits = if operator == "matmul" { candidate.activation_bits } else { candidate.weight_bits };
             // A reshape moves nothing, or copies codes as they are.
             operator == "reshape"
                 || operator
                     .parse::<Operator>()
-                    .is_ok_and(|operator| target.kernel_supports(&operator, candidate.weight_bits, candidate.activation_bits))
+                    .is_ok_and(|operator| target.kernel_supports(&operator, weight_bits, candidate.activation_bits))
         };
         Ok(group(&self.graph, candidates, supports)?)
     }

@@ -12,7 +12,7 @@ use crate::cost::NetworkCosts;
 use crate::data::{Dataset, Raw};
 use crate::float::{Executor, Simulation};
 use crate::graph::Op;
-use crate::lower::{RawInput, lower};
+use crate::lower::{LowerError, Lowered, RawInput, lower};
 use crate::network::Network;
 use crate::plan::Effort;
 use crate::quant::QuantizedNetwork;
@@ -68,6 +68,8 @@ pub struct Prepared<'a> {
     pub raw_input: RawInput,
     /// Width of the network's output.
     pub output_bits: u8,
+    /// Whether a softmax at the end stays in the file.
+    pub keep_softmax: bool,
 }
 
 /// A sensitivity list and what it took.
@@ -131,6 +133,7 @@ impl<'a> Prepared<'a> {
             bank,
             raw_input: RawInput { raw: raw_type(data.calibration), preprocess: data.preprocess.clone() },
             output_bits: options.output_bits,
+            keep_softmax: options.keep_softmax,
         })
     }
 
@@ -186,7 +189,8 @@ impl<'a> Prepared<'a> {
     ) -> (QuantizedNetwork<'_>, Option<Verdict>) {
         let mut network = self.quantized(assignment);
         let verdict = match options.rounding {
-            Rounding::Nearest if options.bias_correction => {
+            // Biases that the model rounded are taken as they are.
+            Rounding::Nearest if options.bias_correction && !network.graph.is_quantized() => {
                 progress.begin(Stage::Correct, 0);
                 correction::correct(&self.executor, &mut network, &self.samples)
             }
@@ -205,10 +209,27 @@ impl<'a> Prepared<'a> {
         QuantizedNetwork::new(&self.network.graph, &self.grouping, &self.bank, assignment, self.output_bits)
     }
 
+    /// The files of a network: the one that ends at the logits, on which everything is measured, and the one with the softmax where that is to stay.
+    ///
+    /// # Errors
+    /// The network cannot be lowered.
+    pub fn lowered(&self, network: &mut QuantizedNetwork<'_>) -> Result<(Lowered, Option<Lowered>), LowerError> {
+        let logits = lower(network, &self.raw_input, Effort::default())?;
+        if !self.keep_softmax {
+            return Ok((logits, None));
+        }
+        network.keep_softmax = true;
+        let kept = lower(network, &self.raw_input, Effort::default())?;
+        network.keep_softmax = false;
+        Ok((logits, Some(kept)))
+    }
+
     /// Bytes of the file beside packed weights, at most: those of the network at its widest, and room for nodes that only narrow widths need.
     fn overhead_bytes(&self) -> Result<u64, CompileError> {
         const REPACKING_NODE_BYTES: usize = 128;
-        let lowered = lower(&self.quantized(self.widest.clone()), &self.raw_input, Effort::quick())?;
+        let mut network = self.quantized(self.widest.clone());
+        network.keep_softmax = self.keep_softmax;
+        let lowered = lower(&network, &self.raw_input, Effort::quick())?;
         let reshapes = self.network.graph.nodes.iter().filter(|node| matches!(node.op, Op::Reshape)).count();
         Ok((lowered.file.len() - lowered.weights_bytes + reshapes * REPACKING_NODE_BYTES) as u64)
     }

@@ -12,8 +12,7 @@ use apq_search::{Scheme, Totals, locate};
 use crate::compile::{CompileError, Data, Options, Progress, Stage, run_reference};
 use crate::data::Dataset;
 use crate::evaluate::{Quality, quality, run_integer};
-use crate::lower::{LowerError, lower};
-use crate::plan::Effort;
+use crate::lower::LowerError;
 use crate::prepare::Prepared;
 
 /// What the network must still do, all of it.
@@ -137,9 +136,10 @@ impl<'a> Evaluator<'a> {
 
     /// Lowers the network at these widths and runs it.
     pub fn evaluate(&self, assignment: &[Candidate]) -> Result<Evaluation, CompileError> {
-        let (network, _) = self.prepared.finished(assignment.to_vec(), self.options, self.progress);
-        let lowered = lower(&network, &self.prepared.raw_input, Effort::default())?;
-        let file = Model::new_checked(&lowered.file).map_err(LowerError::Refused)?;
+        let (mut network, _) = self.prepared.finished(assignment.to_vec(), self.options, self.progress);
+        let (logits, kept) = self.prepared.lowered(&mut network)?;
+        let lowered = kept.as_ref().unwrap_or(&logits);
+        let file = Model::new_checked(&logits.file).map_err(LowerError::Refused)?;
         let steps = self.calibration.map_or(0, Dataset::len) + self.labelled.map_or(0, |(data, _)| data.len());
         self.progress.begin(Stage::Evaluate, steps);
         let run = |data: &Dataset| run_integer(&file, Arithmetic::Native, data, || self.progress.step());

@@ -75,7 +75,13 @@ fn assignment(text: &str) -> bool {
     let Ok(assignment) = apqc::assignment::parse(text) else {
         return false;
     };
-    let nothing = apqc::quant::groups::Grouping { groups: Vec::new(), of_tensor: Vec::new(), of_node: Vec::new(), quantizer: Vec::new() };
+    let nothing = apqc::quant::groups::Grouping {
+        groups: Vec::new(),
+        of_tensor: Vec::new(),
+        of_node: Vec::new(),
+        quantizer: Vec::new(),
+        given: Vec::new(),
+    };
     let fits = assignment.resolve(&nothing).is_ok();
     assert_eq!(fits, assignment.candidates().is_empty(), "only an assignment of no groups fits a network of no groups");
     true

@@ -18,6 +18,11 @@ impl Product for BitFused {
     fn product(w: i32, w_bits: WeightBits, a: i32, a_bits: ActivationBits, a_signed: bool) -> i64 {
         i64::from(product(w, w_bits, a, a_bits, a_signed))
     }
+
+    #[inline]
+    fn codes(a: i32, a_bits: ActivationBits, b: i32, b_bits: ActivationBits) -> i64 {
+        codes(a, a_bits, b, b_bits)
+    }
 }
 
 /// Product of two 2-bit operands (bits 0 and 1 of `x` and `y`), each extended to 3 bits by its sign flag: an operand is
@@ -56,21 +61,36 @@ const fn fuse<const W: usize, const A: usize>(w: i32, w_signed: bool, a: i32, a_
 #[inline]
 pub const fn product(w: i32, w_bits: WeightBits, a: i32, a_bits: ActivationBits, a_signed: bool) -> i32 {
     match w_bits {
-        WeightBits::W2 => by_weight::<1>(w, a, a_bits, a_signed),
-        WeightBits::W4 => by_weight::<2>(w, a, a_bits, a_signed),
-        WeightBits::W6 | WeightBits::W8 => by_weight::<4>(w, a, a_bits, a_signed),
+        WeightBits::W2 => by_first::<1>(w, true, a, a_bits, a_signed),
+        WeightBits::W4 => by_first::<2>(w, true, a, a_bits, a_signed),
+        WeightBits::W6 | WeightBits::W8 => by_first::<4>(w, true, a, a_bits, a_signed),
+    }
+}
+
+/// Product of two activation codes: unsigned up to 8 bits, signed at 16, where each operand takes two passes.
+#[inline]
+pub const fn codes(a: i32, a_bits: ActivationBits, b: i32, b_bits: ActivationBits) -> i64 {
+    match a_bits {
+        ActivationBits::A2 => by_first::<1>(a, false, b, b_bits, b_bits.signed()) as i64,
+        ActivationBits::A4 => by_first::<2>(a, false, b, b_bits, b_bits.signed()) as i64,
+        ActivationBits::A6 | ActivationBits::A8 => by_first::<4>(a, false, b, b_bits, b_bits.signed()) as i64,
+        ActivationBits::A16 => {
+            let low = by_first::<4>(a & 0xff, false, b, b_bits, b_bits.signed()) as i64;
+            let high = by_first::<4>(a >> 8, true, b, b_bits, b_bits.signed()) as i64;
+            low + (high << 8)
+        }
     }
 }
 
 #[inline]
-const fn by_weight<const W: usize>(w: i32, a: i32, a_bits: ActivationBits, a_signed: bool) -> i32 {
+const fn by_first<const W: usize>(w: i32, w_signed: bool, a: i32, a_bits: ActivationBits, a_signed: bool) -> i32 {
     match a_bits {
-        ActivationBits::A2 => fuse::<W, 1>(w, true, a, a_signed),
-        ActivationBits::A4 => fuse::<W, 2>(w, true, a, a_signed),
-        ActivationBits::A6 | ActivationBits::A8 => fuse::<W, 4>(w, true, a, a_signed),
+        ActivationBits::A2 => fuse::<W, 1>(w, w_signed, a, a_signed),
+        ActivationBits::A4 => fuse::<W, 2>(w, w_signed, a, a_signed),
+        ActivationBits::A6 | ActivationBits::A8 => fuse::<W, 4>(w, w_signed, a, a_signed),
         ActivationBits::A16 => {
-            let low = fuse::<W, 4>(w, true, a & 0xff, false);
-            let high = fuse::<W, 4>(w, true, a >> 8, a_signed);
+            let low = fuse::<W, 4>(w, w_signed, a & 0xff, false);
+            let high = fuse::<W, 4>(w, w_signed, a >> 8, a_signed);
             low + (high << 8)
         }
     }

@@ -3,7 +3,9 @@
 //! A file is the same for every machine, so scratch memory is what [`portable`] asks for; the
 //! kernels of `arch` make do with that.
 
-pub use crate::portable::{average_pool, concat_part, max_pool, mul, pad, prelu, requantize, resize, slice, softmax, table, transpose};
+pub use crate::portable::{
+    average_pool, concat_part, layer_norm, matmul, max_pool, mul, pad, prelu, requantize, resize, slice, softmax, table, transpose,
+};
 
 use crate::{Activations, Add, Conv, FullyConnected, portable};
 

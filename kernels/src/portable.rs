@@ -11,6 +11,7 @@ mod conv;
 mod depthwise;
 mod dot;
 mod elementwise;
+mod matmul;
 mod movement;
 mod pool;
 mod resize;
@@ -19,7 +20,8 @@ pub use add::{add, mul};
 pub use conv::{
     conv, conv_scratch_bytes, conv_scratch_bytes_min, fully_connected, fully_connected_scratch_bytes, fully_connected_scratch_bytes_min,
 };
-pub use elementwise::{prelu, requantize, softmax, table};
+pub use elementwise::{layer_norm, prelu, requantize, softmax, table};
+pub use matmul::{matmul, matmul_scratch_bytes, matmul_scratch_bytes_min};
 pub use movement::{concat_part, pad, slice, transpose};
 pub use pool::{average_pool, max_pool};
 pub use resize::resize;

@@ -12,6 +12,22 @@ pub const fn requantize(acc: i64, m: i32, r: u8) -> i64 {
     acc.wrapping_mul(m as i64).wrapping_add(half).wrapping_shr(r as u32)
 }
 
+/// `(acc * m + 2^(r-1)) >> r` as if in 128 bits, for |acc| < 2^47 and m < 2^31; saturated to +-2^62, which lies beyond every
+/// clamp.
+#[inline]
+pub const fn requantize_wide(acc: i64, m: i32, r: u8) -> i64 {
+    const LIMIT: i128 = 1 << 62;
+    let half = 1i128.wrapping_shl((r as u32).wrapping_sub(1));
+    let scaled = (acc as i128 * m as i128).wrapping_add(half).wrapping_shr(r as u32);
+    if scaled > LIMIT {
+        LIMIT as i64
+    } else if scaled < -LIMIT {
+        -LIMIT as i64
+    } else {
+        scaled as i64
+    }
+}
+
 /// Smallest shift for which [`requantize_high`] holds.
 pub const HIGH_SHIFT_MIN: u8 = 32;
 
@@ -47,6 +63,7 @@ mod tests {
         assert_eq!(i128::from(requantize(acc, m, r)), expected, "{acc} {m} {r}");
         if let Ok(acc) = i32::try_from(acc) {
             assert_eq!(i128::from(requantize_i32(acc, m, r)), expected, "{acc} {m} {r}");
+            assert_eq!(i128::from(requantize_wide(i64::from(acc), m, r)), expected, "{acc} {m} {r}");
             if r >= HIGH_SHIFT_MIN {
                 assert_eq!(i128::from(requantize_high(acc, m, r)), expected, "{acc} {m} {r}");
                 assert!(expected.abs() < (1 << 31) - (1 << 16), "a zero point fits");
@@ -62,6 +79,17 @@ mod tests {
         assert_eq!(requantize(3, 1 << 30, 31), 2);
         assert_eq!(requantize_high(-3, 1 << 30, 32), -1);
         assert_eq!(requantize_high(-2, 1 << 30, 32), 0);
+    }
+
+    #[test]
+    fn wide_sums_saturate_beyond_every_clamp() {
+        let largest = (1i64 << 47) - 1;
+        for r in 1..=62 {
+            for (acc, m) in [(largest, i32::MAX), (-largest, i32::MAX), (largest, 1 << 30), (-largest, 3)] {
+                let expected = exact(acc, m, r).clamp(-(1 << 62), 1 << 62);
+                assert_eq!(i128::from(requantize_wide(acc, m, r)), expected, "{acc} {m} {r}");
+            }
+        }
     }
 
     #[test]

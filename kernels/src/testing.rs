@@ -1,9 +1,11 @@
 //! What the tests share: a small seeded generator, random tensors, and one runner for each family of operators, which
 //! compares a kernel with the reference over sizes, widths and values.
 
+pub(crate) mod attention;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
 mod hostile;
+mod hostile_attention;
 mod refused;
 pub(crate) mod resize;
 pub(crate) mod spatial;

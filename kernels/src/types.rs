@@ -4,6 +4,8 @@ mod bits;
 mod elementwise;
 mod geometry;
 mod invalid;
+mod layer_norm;
+mod matmul;
 mod movement;
 mod multiply;
 mod pool;
@@ -15,6 +17,8 @@ pub use bits::{Accumulator, ActivationBits, Arrangement, UnknownBits, WeightBits
 pub use elementwise::{Add, Mul, Requantize, Softmax, Table};
 pub use geometry::{Activations, Image, Operand, Window};
 pub use invalid::Invalid;
+pub use layer_norm::LayerNorm;
+pub use matmul::MatMul;
 pub use movement::{ConcatPart, Pad, RANK_MAX, Rescale, Slice, Transpose};
 pub use multiply::{Conv, FullyConnected};
 pub use pool::{AveragePool, CountPadding, MaxPool};

@@ -52,6 +52,8 @@ pub enum Operator {
     Softmax,
     /// Elementwise function through a lookup table.
     Table,
+    /// Layer normalisation along the last axis.
+    LayerNorm,
     /// Any operator without a name of its own here.
     Other(OtherOperator),
 }
@@ -68,7 +70,7 @@ pub struct OperatorError(pub String);
 
 impl Operator {
     /// All operators with a name of their own, in their order.
-    pub const NAMED: [Operator; 18] = [
+    pub const NAMED: [Operator; 19] = [
         Operator::Conv,
         Operator::Depthwise,
         Operator::FullyConnected,
@@ -87,6 +89,7 @@ impl Operator {
         Operator::Transpose,
         Operator::Softmax,
         Operator::Table,
+        Operator::LayerNorm,
     ];
 
     /// Name in files and messages, for example `fully_connected`.
@@ -111,6 +114,7 @@ impl Operator {
             Operator::Transpose => "transpose",
             Operator::Softmax => "softmax",
             Operator::Table => "table",
+            Operator::LayerNorm => "layer_norm",
             Operator::Other(other) => &other.0,
         }
     }

@@ -13,7 +13,7 @@ pub use apq_kernels::{Accumulator, ActivationBits, Arrangement, WeightBits};
 pub use crate::aligned::AlignedBytes;
 pub use crate::header::seal;
 pub use crate::input::RawType;
-pub use crate::node::{Add, Pad, Region, Rescale, Slice, Window};
+pub use crate::node::{Add, MatMul, Pad, Region, Rescale, Slice, Window};
 
 mod error;
 mod lengths;
@@ -78,7 +78,7 @@ pub struct NodeSpec {
     /// Quantizer group.
     pub group: Option<usize>,
     /// Smallest and largest code written, if not all codes of the output (a fused activation). Only `Conv`,
-    /// `FullyConnected`, `Add`, `Mul`, `AveragePool`, `Requantize`, `Prelu`, a bilinear `Resize`, and `Concat` whose
+    /// `FullyConnected`, `Add`, `Mul`, `AveragePool`, `Requantize`, `Prelu`, `MatMul`, `LayerNorm`, a bilinear `Resize`, and `Concat` whose
     /// inputs are all rescaled may have one.
     pub clamp: Option<[i32; 2]>,
     /// Working memory: offset a multiple of [`ALIGNMENT`](crate::ALIGNMENT), at least
@@ -141,7 +141,8 @@ pub enum OperatorSpec {
         /// `2^b` entries for an input of b <= 8 bits, `apq_kernels::Table::POINTS` for one of 16 bits.
         entries: Vec<i16>,
     },
-    /// Over the last axis; the output has 8 bits (scale 1/255) or 16 (scale 1/32767), zero point 0.
+    /// Over the last axis; the output has 8 or 16 bits, zero point 0 and a scale of 1/N for a whole N (255 or 32767 where
+    /// probabilities reach 1).
     Softmax(Rescale),
     /// A copy into another shape that packs the codes differently; input and output share one quantizer. Where the
     /// packing is the same, make the result a view instead ([`TensorSpec::alias`]).
@@ -163,6 +164,24 @@ pub enum OperatorSpec {
         slope_multiplier: Vec<i32>,
         /// `[C]`: r of negative values.
         slope_shift: Vec<u8>,
+    },
+    /// Two inputs of one rank, `[.., M, K]` and `[.., K, N]` or, transposed, `[.., N, K]`.
+    MatMul(MatMul),
+    /// Over the last axis of C codes; the numbers are explained with `apq_kernels::LayerNorm`.
+    LayerNorm {
+        /// E.
+        epsilon: u64,
+        /// `[C]`: mantissas of gamma.
+        gamma: Vec<i32>,
+        /// `[C]`: beta in units of 2^-14 output codes.
+        beta: Vec<i32>,
+        /// r.
+        shift: u8,
+    },
+    /// No input; writes the same codes in every run.
+    Constant {
+        /// Codes of the output, in order.
+        codes: Vec<i16>,
     },
 }
 

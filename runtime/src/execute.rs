@@ -42,6 +42,11 @@ fn try_node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Ar
     if let Operator::Concat(record) = &node.operator {
         return concat(model, node, record, &output, arena, arithmetic);
     }
+    if let Operator::Constant { .. } = &node.operator {
+        let Kernel::Constant(codes) = bind(model, node, &output, None, &output).ok()? else { return None };
+        arena.get_mut(output.range())?.copy_from_slice(codes.get(..output.bytes())?);
+        return Some(());
+    }
     let first = model.tensor(*node.inputs.first()?)?;
     let second = match node.inputs.get(1) {
         Some(&index) => Some(model.tensor(index)?),
@@ -129,7 +134,9 @@ fn fastest(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: 
         Kernel::Softmax(softmax) => native::softmax(softmax, a, output),
         Kernel::Resize(resize) => native::resize(resize, a, output),
         Kernel::Prelu(prelu) => native::prelu(prelu, a, output),
-        Kernel::Concat | Kernel::Reshape => {}
+        Kernel::MatMul(product) => native::matmul(product, a, b, output, scratch),
+        Kernel::LayerNorm(norm) => native::layer_norm(norm, a, output),
+        Kernel::Concat | Kernel::Reshape | Kernel::Constant(_) => {}
     }
 }
 
@@ -150,6 +157,8 @@ fn obvious<P: reference::Product>(kernel: &Kernel<'_>, a: Activations<'_>, b: Ac
         Kernel::Softmax(softmax) => reference::softmax(softmax, a, output),
         Kernel::Resize(resize) => reference::resize(resize, a, output),
         Kernel::Prelu(prelu) => reference::prelu(prelu, a, output),
-        Kernel::Concat | Kernel::Reshape => {}
+        Kernel::MatMul(product) => reference::matmul::<P>(product, a, b, output),
+        Kernel::LayerNorm(norm) => reference::layer_norm(norm, a, output),
+        Kernel::Concat | Kernel::Reshape | Kernel::Constant(_) => {}
     }
 }

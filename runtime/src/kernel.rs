@@ -7,7 +7,7 @@ use apq_kernels::{Arrangement, CountPadding, Image, Invalid, Operand, OutputCode
 
 use crate::error::NodeProblem;
 use crate::model::Model;
-use crate::node::{AveragePool, Concat, Node, Operator, Rescale, Weighted, Window};
+use crate::node::{AveragePool, Concat, MatMul, Node, Operator, Rescale, Weighted, Window};
 use crate::raw::Cursor;
 use crate::tensor::{RANK_MAX, Shape, Tensor};
 
@@ -46,10 +46,16 @@ pub enum Kernel<'a> {
     Resize(kernels::Resize<'a>),
     /// Rectifier with slopes.
     Prelu(kernels::Prelu<'a>),
+    /// Product of two activations.
+    MatMul(kernels::MatMul),
+    /// Layer normalisation.
+    LayerNorm(kernels::LayerNorm<'a>),
+    /// Copy of these bytes.
+    Constant(&'a [u8]),
 }
 
-/// Parameters of the kernel of `node`, which reads `first` (and `second`) and writes `output`. The kernel's own check is
-/// still to be made.
+/// Parameters of the kernel of `node`, which reads `first` (and `second`) and writes `output`; for a node that reads nothing,
+/// `first` is the output. The kernel's own check is still to be made.
 pub(crate) fn bind<'a>(
     model: &Model<'a>,
     node: &Node<'_>,
@@ -142,7 +148,10 @@ pub(crate) fn bind<'a>(
             Kernel::Table(kernels::Table { rows, channels, entries, bits: output.bits })
         }
         Operator::Softmax(rescale) => {
-            Kernel::Softmax(kernels::Softmax { rows, channels, multiplier: rescale.multiplier, shift: rescale.shift, bits: output.bits })
+            // The file says it by the output's scale, which is 1 / one. A scale beyond the kernel's range saturates and is refused.
+            let one = libm::roundf(1.0 / output.scale) as u32;
+            let Rescale { multiplier, shift } = *rescale;
+            Kernel::Softmax(kernels::Softmax { rows, channels, multiplier, shift, bits: output.bits, one })
         }
         Operator::Reshape => Kernel::Reshape,
         Operator::Resize(resize) => {
@@ -163,6 +172,19 @@ pub(crate) fn bind<'a>(
             let (slope_multiplier, slope_shift) = read().ok_or(NodeProblem::Raw)?;
             let Rescale { multiplier, shift } = prelu.rescale;
             Kernel::Prelu(kernels::Prelu { rows, channels, multiplier, shift, slope_multiplier, slope_shift, codes })
+        }
+        Operator::MatMul(record) => Kernel::MatMul(matmul(record, first, second, output, codes)?),
+        Operator::LayerNorm(record) => {
+            let read = || {
+                let mut cursor = Cursor::at(model.raw(), record.raw)?;
+                Some((cursor.take(channels)?, cursor.take(channels)?))
+            };
+            let (gamma, beta) = read().ok_or(NodeProblem::Raw)?;
+            Kernel::LayerNorm(kernels::LayerNorm { rows, channels, epsilon: record.epsilon, gamma, beta, shift: record.shift, codes })
+        }
+        Operator::Constant { raw } => {
+            let bytes = Cursor::at(model.raw(), *raw).and_then(|mut cursor| cursor.take(output.bytes()));
+            Kernel::Constant(bytes.ok_or(NodeProblem::Raw)?)
         }
     };
     Ok(kernel)
@@ -314,6 +336,38 @@ fn transpose(axes: &[u8], first: &Tensor<'_>, output: &Tensor<'_>) -> Result<ker
         return Err(NodeProblem::Shape);
     }
     Ok(kernels::Transpose::new(sizes, order)?)
+}
+
+/// Product of the last two axes, for each position of the axes before them.
+fn matmul(
+    record: &MatMul,
+    first: &Tensor<'_>,
+    second: Option<&Tensor<'_>>,
+    output: &Tensor<'_>,
+    codes: OutputCodes,
+) -> Result<kernels::MatMul, NodeProblem> {
+    let second = second.ok_or(NodeProblem::InputCount)?;
+    let rank = output.shape.rank();
+    if rank < 2 || [first.shape.rank(), second.shape.rank()] != [rank; 2] {
+        return Err(NodeProblem::Shape);
+    }
+    let (rows, inner, columns) = (first.shape.size(rank - 2), first.shape.size(rank - 1), output.shape.size(rank - 1));
+    let right = if record.transposed { [columns, inner] } else { [inner, columns] };
+    let agree = |axis: usize| [first.shape.size(axis), second.shape.size(axis)] == [output.shape.size(axis); 2];
+    let fits = output.shape.size(rank - 2) == rows && [second.shape.size(rank - 2), second.shape.size(rank - 1)] == right;
+    if !fits || !(0..rank - 2).all(agree) {
+        return Err(NodeProblem::Shape);
+    }
+    Ok(kernels::MatMul {
+        batches: (0..rank - 2).map(|axis| output.shape.size(axis)).product(),
+        rows,
+        inner,
+        columns,
+        transposed: record.transposed,
+        multiplier: record.rescale.multiplier,
+        shift: record.rescale.shift,
+        codes,
+    })
 }
 
 /// Weights and output stage of a layer with `outputs` output channels of `row_len` weights each.

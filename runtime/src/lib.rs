@@ -53,7 +53,9 @@ pub use header::{ALIGNMENT, FORMAT_VERSION, HEADER_BYTES, MAGIC};
 pub use input::{Input, Output, RawType, quantize_input};
 pub use kernel::Kernel;
 pub use model::Model;
-pub use node::{Add, AveragePool, Concat, Conv, INPUTS_MAX, Node, Operator, Pad, Region, Rescale, Slice, Weighted, Window};
+pub use node::{
+    Add, AveragePool, Concat, Conv, INPUTS_MAX, LayerNorm, MatMul, Node, Operator, Pad, Region, Rescale, Slice, Weighted, Window,
+};
 pub use session::{Observer, Session};
 pub use tensor::{ELEMENTS_MAX, RANK_MAX, Shape, Tensor};
 pub use view::{Codes, TensorView};

@@ -162,9 +162,12 @@ impl<'a> Model<'a> {
 
     /// Parameters of a node's kernel, with its weights and constants, as the executor passes them on.
     pub fn kernel(&self, node: &Node<'_>) -> Option<Kernel<'a>> {
-        let first = self.tensor(*node.inputs.first()?)?;
-        let second = node.inputs.get(1).and_then(|&index| self.tensor(index));
         let output = self.tensor(node.output)?;
+        let first = match node.inputs.first() {
+            Some(&index) => self.tensor(index)?,
+            None => output.clone(),
+        };
+        let second = node.inputs.get(1).and_then(|&index| self.tensor(index));
         bind(self, node, &first, second.as_ref(), &output).ok()
     }
 

@@ -92,11 +92,20 @@ pub enum Operator {
     Resize(Resize),
     /// Rectifier with a slope for each channel.
     Prelu(Prelu),
+    /// Product of two tensors over their last axes.
+    MatMul(MatMul),
+    /// Layer normalisation over the last axis.
+    LayerNorm(LayerNorm),
+    /// Codes from the file, copied into the arena; reads nothing.
+    Constant {
+        /// Raw offset of the packed codes.
+        raw: u32,
+    },
 }
 
 impl Operator {
     /// Names of all operators, in the order of the variants; a file lists those it needs.
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 19] = [
         "conv",
         "fully-connected",
         "add",
@@ -113,6 +122,9 @@ impl Operator {
         "reshape",
         "resize",
         "prelu",
+        "matmul",
+        "layer-norm",
+        "constant",
     ];
 
     /// Place in [`Operator::NAMES`].
@@ -134,6 +146,9 @@ impl Operator {
             Self::Reshape => 13,
             Self::Resize(_) => 14,
             Self::Prelu(_) => 15,
+            Self::MatMul(_) => 16,
+            Self::LayerNorm(_) => 17,
+            Self::Constant { .. } => 18,
         }
     }
 
@@ -214,6 +229,26 @@ pub struct Add {
     pub shift: u8,
     /// The second input is subtracted.
     pub subtract: bool,
+}
+
+/// Product of two tensors: `[.., M, K]` times `[.., K, N]`, or `[.., N, K]` where the second is stored transposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MatMul {
+    /// The second input is `[.., N, K]`.
+    pub transposed: bool,
+    /// s_a * s_b / s_out.
+    pub rescale: Rescale,
+}
+
+/// Layer normalisation; the numbers are explained with `apq_kernels::LayerNorm`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerNorm {
+    /// E, below 2^62.
+    pub epsilon: u64,
+    /// r.
+    pub shift: u8,
+    /// Raw offset of gamma `[C]` i32 and beta `[C]` i32.
+    pub raw: u32,
 }
 
 /// Average pool.

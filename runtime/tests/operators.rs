@@ -209,7 +209,8 @@ fn requantisations_tables_and_softmax() {
                 compare(net, |spec, input, output| {
                     let OperatorSpec::Softmax(Rescale { multiplier, shift }) = spec.nodes[0].operator else { panic!() };
                     let bits = spec.tensors[1].bits;
-                    let softmax = kernels::Softmax { rows: 9, channels: 5, multiplier, shift, bits };
+                    let one = (1.0 / spec.tensors[1].scale).round() as u32;
+                    let softmax = kernels::Softmax { rows: 9, channels: 5, multiplier, shift, bits, one };
                     reference::softmax(&softmax, activations(spec, 0, input), output);
                 });
             }

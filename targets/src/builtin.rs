@@ -92,6 +92,8 @@ fn integer_kernels() -> Vec<KernelRow> {
         Operator::Transpose,
         Operator::Softmax,
         Operator::Table,
+        Operator::LayerNorm,
     ];
-    [row(&weighted, &[2, 4, 6, 8]), row(&plain, &[])].into()
+    // Both operands of a product of activations are activations.
+    [row(&weighted, &[2, 4, 6, 8]), row(&[Operator::MatMul], &[2, 4, 6, 8, 16]), row(&plain, &[])].into()
 }

@@ -71,7 +71,7 @@ pub(crate) fn check(rows: &[KernelRow]) -> Result<(), TargetError> {
         if row.operators.iter().any(|operator| matches!(operator, Operator::Other(_))) {
             return Err(fail(
                 "unknown operator; known: conv, depthwise, fully_connected, matmul, add, mul, sub, average_pool, max_pool, requantize, pad, slice, \
-                 resize, prelu, concat, transpose, softmax, table",
+                 resize, prelu, concat, transpose, softmax, table, layer_norm",
             ));
         }
         let weighted = row.operators.iter().filter(|op| op.has_weights()).count();

@@ -93,7 +93,7 @@ fn built_in_targets() {
         for operator in Operator::NAMED {
             for weight_bits in [2, 4, 6, 8] {
                 for activation_bits in [2, 4, 6, 8, 16] {
-                    assert_eq!(target.kernel_supports(&operator, weight_bits, activation_bits), operator != Operator::MatMul,);
+                    assert!(target.kernel_supports(&operator, weight_bits, activation_bits), "{operator}");
                 }
             }
         }

@@ -114,6 +114,11 @@ pub fn trace(model: &Model<'_>, arithmetic: Arithmetic, input: &[f32]) -> Trace 
 pub fn tensor_codes(graph: &Graph, lowered: &Lowered, trace: &Trace) -> Vec<Vec<i32>> {
     let mut codes = vec![Vec::new(); graph.tensors.len()];
     codes[graph.input.0].clone_from(&trace.input);
+    for (node, written) in lowered.spec.nodes.iter().zip(&trace.nodes) {
+        if graph.tensors[node.output].constant.is_some() {
+            codes[node.output].clone_from(written);
+        }
+    }
     for (index, node) in graph.nodes.iter().enumerate() {
         codes[node.output.0] = match lowered.node_of[index] {
             Some(place) => trace.nodes[place].clone(),

@@ -138,6 +138,13 @@ pub fn evaluate(network: &QuantizedNetwork<'_>, id: NodeId, inputs: &[Vec<i32>],
             absolute = 0.05;
             plain(softmax(from[from.len() - 1], &real[0]))
         }
+        Op::MatMul { transposed, scale } => product(&from, &to, *transposed, &real, f64::from(*scale) / unit),
+        Op::LayerNorm { gamma, beta, epsilon } => {
+            // Documented in `apq_kernels::reference::layer_norm`, beside the rounding of its constants.
+            absolute = 0.012;
+            let scale = f64::from(quantizer(node.inputs[0]).scale);
+            layer_norm(&real[0], gamma, beta, f64::from(*epsilon), scale, unit)
+        }
         Op::Reshape | Op::Clamp => plain(real[0].clone()),
         Op::ChannelAffine { .. } => panic!("{}: a channel affine was lowered", node.name),
     };
@@ -300,6 +307,42 @@ fn transpose(from: &[usize], perm: &[usize], input: &[f64]) -> Vec<f64> {
             input[index(from, &source)]
         })
         .collect()
+}
+
+/// The last two axes multiplied, in units of the output.
+fn product(from: &[usize], to: &[usize], transposed: bool, real: &[Vec<f64>], factor: f64) -> Vec<Value> {
+    let rank = to.len();
+    let (rows, inner, columns) = (from[rank - 2], from[rank - 1], to[rank - 1]);
+    let value = |element: usize| {
+        let (batch, row, column) = (element / (rows * columns), element / columns % rows, element % columns);
+        let (mut units, mut magnitude) = (0.0, 0.0);
+        for k in 0..inner {
+            let b = if transposed { (batch * columns + column) * inner + k } else { (batch * inner + k) * columns + column };
+            let term = real[0][(batch * rows + row) * inner + k] * real[1][b] * factor;
+            units += term;
+            magnitude += term.abs();
+        }
+        Value { units, magnitude }
+    };
+    (0..to.iter().product()).map(value).collect()
+}
+
+/// Layer normalisation in units of the output. The magnitude says what the rounding of epsilon to 1/64 of a squared code may move.
+fn layer_norm(input: &[f64], gamma: &[f32], beta: &[f32], epsilon: f64, scale: f64, unit: f64) -> Vec<Value> {
+    let count = gamma.len() as f64;
+    let mut values = Vec::new();
+    for row in input.chunks_exact(gamma.len()) {
+        let mean = row.iter().sum::<f64>() / count;
+        let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / count;
+        let root = 64.0 * (count / scale).powi(2) * (variance + epsilon);
+        let moved = (0.25 / root.max(0.25)) * 2f64.powi(30);
+        for (x, (gamma, beta)) in row.iter().zip(gamma.iter().zip(beta)) {
+            let normal = if variance == 0.0 { 0.0 } else { (x - mean) / (variance + epsilon).sqrt() };
+            let scaled = normal * f64::from(*gamma) / unit;
+            values.push(Value { units: scaled + f64::from(*beta) / unit, magnitude: scaled.abs() * (1.0 + moved) });
+        }
+    }
+    values
 }
 
 /// Softmax over rows of that many values.

@@ -216,8 +216,14 @@ fn every_node_computes_what_the_simulation_computes() {
     for ((operator, bits), count) in counts {
         let share = count.by_one as f64 / count.elements as f64;
         println!("{operator} a{bits}: {:.3} % of {} codes differ by one", 100.0 * share, count.elements);
-        // The integer softmax is documented to be off by up to 0.04 of a 16-bit code beside its rounding.
-        let most = if operator == "softmax" && bits == 16 { 0.08 } else { DEVIATING_SHARE_MAX };
+        let most = match operator {
+            // The integer softmax is documented to be off by up to 0.04 of a 16-bit code beside its rounding, layer normalisation by 0.011.
+            "softmax" | "layer_norm" if bits == 16 => 0.08,
+            // Points of a table for 16-bit codes are rounded before they are interpolated, and lie on chords; `exact` knows them.
+            "table" if bits == 16 => 0.5,
+            "table" => 0.08,
+            _ => DEVIATING_SHARE_MAX,
+        };
         assert!(share <= most, "{operator} at {bits} bits: {} of {} codes", count.by_one, count.elements);
     }
 }
@@ -285,6 +291,33 @@ fn wide_sums_take_a_wide_accumulator() {
     }
 }
 
+#[test]
+fn a_softmax_at_the_end_can_stay() {
+    let (case, target) = (cases::find("opset-13"), Target::builtin("host").expect("a built-in target"));
+    let network = Network::load(&case.model, case.name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(network.graph.softmax_classes, Some(4));
+    let samples = random::samples(case.name, case.input.iter().product(), SAMPLES);
+    let candidate = "w8a8".parse().expect("a candidate");
+    let prepared = Prepared::new(&network, &target, &[candidate], &samples, RangeRule::MinMax).unwrap_or_else(|error| panic!("{error}"));
+    let mut quantized = prepared.widest();
+    let logits = lowered(&quantized);
+    quantized.keep_softmax = true;
+    let kept = lowered(&quantized);
+    assert!(logits.spec.output.softmax_removed && !kept.spec.output.softmax_removed);
+    assert_eq!(kept.spec.output.classes, 4);
+    let [logits, kept] = [&logits, &kept].map(|lowered| Model::new_checked(&lowered.file).unwrap_or_else(|error| panic!("{error}")));
+    let output = quantized.quantizer(network.graph.output).expect("the output has a quantizer");
+    for sample in &samples {
+        let codes = trace(&logits, Arithmetic::Native, sample).nodes.pop().unwrap_or_default();
+        let real: Vec<f64> = codes.iter().map(|code| f64::from(code - output.zero_point) * f64::from(output.scale)).collect();
+        let written = trace(&kept, Arithmetic::Native, sample).nodes.pop().unwrap_or_default();
+        assert_eq!(written.len(), 4);
+        for (code, share) in written.iter().zip(exact::softmax(4, &real)) {
+            assert!((f64::from(*code) - 255.0 * share).abs() < 0.51, "{code} {share}");
+        }
+    }
+}
+
 /// Changes one constant of a node a little; false where the operator has none.
 fn disturb(operator: &mut OperatorSpec) -> bool {
     let more = |multiplier: &mut i32| *multiplier -= *multiplier / 16;
@@ -297,15 +330,20 @@ fn disturb(operator: &mut OperatorSpec) -> bool {
             Some(rescale) => more(&mut rescale.multiplier),
             None => return false,
         },
-        OperatorSpec::Pad(pad) => pad.code ^= 1,
+        OperatorSpec::MatMul(product) => more(&mut product.rescale.multiplier),
         OperatorSpec::Mul(rescale) => more(&mut rescale.multiplier),
+        OperatorSpec::LayerNorm { gamma, .. } => gamma.iter_mut().for_each(more),
+        OperatorSpec::Table { entries } => {
+            let eighth = entries.len() / 8;
+            entries.rotate_left(eighth);
+        }
+        OperatorSpec::Pad(pad) => pad.code ^= 1,
         OperatorSpec::Prelu { slope_multiplier, .. } => slope_multiplier.iter_mut().for_each(more),
         OperatorSpec::Resize { rows, columns, .. } => {
             rows.reverse();
             columns.reverse();
         }
         OperatorSpec::Slice(slice) => slice.begin = slice.begin.map(|begin| begin.saturating_sub(1)),
-        OperatorSpec::Table { entries } => entries.rotate_left(1),
         OperatorSpec::MaxPool(window) if window.pad[0] > 0 => window.pad.swap(0, 1),
         _ => return false,
     }
@@ -349,6 +387,8 @@ fn a_wrong_constant_is_noticed() {
         "prelu",
         "resize",
         "slice",
+        "matmul",
+        "layer_norm",
         "average_pool",
         "requantize",
         "softmax",
@@ -390,6 +430,7 @@ fn the_whole_pipeline_takes_every_form() {
                 output_bits: 8,
                 rounding: Rounding::Nearest,
                 bias_correction: true,
+                keep_softmax: false,
                 seed: 0,
                 layer_cache: None,
                 search: apqc::assign::SearchOptions::default(),

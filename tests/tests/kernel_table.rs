@@ -226,6 +226,25 @@ fn network(operator: &Operator, weight_bits: u8, bits: ActivationBits) -> Net {
             let entries = (0..points).map(|_| net.random.random_range(free.lo()..=free.hi()) as i16).collect();
             net.node(OperatorSpec::Table { entries }, &[0], output);
         }
+        Operator::MatMul => {
+            // Every pixel of a row against every pixel of that row, of the input in another width.
+            let right = ActivationBits::try_from(weight_bits).unwrap_or_else(|error| panic!("{seed}: {error}"));
+            let second = net.tensor(&IMAGE, right);
+            let rescale = net.rescale();
+            net.node(OperatorSpec::Requantize(rescale), &[0], second);
+            let output = net.tensor(&[1, 6, 5, 5], free);
+            let shift = (32 + bits.bits() + right.bits()).saturating_sub(free.bits()) as u8;
+            let rescale = Rescale { shift, ..net.rescale() };
+            net.node(OperatorSpec::MatMul(MatMul { transposed: true, rescale }), &[0, second], output);
+        }
+        Operator::LayerNorm => {
+            let output = net.tensor(&IMAGE, free);
+            // One standard deviation is a quarter of the output's codes.
+            let spread = 1i32 << free.bits().saturating_sub(2);
+            let gamma = (0..7).map(|_| net.random.random_range(spread << 7..spread << 8)).collect();
+            let beta = (0..7).map(|_| net.random.random_range(-(spread << 12)..spread << 12)).collect();
+            net.node(OperatorSpec::LayerNorm { epsilon: 3, gamma, beta, shift: 31 }, &[0], output);
+        }
         other => panic!("the table claims a kernel for {other}, which no model can hold"),
     }
     net
@@ -273,5 +292,5 @@ fn every_row_of_every_built_in_kernel_table_runs() {
             }
         }
     }
-    assert!(rows >= 3 * (3 * 4 * 5 + 14 * 5), "{rows} kernels were run");
+    assert!(rows >= 3 * (3 * 4 * 5 + 5 * 5 + 15 * 5), "{rows} kernels were run");
 }

@@ -18,9 +18,8 @@ use apqc::data::{Dataset, Preprocess, Raw};
 use apqc::evaluate::{quality, run_integer, sqnr_db, top1};
 use apqc::float::{CodeSimulation, Executor, Simulation};
 use apqc::graph::NodeId;
-use apqc::import::ImportError;
 use apqc::lower::{Lowered, RawInput, lower};
-use apqc::network::{Network, NetworkError};
+use apqc::network::Network;
 use apqc::plan::Effort;
 use apqc::quant::QuantizedNetwork;
 use apqc::quant::ranges::RangeRule;
@@ -120,14 +119,25 @@ fn with_softmax(graph: &apqc::graph::Graph, values: Vec<f32>) -> Vec<f32> {
     apq_tests::exact::softmax(graph.tensor(graph.output).channels(), &logits).into_iter().map(|v| v as f32).collect()
 }
 
+/// Inputs are independent standard normal values.
 #[test]
-fn the_transformer_is_refused_by_name() {
+fn the_transformer_wins_ten_decibels_from_mixed_widths() {
     let Some(folder) = data::folder() else { return };
-    let path = KWT1.path(&folder);
-    let error = Network::load(&KWT1.bytes(&folder), KWT1.name, path.parent(), |_, _, _| {}).err().expect("it is not supported");
-    let NetworkError::Import(ImportError::Unsupported(unsupported)) = &error else { panic!("{error}") };
-    assert_eq!(unsupported.node, "frame0", "{error}");
-    assert!(!unsupported.nearest.is_empty() && error.to_string().contains("frame0"), "{error}");
+    let network = KWT1.load(&folder);
+    let samples = drawn("kwt1", network.sample_shape(), 6);
+    let preprocess = Preprocess::identity(samples.channels());
+    let data = Data { calibration: &samples, test: None, preprocess: &preprocess };
+    let run = |candidates: &[&str], budgets: Vec<Budget>| {
+        let compiled = compile(&network, &target("host"), None, &data, &options(candidates, budgets), (&(), ""), &());
+        compiled.unwrap_or_else(|error| panic!("{error}"))
+    };
+    let limit = network.macs * 128 * 6 / 10;
+    let uniform = run(&["w8a8"], Vec::new());
+    let mixed = run(&["w8a8", "w8a16"], vec![Budget { quantity: Quantity::Bops, limit }]);
+    let [a, b] = [&uniform, &mixed].map(|compiled| compiled.calibration_sqnr_db);
+    println!("kwt1: {a:.2} dB at w8a8, {b:.2} dB mixed at r = {:.4}", mixed.totals.bops as f64 / (network.macs * 128) as f64);
+    assert!(mixed.feasible && mixed.totals.bops <= limit);
+    assert!(a > 15.0 && b >= a + 10.0, "{b:.2} dB mixed, {a:.2} dB at w8a8");
 }
 
 #[test]
@@ -310,6 +320,7 @@ fn options(candidates: &[&str], budgets: Vec<Budget>) -> Options {
         output_bits: OUTPUT_BITS,
         rounding: Rounding::Nearest,
         bias_correction: true,
+        keep_softmax: false,
         seed: 0,
         layer_cache: None,
         search: apqc::assign::SearchOptions::default(),

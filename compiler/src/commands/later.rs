@@ -9,7 +9,7 @@ pub(crate) const AFTER_HELP: &str = "Not in this build yet: search, dataset, pro
     Exit codes: 0 done, 1 a budget or tolerance was not met, 2 bad input or usage, 3 not supported, 101 a bug.";
 
 /// What stands under the help of `compile`.
-pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --keep-softmax, --prune, --refine, report.html.";
+pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --prune, --refine, report.html.";
 
 /// What there is instead.
 const THERE_IS: &str =
@@ -58,8 +58,6 @@ pub(crate) fn absent(name: &str) -> anyhow::Error {
 #[derive(Debug, Args)]
 pub(crate) struct LaterFlags {
     #[arg(long, hide = true)]
-    keep_softmax: bool,
-    #[arg(long, hide = true)]
     prune: bool,
     #[arg(long, hide = true)]
     refine: bool,
@@ -68,11 +66,7 @@ pub(crate) struct LaterFlags {
 impl LaterFlags {
     /// Refuses the first flag that was given.
     pub(crate) fn refuse(&self) -> anyhow::Result<()> {
-        let flags = [
-            ("--keep-softmax", self.keep_softmax, "a softmax at the end is left out; it does not change the order of the classes"),
-            ("--prune", self.prune, ""),
-            ("--refine", self.refine, ""),
-        ];
+        let flags = [("--prune", self.prune, ""), ("--refine", self.refine, "")];
         match flags.into_iter().find(|(_, given, _)| *given) {
             Some((flag, _, hint)) => Err(absent_flag(flag, hint)),
             None => Ok(()),

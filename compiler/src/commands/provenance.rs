@@ -103,5 +103,6 @@ pub(super) fn flags(args: &RequestArgs, options: &Options, choice: &TargetChoice
     flags.insert("rounding".into(), json!(options.rounding.name()));
     flags.insert("assign_by".into(), json!(options.search.by.name()));
     flags.insert("output_bits".into(), json!(options.output_bits));
+    flags.insert("keep_softmax".into(), json!(options.keep_softmax));
     flags
 }

@@ -104,6 +104,9 @@ pub(crate) struct RequestArgs {
     /// Width of the network's output.
     #[arg(long, value_name = "8|16", default_value_t = 8, value_parser = output_bits, help_heading = "Quantization")]
     output_bits: u8,
+    /// Keep a softmax at the end; accuracy and SQNR are measured before it all the same.
+    #[arg(long, help_heading = "Quantization")]
+    keep_softmax: bool,
 }
 
 /// Everything that was asked for, read and checked against each other.
@@ -272,6 +275,12 @@ fn options(args: &RequestArgs, network: &Network, choice: &TargetChoice, context
     if let Some(repeated) = candidates.iter().enumerate().find(|(index, candidate)| candidates[..*index].contains(candidate)) {
         return Err(input(format!("--candidates names {} twice", repeated.1)));
     }
+    if args.keep_softmax && network.graph.softmax_dropped && network.graph.softmax_classes.is_none() {
+        return Err(unsupported(
+            "--keep-softmax: what follows the softmax regroups its classes",
+            "without the flag the softmax is left out, and outputs are logits",
+        ));
+    }
     Ok(Options {
         candidates,
         budgets: budgets(args, network, choice)?,
@@ -283,6 +292,7 @@ fn options(args: &RequestArgs, network: &Network, choice: &TargetChoice, context
         bias_correction: true,
         seed: context.seed,
         layer_cache: context.cache.as_deref().map(|cache| LayerCache::new(cache.join("rounding"))),
+        keep_softmax: args.keep_softmax,
         search: SearchOptions {
             by: args.assign_by.into(),
             task: TaskOptions {

@@ -7,11 +7,14 @@
 
 use std::sync::Arc;
 
+use apq_kernels::{ActivationBits, Activations, LayerNorm, OutputCodes, Softmax, pack, reference};
+use apq_runtime::build::{OperatorSpec, Rescale};
+
 use super::layer::Layer;
-use super::operators;
+use super::{attention, operators};
 use crate::graph::{Graph, Node, NodeId, Op, TensorId};
 use crate::lower::requant::{mantissa, resize_mantissa, shared_mantissas, signed_mantissa};
-use crate::lower::{COORDINATE_STEP, clamp_codes, look_up, on_grid, table_entries};
+use crate::lower::{COORDINATE_STEP, clamp_codes, exponents, look_up, norm, on_grid, table_entries};
 use crate::quant::QuantizedNetwork;
 use crate::quant::ranges::ActivationQuantizer;
 
@@ -56,6 +59,11 @@ impl CodeSimulation {
         }
         last_reader[self.graph.output.0] = usize::MAX;
         codes[self.graph.input.0] = self.quantizers[self.graph.input.0].centred_codes(input);
+        for (index, tensor) in self.graph.tensors.iter().enumerate() {
+            if let Some(constant) = &tensor.constant {
+                codes[index] = self.quantizers[index].centred_codes(constant);
+            }
+        }
         for (index, node) in self.graph.nodes.iter().enumerate() {
             let inputs: Vec<&[f32]> = node.inputs.iter().map(|input| codes[input.0].as_slice()).collect();
             let output = self.evaluate(index, node, &inputs);
@@ -136,10 +144,16 @@ impl CodeSimulation {
                     .collect();
                 plain(node, &rescaled.iter().map(Vec::as_slice).collect::<Vec<_>>())
             }
-            (Op::Softmax, _) => {
-                let real: Vec<f32> = inputs[0].iter().map(|v| v * input.scale).collect();
-                plain(node, &[&real]).into_iter().map(|v| code(f64::from(v) / f64::from(output.scale), bounds)).collect()
+            (Op::MatMul { transposed, scale }, _) => {
+                // Products of 16-bit codes are beyond what an f32 holds.
+                let [a, b] = [inputs[0], inputs[1]].map(|codes| codes.iter().map(|code| f64::from(*code)).collect::<Vec<f64>>());
+                let shape = |tensor: TensorId| &self.graph.tensor(tensor).shape;
+                let factor = to_output(input) * f64::from(quantizer(node.inputs[1]).scale) * f64::from(*scale);
+                let sums = attention::product(shape(node.inputs[0]), shape(node.output), *transposed, &a, &b);
+                sums.into_iter().map(|sum| code(sum * factor, bounds)).collect()
             }
+            (Op::LayerNorm { gamma, beta, epsilon }, _) => layer_norm_codes(inputs[0], (gamma, beta, *epsilon), input, output, bounds),
+            (Op::Softmax, _) => softmax_codes(inputs[0], self.graph.tensor(node.inputs[0]).channels(), input, output),
             (Op::Pad { pads, value }, _) => {
                 let value = output.centred_codes(&[*value])[0];
                 plain(&Node { op: Op::Pad { pads: pads.clone(), value }, ..node.clone() }, inputs)
@@ -173,6 +187,55 @@ fn code_layer(network: &QuantizedNetwork<'_>, id: NodeId, quantizers: &[Activati
         offsets.push(if empty { f64::from(*bias) / f64::from(output.scale) } else { (f64::from(*bias) / step).round() * factor });
     }
     Some(CodeLayer { layer, factors, offsets })
+}
+
+/// Softmax of centred codes by the integer algorithm itself, whose documented error would flip a code in some hundred.
+fn softmax_codes(input: &[f32], channels: usize, from: &ActivationQuantizer, to: &ActivationQuantizer) -> Vec<f32> {
+    let Ok(Rescale { multiplier, shift }) = exponents(from) else { return vec![0.0; input.len()] };
+    let one = (1.0 / to.scale).round() as u32;
+    let params = Softmax { rows: 1, channels, multiplier, shift, bits: bits(to), one };
+    by_rows(input, channels, from, to, |codes, out| reference::softmax(&params, codes, out))
+}
+
+/// Layer normalisation of centred codes, by the integer algorithm for the same reason: its constants are rounded.
+fn layer_norm_codes(
+    input: &[f32],
+    (gamma, beta, epsilon): (&[f32], &[f32], f32),
+    from: &ActivationQuantizer,
+    to: &ActivationQuantizer,
+    (lo, hi): (f64, f64),
+) -> Vec<f32> {
+    let Ok(OperatorSpec::LayerNorm { epsilon, gamma, beta, shift }) = norm::lower(gamma, beta, epsilon, from, to) else {
+        return vec![0.0; input.len()];
+    };
+    let (lo, hi) = (lo as i32 + to.zero_point, hi as i32 + to.zero_point);
+    let codes = OutputCodes { zero_point: to.zero_point, lo, hi, bits: bits(to) };
+    let params = LayerNorm { rows: 1, channels: gamma.len(), epsilon, gamma: &gamma, beta: &beta, shift, codes };
+    by_rows(input, gamma.len(), from, to, |codes, out| reference::layer_norm(&params, codes, out))
+}
+
+fn bits(quantizer: &ActivationQuantizer) -> ActivationBits {
+    ActivationBits::try_from(quantizer.bits).unwrap_or(ActivationBits::A16)
+}
+
+/// A kernel on packed rows of centred codes.
+fn by_rows(
+    input: &[f32],
+    channels: usize,
+    from: &ActivationQuantizer,
+    to: &ActivationQuantizer,
+    kernel: impl Fn(Activations<'_>, &mut [u8]),
+) -> Vec<f32> {
+    let (from_bits, to_bits) = (bits(from), bits(to));
+    let (mut packed, mut written) = (vec![0; pack::row_bytes(from_bits, channels)], vec![0; pack::row_bytes(to_bits, channels)]);
+    let mut output = Vec::with_capacity(input.len());
+    for row in input.chunks_exact(channels.max(1)) {
+        let codes: Vec<i16> = row.iter().map(|code| (*code as i32 + from.zero_point) as i16).collect();
+        pack::pack_row(from_bits, &codes, &mut packed);
+        kernel(Activations { codes: &packed, bits: from_bits, zero_point: from.zero_point }, &mut written);
+        output.extend((0..channels).map(|channel| (pack::code(&written, to_bits, channel) - to.zero_point) as f32));
+    }
+    output
 }
 
 /// Smallest and largest centred code that a node writes.

@@ -4,6 +4,7 @@
 //! runs with quantizers switched on one group at a time: it works on channel-last tensors as the integer runtime does, keeps whatever is asked for,
 //! and runs again only what a change reaches.
 
+mod attention;
 mod backward;
 mod codes;
 mod layer;
@@ -38,6 +39,14 @@ impl Simulation {
 
 /// Values of all tensors of one sample, in [`Graph::tensors`] order; `None` where a tensor was dropped after its last reader.
 pub type Values = Vec<Option<Vec<f32>>>;
+
+/// One node on constants, clamp included.
+pub(crate) fn evaluate_node(graph: &Graph, node: &crate::graph::Node, inputs: &[&[f32]]) -> Vec<f32> {
+    let layer = node.op.weights().map(|weights| Layer::new(node, &weights.values, &weights.bias));
+    let mut output = operators::evaluate(graph, node, layer.as_ref(), inputs);
+    output.iter_mut().for_each(|v| *v = v.max(node.clamp.lo).min(node.clamp.hi));
+    output
+}
 
 /// A graph ready to run.
 pub struct Executor<'a> {
@@ -85,11 +94,13 @@ impl<'a> Executor<'a> {
     /// The output of a simulation, given every tensor of the float run: only what the simulation reaches is computed again.
     pub fn run_changed(&self, simulation: &Simulation, float: &Values) -> Vec<f32> {
         let mut changed: Values = vec![None; self.graph.tensors.len()];
-        let input = self.graph.input.0;
-        if let (Some(quantizer), Some(value)) = (&simulation.quantizers[input], &float[input]) {
-            let mut value = value.clone();
-            quantizer.fake_quantize(&mut value);
-            changed[input] = Some(value);
+        let given = |tensor: &usize| *tensor == self.graph.input.0 || self.graph.tensors[*tensor].constant.is_some();
+        for tensor in (0..self.graph.tensors.len()).filter(given) {
+            if let (Some(quantizer), Some(value)) = (&simulation.quantizers[tensor], &float[tensor]) {
+                let mut value = value.clone();
+                quantizer.fake_quantize(&mut value);
+                changed[tensor] = Some(value);
+            }
         }
         for (index, node) in self.graph.nodes.iter().enumerate() {
             let reached = simulation.layers[index].is_some() || node.inputs.iter().any(|id| changed[id.0].is_some());
@@ -166,7 +177,7 @@ impl<'a> Executor<'a> {
         operators::evaluate_clamped(self.graph, &self.graph.nodes[index], layer.map(Arc::as_ref), inputs)
     }
 
-    /// The values before the first node: the input alone.
+    /// The values before the first node: the input and the constants.
     pub(crate) fn start(&self, simulation: &Simulation, input: &[f32]) -> Values {
         let mut values: Values = vec![None; self.graph.tensors.len()];
         let mut value = input.to_vec();
@@ -174,6 +185,15 @@ impl<'a> Executor<'a> {
             quantizer.fake_quantize(&mut value);
         }
         values[self.graph.input.0] = Some(value);
+        for (index, tensor) in self.graph.tensors.iter().enumerate() {
+            if let Some(constant) = &tensor.constant {
+                let mut constant = constant.to_vec();
+                if let Some(quantizer) = &simulation.quantizers[index] {
+                    quantizer.fake_quantize(&mut constant);
+                }
+                values[index] = Some(constant);
+            }
+        }
         values
     }
 

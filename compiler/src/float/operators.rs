@@ -1,5 +1,6 @@
 //! The operators in floats, on channel-last data.
 
+use super::attention;
 use super::layer::{Layer, is_depthwise};
 use super::product::Product;
 use crate::graph::{Clamp, Graph, Node, Op, Window};
@@ -78,6 +79,12 @@ pub(super) fn evaluate(graph: &Graph, node: &Node, layer: Option<&Layer>, inputs
         }
         (Op::Pad { pads, value }, _) => pad(input_shape, output_shape, pads, *value, first),
         (Op::Transpose { perm }, _) => transpose(input_shape, perm, first),
+        (Op::MatMul { transposed, scale }, _) => {
+            let mut output = attention::product(input_shape, output_shape, *transposed, first, inputs[1]);
+            output.iter_mut().for_each(|v| *v *= scale);
+            output
+        }
+        (Op::LayerNorm { gamma, beta, epsilon }, _) => attention::layer_norm(first, gamma, beta, f64::from(*epsilon)),
         (Op::Softmax, _) => softmax(input_shape.last().copied().unwrap_or(1), first),
         _ => first.to_vec(),
     }

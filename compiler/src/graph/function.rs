@@ -15,6 +15,8 @@ pub enum Unary {
     Abs,
     /// x, or alpha (e^x - 1) below zero.
     Elu(f32),
+    /// The error function.
+    Erf,
     /// e^x
     Exp,
     /// x Phi(x), Phi the normal distribution.
@@ -36,6 +38,8 @@ pub enum Unary {
     Log,
     /// x tanh(ln(1 + e^x))
     Mish,
+    /// x^p
+    Power(f32),
     /// 1 / x
     Reciprocal,
     /// gamma x, or gamma alpha (e^x - 1) below zero.
@@ -70,6 +74,7 @@ impl Unary {
                     x
                 }
             }
+            Unary::Erf => libm::erf(x),
             Unary::Exp => x.exp(),
             // The complement keeps its digits where the sum would lose them.
             Unary::Gelu => 0.5 * x * libm::erfc(-x * FRAC_1_SQRT_2),
@@ -85,6 +90,7 @@ impl Unary {
             }
             Unary::Log => x.ln(),
             Unary::Mish => x * softplus(x).tanh(),
+            Unary::Power(exponent) => x.powf(real(exponent)),
             Unary::Reciprocal => x.recip(),
             Unary::Selu { alpha, gamma } => real(gamma) * if x < 0.0 { real(alpha) * x.exp_m1() } else { x },
             Unary::Sigmoid => sigmoid(x),
@@ -109,6 +115,7 @@ impl fmt::Display for Unary {
         match self {
             Unary::Abs => f.write_str("abs"),
             Unary::Elu(alpha) => write!(f, "elu<{alpha}>"),
+            Unary::Erf => f.write_str("erf"),
             Unary::Exp => f.write_str("exp"),
             Unary::Gelu => f.write_str("gelu"),
             Unary::GeluTanh => f.write_str("gelu_tanh"),
@@ -117,6 +124,7 @@ impl fmt::Display for Unary {
             Unary::LeakyRelu(alpha) => write!(f, "leaky_relu<{alpha}>"),
             Unary::Log => f.write_str("log"),
             Unary::Mish => f.write_str("mish"),
+            Unary::Power(exponent) => write!(f, "power<{exponent}>"),
             Unary::Reciprocal => f.write_str("reciprocal"),
             Unary::Selu { alpha, gamma } => write!(f, "selu<{alpha}, {gamma}>"),
             Unary::Sigmoid => f.write_str("sigmoid"),

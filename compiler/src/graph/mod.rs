@@ -10,7 +10,10 @@ mod verify;
 pub use function::{Function, Pair, Unary};
 pub use verify::{GraphError, verify};
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use crate::quant::ranges::ActivationQuantizer;
 
 /// Index of a tensor in [`Graph::tensors`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,6 +30,10 @@ pub struct Tensor {
     pub name: String,
     /// Channel-last shape with the batch of 1 in front.
     pub shape: Vec<usize>,
+    /// Its elements, where the model and not a node makes them.
+    pub constant: Option<Arc<[f32]>>,
+    /// Its quantizer, where the model brings one.
+    pub quantizer: Option<ActivationQuantizer>,
 }
 
 impl Tensor {
@@ -93,6 +100,15 @@ impl Weights {
     pub fn row_len(&self) -> usize {
         self.values.len() / self.bias.len().max(1)
     }
+}
+
+/// The quantizer of a layer's weights, where the model brings one: symmetric codes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GivenWeights {
+    /// Width of a code.
+    pub bits: u8,
+    /// Step of each output channel.
+    pub scales: Vec<f32>,
 }
 
 /// What a node computes.
@@ -186,6 +202,22 @@ pub enum Op {
     Softmax,
     /// Only the clamp of the node.
     Clamp,
+    /// `scale * a b` over the last two axes, for each position of the axes before them: `[.., M, K]` times `[.., K, N]`.
+    MatMul {
+        /// The second input is stored `[.., N, K]`.
+        transposed: bool,
+        /// Factor of the product.
+        scale: f32,
+    },
+    /// `(x - mean) / sqrt(variance + epsilon) * gamma[c] + beta[c]` over the innermost axis.
+    LayerNorm {
+        /// `[C]`.
+        gamma: Arc<[f32]>,
+        /// `[C]`.
+        beta: Arc<[f32]>,
+        /// Added to the variance; not negative.
+        epsilon: f32,
+    },
 }
 
 impl Op {
@@ -211,6 +243,8 @@ impl Op {
             Op::Transpose { .. } => "transpose",
             Op::Softmax => "softmax",
             Op::Clamp => "requantize",
+            Op::MatMul { .. } => "matmul",
+            Op::LayerNorm { .. } => "layer_norm",
         }
     }
 
@@ -303,6 +337,10 @@ pub struct Graph {
     pub input_axes: Vec<usize>,
     /// True where a Softmax at the end was left out.
     pub softmax_dropped: bool,
+    /// Classes of that Softmax, where it can stand behind [`Graph::output`] again.
+    pub softmax_classes: Option<usize>,
+    /// Quantizers of weights that the model brings, by the name of the node.
+    pub given_weights: BTreeMap<String, GivenWeights>,
 }
 
 /// Elements of the tensors that are alive at the same time, at most, each kept until its last reader has run.
@@ -326,6 +364,11 @@ pub fn live_elements(graph: &Graph) -> usize {
 }
 
 impl Graph {
+    /// True for a model that brings quantizers of its own.
+    pub fn is_quantized(&self) -> bool {
+        !self.given_weights.is_empty() || self.tensors.iter().any(|tensor| tensor.quantizer.is_some())
+    }
+
     /// The tensor behind an id.
     pub fn tensor(&self, id: TensorId) -> &Tensor {
         &self.tensors[id.0]
@@ -333,8 +376,15 @@ impl Graph {
 
     /// Appends a tensor.
     pub fn add_tensor(&mut self, name: impl Into<String>, shape: Vec<usize>) -> TensorId {
-        self.tensors.push(Tensor { name: name.into(), shape });
+        self.tensors.push(Tensor { name: name.into(), shape, constant: None, quantizer: None });
         TensorId(self.tensors.len() - 1)
+    }
+
+    /// Appends a tensor that the model holds.
+    pub fn add_constant(&mut self, name: impl Into<String>, shape: Vec<usize>, values: impl Into<Arc<[f32]>>) -> TensorId {
+        let id = self.add_tensor(name, shape);
+        self.tensors[id.0].constant = Some(values.into());
+        id
     }
 
     /// For each tensor, the nodes that read it, in order.
@@ -359,8 +409,11 @@ impl Graph {
         producers
     }
 
-    /// Multiply-accumulates of a node: those of convolutions and fully connected layers, 0 otherwise.
+    /// Multiply-accumulates of a node: those of convolutions, fully connected layers and matrix products, 0 otherwise.
     pub fn macs(&self, node: &Node) -> u64 {
+        if let Op::MatMul { .. } = node.op {
+            return self.tensor(node.output).len() as u64 * self.tensor(node.inputs[0]).channels() as u64;
+        }
         match node.op.weights() {
             Some(weights) => {
                 let output = self.tensor(node.output);

@@ -54,6 +54,13 @@ impl Graph {
             Op::Concat { axis } => write!(f, " axis {axis}")?,
             Op::Pad { pads, value } => write!(f, " {pads:?} value {value}")?,
             Op::Transpose { perm } => write!(f, " {perm:?}")?,
+            Op::MatMul { transposed, scale } => {
+                write!(f, "{}", if *transposed { " transposed" } else { "" })?;
+                if *scale != 1.0 {
+                    write!(f, " scale {scale}")?;
+                }
+            }
+            Op::LayerNorm { epsilon, .. } => write!(f, " epsilon {epsilon}")?,
             _ => {}
         }
         let inputs: Vec<&str> = node.inputs.iter().map(|id| self.tensor(*id).name.as_str()).collect();

@@ -2,7 +2,7 @@
 //!
 //! 1. Every id points to a tensor; every tensor has rank 1 to 5, a batch of 1 and no empty axis.
 //! 2. Nodes stand in execution order: an input is the network's input or the output of an earlier node.
-//! 3. Each tensor is made by at most one node, and the network's input by none; the network's output is made by a node or is the input.
+//! 3. Each tensor is made by at most one node, and the network's input and constants, which hold finite values for their shape, by none; the network's output is made by a node or is the input.
 //! 4. Shapes agree with the operator: the shape of a node's output follows from its inputs and parameters.
 //! 5. Weights and biases are finite and have the length that the shapes ask for.
 //! 6. Clamp bounds are ordered and not NaN.
@@ -32,6 +32,14 @@ pub fn verify(graph: &Graph) -> Result<(), GraphError> {
         return fail(&graph.name, "input or output is not a tensor".into());
     }
     made[graph.input.0] = true;
+    for (made, tensor) in made.iter_mut().zip(&graph.tensors) {
+        if let Some(values) = &tensor.constant {
+            if values.len() != tensor.len() || !finite(values) || *made {
+                return fail(&tensor.name, "a constant of another size, not finite, or also the input".into());
+            }
+            *made = true;
+        }
+    }
     for node in &graph.nodes {
         if node.inputs.iter().any(|id| id.0 >= made.len() || !made[id.0]) {
             return fail(&node.name, "reads a tensor that no earlier node makes".into());
@@ -55,7 +63,7 @@ fn check_shapes(graph: &Graph, node: &Node) -> Result<(), String> {
     let inputs: Vec<&[usize]> = node.inputs.iter().map(|id| graph.tensor(*id).shape.as_slice()).collect();
     let output = graph.tensor(node.output).shape.as_slice();
     let arity = match node.op {
-        Op::Add | Op::Sub | Op::Mul => 2..=2,
+        Op::Add | Op::Sub | Op::Mul | Op::MatMul { .. } => 2..=2,
         Op::Concat { .. } => 1..=usize::MAX,
         _ => 1..=1,
     };
@@ -156,6 +164,28 @@ fn expected_shape(node: &Node, inputs: &[&[usize]], output: &[usize]) -> Result<
                 return Err(format!("{perm:?} is no permutation of {} axes", first.len()));
             }
             perm.iter().map(|axis| first[*axis]).collect()
+        }
+        Op::MatMul { transposed, scale } => {
+            let rank = first.len();
+            let second = inputs[1];
+            if rank < 2 || second.len() != rank || first[..rank - 2] != second[..rank - 2] || !scale.is_finite() || *scale <= 0.0 {
+                return Err(format!("product of {first:?} and {second:?} by {scale}"));
+            }
+            let (inner, columns) = if *transposed { (second[rank - 1], second[rank - 2]) } else { (second[rank - 2], second[rank - 1]) };
+            if inner != first[rank - 1] {
+                return Err(format!("product of {first:?} and {second:?}"));
+            }
+            let mut shape = first.to_vec();
+            shape[rank - 1] = columns;
+            shape
+        }
+        Op::LayerNorm { gamma, beta, epsilon } => {
+            let channels = *first.last().unwrap_or(&0);
+            let fits = gamma.len() == channels && beta.len() == channels && finite(gamma) && finite(beta);
+            if !fits || !epsilon.is_finite() || *epsilon < 0.0 {
+                return Err("gamma or beta of another length, or not finite".into());
+            }
+            first.to_vec()
         }
         Op::Table { .. } | Op::Softmax | Op::Clamp => first.to_vec(),
     };

@@ -7,8 +7,11 @@
 mod error;
 pub(crate) mod external;
 pub(crate) mod facts;
+mod given;
+mod layer_norm;
 mod node;
 mod operators;
+pub(crate) mod qdq;
 mod rewrite;
 mod view;
 
@@ -70,12 +73,20 @@ fn name_nodes(graph: &mut pb::GraphProto) -> Result<(), ImportError> {
 
 /// Reads an ONNX model. `folder` is where external weight files may lie.
 pub fn import(bytes: &[u8], name: &str, folder: Option<&Path>) -> Result<Graph, ImportError> {
-    Ok(import_parsed(&parse(bytes)?, name, folder)?.0)
+    let mut proto = parse(bytes)?;
+    let given = strip(&mut proto)?;
+    Ok(import_parsed(&proto, &given, name, folder)?.0)
+}
+
+/// Takes the quantizers that a quantized model brings out of it.
+pub(crate) fn strip(proto: &mut pb::ModelProto) -> Result<qdq::Given, ImportError> {
+    qdq::strip(proto)
 }
 
 /// Reads a parsed model; also gives it as the float reference shall read it.
 pub(crate) fn import_parsed<'p>(
     proto: &'p pb::ModelProto,
+    given: &qdq::Given,
     name: &str,
     folder: Option<&Path>,
 ) -> Result<(Graph, Cow<'p, pb::ModelProto>), ImportError> {
@@ -103,12 +114,16 @@ pub(crate) fn import_parsed<'p>(
         output_axes: Vec::new(),
         input_axes: input_axes.clone(),
         softmax_dropped: false,
+        softmax_classes: None,
+        given_weights: std::collections::BTreeMap::new(),
     };
-    let mut importer = Importer { builder: Builder { graph }, values: HashMap::new() };
+    let mut importer = Importer { builder: Builder { graph }, values: HashMap::new(), given: given.clone() };
+    let norms = layer_norm::find(onnx, &facts);
     let tensor = importer.builder.graph.add_tensor(&*input.name, stored_shape);
     importer.values.insert(input.name.clone(), View { tensor, axes: input_axes });
-    for proto in &onnx.node {
-        if !proto.output.iter().any(|name| depends.contains(name.as_str())) {
+    given::activation(&mut importer, &input.name);
+    for (index, proto) in onnx.node.iter().enumerate() {
+        if norms.inside.contains(&index) || !proto.output.iter().any(|name| depends.contains(name.as_str())) {
             continue;
         }
         let Some(operator) = find_operator(proto) else { return Err(operators::unknown(proto)) };
@@ -116,8 +131,13 @@ pub(crate) fn import_parsed<'p>(
         if proto.op_type != "Split" && proto.output.iter().skip(1).any(|name| is_read(onnx, name)) {
             return Err(node.unsupported("", "more than its first output is used", "one output"));
         }
+        let written_out = norms.ends.get(&index);
+        check_batch(&mut importer, &node)?;
         let before = importer.builder.graph.tensors.len();
-        let view = (operator.import)(&mut importer, node)?;
+        let view = match written_out {
+            Some(norm) => import_norm(&mut importer, node, norm)?,
+            None => (operator.import)(&mut importer, node)?,
+        };
         if let Some(tensor) = importer.builder.graph.tensors[before..].iter().find(|tensor| tensor.len() > ELEMENTS_MAX) {
             return Err(node.unsupported("", format!("a tensor of shape {:?}", tensor.shape), "tensors of at most 2^28 elements"));
         }
@@ -130,9 +150,51 @@ pub(crate) fn import_parsed<'p>(
                 "the shapes of the ONNX specification",
             ));
         }
+        check_order(onnx, &node, &shape)?;
         importer.values.insert(output.clone(), view);
+        given::weights(&mut importer, &node)?;
+        given::activation(&mut importer, output);
     }
     Ok((finish(importer, onnx)?, rewritten))
+}
+
+/// A normalisation that the model writes out in several nodes.
+fn import_norm(importer: &mut Importer, node: OnnxNode<'_>, norm: &layer_norm::WrittenOut) -> Result<View, ImportError> {
+    let view = importer.values.get(&norm.input).cloned().ok_or_else(|| node.invalid(format!("\"{}\" is a constant", norm.input)))?;
+    let channels = importer.builder.shape(&view).last().copied().unwrap_or(1);
+    operators::attention::normalised(importer, node, &view, norm.epsilon, vec![1.0; channels], vec![0.0; channels])
+}
+
+/// Operators that read a value whose first axis is not the batch.
+const TAKES_ANY_ORDER: [&str; 4] = ["Gather", "Slice", "Squeeze", "Transpose"];
+
+/// A transpose may bring another axis to the front (queries, keys and values in one tensor), if what reads it takes one position of that axis.
+fn check_order(onnx: &pb::GraphProto, node: &OnnxNode<'_>, shape: &[usize]) -> Result<(), ImportError> {
+    let made = |name: &String| node.proto.output.contains(name);
+    let reads = |reader: &&pb::NodeProto| reader.input.iter().any(made);
+    let taken = onnx.node.iter().filter(reads).all(|reader| TAKES_ANY_ORDER.contains(&reader.op_type.as_str()));
+    if node.proto.op_type != "Transpose" || shape.first() == Some(&1) || (taken && !onnx.output.iter().any(|output| made(&output.name))) {
+        return Ok(());
+    }
+    Err(node.unsupported("perm", format!("{:?}", node.ints("perm").unwrap_or_default()), "a permutation that leaves the batch first"))
+}
+
+/// See [`check_order`].
+fn check_batch(importer: &mut Importer, node: &OnnxNode<'_>) -> Result<(), ImportError> {
+    if TAKES_ANY_ORDER.contains(&node.proto.op_type.as_str()) {
+        return Ok(());
+    }
+    for index in 0..node.proto.input.len() {
+        if importer.is_value(node, index) {
+            let view = importer.value(node, index)?;
+            let shape = importer.builder.shape(&view);
+            if shape.first() != Some(&1) {
+                let detail = format!("a value of shape {shape:?}, whose first axis is not the batch");
+                return Err(node.unsupported("", detail, "a permutation that leaves the batch first"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn finish(mut importer: Importer, onnx: &pb::GraphProto) -> Result<Graph, ImportError> {

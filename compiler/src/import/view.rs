@@ -91,6 +91,15 @@ impl Builder {
         View { tensor: self.arranged(name, view, &axes), axes }
     }
 
+    /// The value with ONNX axis `axis` stored innermost, the others in their order.
+    pub(super) fn innermost(&mut self, name: &str, view: &View, axis: usize) -> View {
+        let mut axes = view.axes.clone();
+        let (moved, last) = (axes[axis], axes.len() - 1);
+        axes.iter_mut().filter(|stored| **stored > moved).for_each(|stored| *stored -= 1);
+        axes[axis] = last;
+        View { tensor: self.arranged(name, view, &axes), axes }
+    }
+
     /// The same elements, in ONNX order, under another ONNX shape.
     pub(super) fn reshaped(&mut self, name: &str, view: &View, shape: &[usize]) -> View {
         let from = self.shape(view);

@@ -2,6 +2,7 @@
 
 mod arena;
 mod layer;
+pub(crate) mod norm;
 mod operators;
 pub mod requant;
 mod table;
@@ -14,8 +15,8 @@ use std::collections::BTreeSet;
 use apq_kernels::ActivationBits;
 use apq_runtime::Model;
 use apq_runtime::build::{
-    Add, AlignedBytes, DivisorSpec, InputSpec, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale, TensorSpec,
-    Window, write,
+    Add, AlignedBytes, DivisorSpec, InputSpec, MatMul, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale,
+    TensorSpec, Window, write,
 };
 
 use crate::data::Preprocess;
@@ -150,9 +151,18 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
     let mut nodes = Vec::new();
     let mut node_of = vec![None; graph.nodes.len()];
     let mut raised = Vec::new();
+    let mut written = vec![false; graph.tensors.len()];
     for (index, node) in graph.nodes.iter().enumerate() {
         if aliases[node.output.0].is_some() {
             continue;
+        }
+        // A constant is written right before it is first read.
+        for id in &node.inputs {
+            if let Some(constant) = &graph.tensor(*id).constant
+                && !std::mem::replace(&mut written[id.0], true)
+            {
+                nodes.push(constant_node(network, *id, constant)?);
+            }
         }
         let (operator, raised_channels) = operator(network, NodeId(index), detail).map_err(|error| error.at(&node.name))?;
         if !raised_channels.is_empty() {
@@ -171,6 +181,17 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
             scratch: Region::default(),
         });
     }
+    let mut last = graph.output.0;
+    let kept = network.keep_softmax && graph.softmax_classes.is_some();
+    if kept {
+        last = tensors.len();
+        let logits = network.quantizer(graph.output).ok_or_else(|| LowerError::NoQuantizer(graph.name.clone()))?;
+        let bits = if logits.bits == 16 { ActivationBits::A16 } else { ActivationBits::A8 };
+        let (name, shape, scale) = ("softmax".to_string(), graph.tensor(graph.output).shape.clone(), 1.0 / bits.hi() as f32);
+        tensors.push(TensorSpec { name: name.clone(), shape, bits, scale, zero_point: 0, offset: 0, alias: None });
+        let (operator, inputs) = (OperatorSpec::Softmax(exponents(&logits)?), vec![graph.output.0]);
+        nodes.push(NodeSpec { name, operator, inputs, output: last, group: None, clamp: None, scratch: Region::default() });
+    }
     let preprocess = &input.preprocess;
     let channels = graph.tensor(graph.input).channels();
     let output = graph.tensor(graph.output);
@@ -186,13 +207,29 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
             std: broadcast(preprocess.std(), channels),
         },
         output: OutputSpec {
-            tensor: graph.output.0,
+            tensor: last,
             classes: if output.len() == output.channels() { output.len() } else { 0 },
-            softmax_removed: graph.softmax_dropped,
+            softmax_removed: graph.softmax_dropped && !kept,
         },
         arena_bytes: 0,
     };
     Ok(Description { spec, raised, node_of })
+}
+
+/// The node that writes a tensor of the model into the arena.
+fn constant_node(network: &QuantizedNetwork<'_>, id: TensorId, values: &[f32]) -> Result<NodeSpec, LowerError> {
+    let tensor = network.graph.tensor(id);
+    let quantizer = network.quantizer(id).ok_or_else(|| LowerError::NoQuantizer(tensor.name.clone()))?;
+    let codes = quantizer.centred_codes(values).into_iter().map(|code| (code as i32 + quantizer.zero_point) as i16).collect();
+    Ok(NodeSpec {
+        name: tensor.name.clone(),
+        operator: OperatorSpec::Constant { codes },
+        inputs: Vec::new(),
+        output: id.0,
+        group: network.grouping.of_tensor[id.0],
+        clamp: None,
+        scratch: Region::default(),
+    })
 }
 
 fn broadcast(values: &[f32], channels: usize) -> Vec<f32> {
@@ -208,7 +245,10 @@ fn activation_bits(bits: u8) -> Result<ActivationBits, LowerError> {
 pub(crate) fn aliases(network: &QuantizedNetwork<'_>) -> Vec<Option<usize>> {
     let graph = network.graph;
     let mut aliases: Vec<Option<usize>> = vec![None; graph.tensors.len()];
-    for node in graph.nodes.iter().filter(|node| matches!(node.op, Op::Reshape)) {
+    // A requantisation from a quantizer to the same one changes nothing.
+    let same = |node: &Node| node.clamp.is_none() && network.quantizer(node.inputs[0]) == network.quantizer(node.output);
+    let shows = |node: &&Node| matches!(node.op, Op::Reshape) || (matches!(node.op, Op::Clamp) && same(node));
+    for node in graph.nodes.iter().filter(shows) {
         let source = node.inputs[0];
         let root = aliases[source.0].unwrap_or(source.0);
         let bits = usize::from(network.bits(source));
@@ -266,11 +306,6 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
             let (multipliers, shift) = shared_mantissas(a, b, bits).ok_or(LowerError::Factor(a.max(b)))?;
             plain(OperatorSpec::Add(Add { multipliers, shift, subtract: node.op == Op::Sub }))
         }
-        Op::Mul => {
-            let factor = f64::from(input.scale) * f64::from(quantizer(node.inputs[1])?.scale) / f64::from(output.scale);
-            let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
-            plain(OperatorSpec::Mul(Rescale { multiplier, shift }))
-        }
         Op::Table { function } => plain(OperatorSpec::Table { entries: table_entries(function, node.clamp, &input, &output) }),
         Op::Resize { rows, columns, interpolate } => plain(operators::resize(rows, columns, *interpolate, &input, &output)?),
         Op::Prelu { slopes } => plain(operators::prelu(slopes, &input, &output)?),
@@ -307,18 +342,34 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
             plain(OperatorSpec::Pad(Pad { before, code }))
         }
         Op::Transpose { perm } => plain(OperatorSpec::Transpose { axes: perm.clone() }),
-        Op::Softmax => {
-            let factor = f64::from(input.scale) * std::f64::consts::LOG2_E * 65536.0;
-            let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
-            plain(OperatorSpec::Softmax(Rescale { multiplier, shift }))
-        }
+        Op::Softmax => plain(OperatorSpec::Softmax(exponents(&input)?)),
         Op::Reshape => plain(OperatorSpec::Reshape),
+        Op::Mul => plain(OperatorSpec::Mul(product_rescale(&input, &quantizer(node.inputs[1])?, 1.0, &output)?)),
+        Op::MatMul { transposed, scale } => {
+            let rescale = product_rescale(&input, &quantizer(node.inputs[1])?, *scale, &output)?;
+            plain(OperatorSpec::MatMul(MatMul { transposed: *transposed, rescale }))
+        }
+        Op::LayerNorm { gamma, beta, epsilon } => plain(norm::lower(gamma, beta, *epsilon, &input, &output)?),
         Op::ChannelAffine { .. } => Err(LowerError::NoQuantizer(format!("{} (channel_affine)", node.name))),
     }
 }
 
+/// From the codes of a softmax's input to exponents of two in units of 2^-16.
+pub(crate) fn exponents(input: &ActivationQuantizer) -> Result<Rescale, LowerError> {
+    let factor = f64::from(input.scale) * std::f64::consts::LOG2_E * 65536.0;
+    let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
+    Ok(Rescale { multiplier, shift })
+}
+
 fn rescale(from: &ActivationQuantizer, to: &ActivationQuantizer) -> Result<Rescale, LowerError> {
     let factor = f64::from(from.scale) / f64::from(to.scale);
+    let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
+    Ok(Rescale { multiplier, shift })
+}
+
+/// From products of two quantizers' codes to a third one's.
+fn product_rescale(a: &ActivationQuantizer, b: &ActivationQuantizer, scale: f32, to: &ActivationQuantizer) -> Result<Rescale, LowerError> {
+    let factor = f64::from(a.scale) * f64::from(b.scale) * f64::from(scale) / f64::from(to.scale);
     let (multiplier, shift) = mantissa(factor, 31).ok_or(LowerError::Factor(factor))?;
     Ok(Rescale { multiplier, shift })
 }

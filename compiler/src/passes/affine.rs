@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{bypass, sole_producer};
 use crate::graph::{Graph, Op, Weights, Window};
 
-/// Folds each affine node into the convolution, fully connected layer or affine node that alone feeds it.
+/// Folds each affine node into the convolution, fully connected layer, layer normalisation or affine node that alone feeds it.
 pub(super) fn fold(graph: &mut Graph) -> usize {
     let mut applied = 0;
     let mut index = 0;
@@ -25,6 +25,10 @@ fn fold_one(graph: &mut Graph, index: usize) -> bool {
     let (scale, offset) = (scale.clone(), offset.clone());
     let (clamp, output) = (node.clamp, node.output);
     let Some(producer) = sole_producer(graph, node.inputs[0]) else { return false };
+    // Scaled weights would no longer be the codes that the model gives.
+    if graph.given_weights.contains_key(&graph.nodes[producer.0].name) && scale.iter().any(|s| *s != 1.0) {
+        return false;
+    }
     let before = &mut graph.nodes[producer.0];
     if !before.clamp.is_none() {
         return false;
@@ -37,6 +41,14 @@ fn fold_one(graph: &mut Graph, index: usize) -> bool {
                 return false;
             }
             (*first, *first_offset) = (both.into(), both_offset.into());
+        }
+        Op::LayerNorm { gamma, beta, .. } => {
+            let new_beta: Vec<f32> = beta.iter().zip(scale.iter().zip(offset.iter())).map(|(b, (s, o))| b * s + o).collect();
+            let new_gamma: Vec<f32> = gamma.iter().zip(scale.iter()).map(|(g, s)| g * s).collect();
+            if !finite(&new_gamma) || !finite(&new_beta) {
+                return false;
+            }
+            (*gamma, *beta) = (new_gamma.into(), new_beta.into());
         }
         op => {
             let Some(weights) = op.weights_mut() else { return false };

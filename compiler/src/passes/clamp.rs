@@ -24,6 +24,8 @@ pub(super) fn fuse(graph: &mut Graph) -> usize {
                     | Op::Table { .. }
                     | Op::Prelu { .. }
                     | Op::Resize { interpolate: true, .. }
+                    | Op::MatMul { .. }
+                    | Op::LayerNorm { .. }
                     | Op::AveragePool { .. }
                     | Op::Concat { .. }
                     | Op::Clamp

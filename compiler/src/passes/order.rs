@@ -17,7 +17,8 @@ pub(super) fn merge_reshapes(graph: &mut Graph) -> usize {
             Op::Concat { .. } => node.inputs.len() == 1,
             _ => false,
         };
-        if idle && node.clamp.is_none() {
+        let requantizes = input.quantizer.is_some() && output.quantizer.is_some() && input.quantizer != output.quantizer;
+        if idle && node.clamp.is_none() && !requantizes {
             bypass(graph, index);
             applied += 1;
             continue;

@@ -20,11 +20,9 @@ pub(super) fn join(graph: &mut Graph) -> usize {
         if graph.tensor(a).shape != graph.tensor(b).shape {
             continue;
         }
-        let (left, right) = (chain(graph, a), chain(graph, b));
-        let common = left.iter().find_map(|(tensor, f)| right.iter().find(|(other, _)| other == tensor).map(|(_, g)| (*tensor, f, g)));
         // The sum of a tensor and itself is as good a sum as any.
-        let Some((source, f, g)) = common.filter(|(_, f, g)| !f.is_empty() || !g.is_empty()) else { continue };
-        if let Some(function) = Function::joined(pair, f, g) {
+        let Some((source, f, g)) = common_source(graph, a, b).filter(|(_, f, g)| !f.is_empty() || !g.is_empty()) else { continue };
+        if let Some(function) = Function::joined(pair, &f, &g) {
             graph.nodes[index].op = Op::Table { function: Arc::new(function) };
             graph.nodes[index].inputs = vec![source];
             applied += 1;
@@ -33,12 +31,20 @@ pub(super) fn join(graph: &mut Graph) -> usize {
     applied
 }
 
+/// The nearest tensor that two tensors are functions of, and these functions.
+pub(crate) fn common_source(graph: &Graph, a: TensorId, b: TensorId) -> Option<(TensorId, Function, Function)> {
+    let (left, right) = (chain(graph, a), chain(graph, b));
+    left.into_iter().find_map(|(tensor, f)| Some((tensor, f, right.iter().find(|(other, _)| *other == tensor)?.1.clone())))
+}
+
 /// A tensor as a function of itself, and of each tensor that it is a function of.
 fn chain(graph: &Graph, tensor: TensorId) -> Vec<(TensorId, Function)> {
     let mut chain = vec![(tensor, Function::identity())];
     let mut tensor = tensor;
     let mut function = Function::identity();
-    while let Some(node) = graph.nodes.iter().find(|node| node.output == tensor)
+    // A quantizer that the model brings rounds between the functions.
+    while graph.tensor(tensor).quantizer.is_none()
+        && let Some(node) = graph.nodes.iter().find(|node| node.output == tensor)
         && let Some(longer) = function_of(node).and_then(|before| before.then(&function))
     {
         function = longer;

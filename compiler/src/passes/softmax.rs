@@ -22,7 +22,9 @@ pub(super) fn drop_last(graph: &mut Graph) -> usize {
     if graph.nodes.len() == 1 {
         return 0;
     }
+    let classes = graph.tensor(graph.nodes[last].output).channels();
     bypass(graph, last);
     graph.softmax_dropped = true;
+    graph.softmax_classes = (graph.tensor(graph.output).channels() == classes).then_some(classes);
     1
 }

@@ -36,6 +36,12 @@ impl QuantizedWeights {
         QuantizedWeights { bits, scales, codes: rows.into_iter().flat_map(|(_, codes)| codes).collect() }
     }
 
+    /// Rounds weights `[O][K]` at scales that are given, one for each output channel.
+    pub fn at(values: &[f32], row_len: usize, bits: u8, scales: &[f32]) -> QuantizedWeights {
+        let rows = values.chunks(row_len.max(1)).zip(scales);
+        QuantizedWeights { bits, scales: scales.to_vec(), codes: rows.flat_map(|(row, scale)| quantize_row(row, *scale, bits)).collect() }
+    }
+
     /// The real values that the codes stand for.
     pub fn values(&self) -> Vec<f32> {
         let row_len = self.codes.len() / self.scales.len().max(1);
@@ -57,6 +63,13 @@ pub struct RoundedLayer {
 }
 
 impl RoundedLayer {
+    /// A layer whose codes the model brings at that width.
+    pub fn given(graph: &Graph, node: &Node, bits: u8) -> Option<RoundedLayer> {
+        let (float, given) = (node.op.weights()?, graph.given_weights.get(&node.name).filter(|given| given.bits == bits)?);
+        let weights = QuantizedWeights::at(&float.values, float.row_len(), bits, &given.scales);
+        Some(RoundedLayer { weights, bias: float.bias.to_vec() })
+    }
+
     /// Each weight rounded to the nearest code, the bias as it is.
     pub fn nearest(float: &Weights, bits: u8, rule: RangeRule) -> RoundedLayer {
         RoundedLayer { weights: QuantizedWeights::new(&float.values, float.row_len(), bits, rule), bias: float.bias.to_vec() }
@@ -66,14 +79,16 @@ impl RoundedLayer {
 /// Rounded weights of each node at each width of its group.
 pub type RoundedLayers = Vec<BTreeMap<u8, Arc<RoundedLayer>>>;
 
-/// Every layer rounded to nearest at every width of its group.
+/// Every layer rounded to nearest at every width of its group, or as the model gives it.
 pub fn nearest(graph: &Graph, grouping: &Grouping, rule: RangeRule) -> RoundedLayers {
-    let at = |float: &Weights, bits| (bits, Arc::new(RoundedLayer::nearest(float, bits, rule)));
-    let node = |(index, node): (usize, &Node)| match node.op.weights() {
-        Some(float) => grouping.weight_bits(index).into_iter().map(|bits| at(float, bits)).collect(),
-        None => BTreeMap::new(),
-    };
-    graph.nodes.iter().enumerate().map(node).collect()
+    (0..graph.nodes.len()).map(|node| nearest_node(graph, grouping, node, rule)).collect()
+}
+
+/// One node of [`nearest`].
+pub(super) fn nearest_node(graph: &Graph, grouping: &Grouping, node: usize, rule: RangeRule) -> BTreeMap<u8, Arc<RoundedLayer>> {
+    let Some(float) = graph.nodes[node].op.weights() else { return BTreeMap::new() };
+    let at = |bits| RoundedLayer::given(graph, &graph.nodes[node], bits).unwrap_or_else(|| RoundedLayer::nearest(float, bits, rule));
+    grouping.weight_bits(node).into_iter().map(|bits| (bits, Arc::new(at(bits)))).collect()
 }
 
 /// All quantizers that the groups' candidates ask for.
@@ -103,8 +118,12 @@ impl Bank {
             .into_par_iter()
             .map(|tensor| {
                 let source = grouping.quantizer[tensor].0;
+                let given = grouping.given[tensor];
                 let choose = |bits| {
-                    let chosen = if softmax[source] { softmax_quantizer(bits) } else { activation(source, bits) };
+                    if let Some(given) = given.filter(|given| given.bits == bits) {
+                        return given;
+                    }
+                    let chosen = if softmax[source] { softmax_quantizer(activation(source, bits)) } else { activation(source, bits) };
                     constants.iter().filter(|(tensor, _)| *tensor == source).fold(chosen, |chosen, (_, value)| covering(chosen, *value))
                 };
                 grouping.activation_bits(tensor, output_bits).into_iter().map(|bits| (bits, choose(bits))).collect()
@@ -158,8 +177,10 @@ fn covering(quantizer: ActivationQuantizer, value: f32) -> ActivationQuantizer {
     ActivationQuantizer { scale, zero_point: (-least / f64::from(scale)).round() as i32, ..quantizer }
 }
 
-/// The codes that a softmax writes: 1/255 or 1/32767 a step, zero at 0.
-fn softmax_quantizer(bits: u8) -> ActivationQuantizer {
-    let steps = if bits == 16 { 32767.0 } else { 255.0 };
-    ActivationQuantizer { scale: 1.0 / steps, zero_point: 0, bits }
+/// The codes that a softmax writes: a whole number of steps to 1, zero at 0. The range is the calibrated one, since an attention that spreads over
+/// many tokens never comes near 1.
+fn softmax_quantizer(chosen: ActivationQuantizer) -> ActivationQuantizer {
+    let (_, hi) = chosen.code_range();
+    let steps = (1.0 / f64::from(chosen.scale)).round().clamp(f64::from(hi), f64::from(apq_kernels::Softmax::ONE_MAX));
+    ActivationQuantizer { scale: (1.0 / steps) as f32, zero_point: 0, bits: chosen.bits }
 }

@@ -5,6 +5,7 @@
 
 use apq_lut::Candidate;
 
+use super::ranges::ActivationQuantizer;
 use crate::graph::{Graph, Node, NodeId, Op, TensorId};
 
 /// One quantizer group.
@@ -33,9 +34,16 @@ pub struct Grouping {
     pub of_node: Vec<Option<usize>>,
     /// The tensor whose quantizer each tensor uses: itself, or the input of the operation that keeps its codes.
     pub quantizer: Vec<TensorId>,
+    /// The quantizer of each tensor that a quantized model brings.
+    pub given: Vec<Option<ActivationQuantizer>>,
 }
 
 impl Grouping {
+    /// Width of a tensor without a group: as the model gives it, or that of the network's output.
+    pub fn output_bits(&self, tensor: TensorId, output_bits: u8) -> u8 {
+        self.given[tensor.0].map_or(output_bits, |given| given.bits)
+    }
+
     /// The widths that a node's weights may take, ascending; none where no group holds the node.
     pub fn weight_bits(&self, node: usize) -> Vec<u8> {
         self.of_node[node].map_or_else(Vec::new, |group| ascending(self.groups[group].candidates.iter().map(|c| c.weight_bits)))
@@ -44,7 +52,7 @@ impl Grouping {
     /// The widths that a tensor may take, ascending: those of the network's output where no group holds it.
     pub fn activation_bits(&self, tensor: usize, output_bits: u8) -> Vec<u8> {
         let of_group = |group: usize| ascending(self.groups[group].candidates.iter().map(|c| c.activation_bits));
-        self.of_tensor[tensor].map_or_else(|| vec![output_bits], of_group)
+        self.of_tensor[tensor].map_or_else(|| vec![self.output_bits(TensorId(tensor), output_bits)], of_group)
     }
 }
 
@@ -114,9 +122,36 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
         }
     }
     for group in &mut groups {
-        group.candidates = group_candidates(graph, group, candidates, &supports)?;
+        let given = given_candidates(graph, group, candidates);
+        let narrowed = group_candidates(graph, group, given.as_deref().unwrap_or(candidates), &supports)?;
+        // A model that brings its quantizers leaves nothing to choose.
+        let widest = narrowed.iter().copied().max_by_key(|candidate| candidate.product());
+        group.candidates = if given.is_some() { widest.into_iter().collect() } else { narrowed };
     }
-    Ok(Grouping { groups, of_tensor, of_node, quantizer })
+    let given = quantizer
+        .iter()
+        .map(|source| {
+            (0..graph.tensors.len()).filter(|other| quantizer[*other] == *source).find_map(|other| graph.tensors[other].quantizer)
+        })
+        .collect();
+    Ok(Grouping { groups, of_tensor, of_node, quantizer, given })
+}
+
+/// The candidates that a quantized model leaves to a group; `None` where it says nothing about it.
+fn given_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candidate]) -> Option<Vec<Candidate>> {
+    let activation_bits = group.tensors.iter().find_map(|tensor| graph.tensor(*tensor).quantizer).map(|quantizer| quantizer.bits);
+    let weight_bits = group.nodes.iter().find_map(|node| graph.given_weights.get(&graph.nodes[node.0].name)).map(|weights| weights.bits);
+    if activation_bits.is_none() && weight_bits.is_none() {
+        return None;
+    }
+    let fits = |candidate: &&Candidate| {
+        activation_bits.is_none_or(|bits| bits == candidate.activation_bits) && weight_bits.is_none_or(|bits| bits == candidate.weight_bits)
+    };
+    let left: Vec<Candidate> = candidates.iter().filter(fits).copied().collect();
+    if !left.is_empty() {
+        return Some(left);
+    }
+    Some(vec![Candidate { weight_bits: weight_bits.unwrap_or(8), activation_bits: activation_bits.unwrap_or(8) }])
 }
 
 fn group_candidates(

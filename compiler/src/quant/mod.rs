@@ -31,6 +31,8 @@ pub struct QuantizedNetwork<'a> {
     pub assignment: Vec<Candidate>,
     /// Width of the network's output.
     pub output_bits: u8,
+    /// Whether the file ends with the softmax that [`Graph::output`] goes without.
+    pub keep_softmax: bool,
     /// For each node, its weights and bias at its width; `None` where it has none.
     layers: Vec<Option<Arc<RoundedLayer>>>,
 }
@@ -40,12 +42,13 @@ impl<'a> QuantizedNetwork<'a> {
     pub fn new(graph: &'a Graph, grouping: &'a Grouping, bank: &'a Bank, assignment: Vec<Candidate>, output_bits: u8) -> Self {
         let layer = |(node, group): (usize, &Option<usize>)| bank.layers[node].get(&assignment[(*group)?].weight_bits).cloned();
         let layers = grouping.of_node.iter().enumerate().map(layer).collect();
-        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, layers }
+        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, keep_softmax: false, layers }
     }
 
     /// Width of a tensor.
     pub fn bits(&self, tensor: TensorId) -> u8 {
-        self.grouping.of_tensor[tensor.0].map_or(self.output_bits, |group| self.assignment[group].activation_bits)
+        self.grouping.of_tensor[tensor.0]
+            .map_or(self.grouping.output_bits(tensor, self.output_bits), |group| self.assignment[group].activation_bits)
     }
 
     /// Quantizer of a tensor.

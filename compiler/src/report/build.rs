@@ -193,7 +193,7 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
              choice; --search-data PATH decides on other samples"
         ));
     }
-    if network.graph.softmax_dropped {
+    if compiled.lowered.spec.output.softmax_removed {
         notes.push("the softmax at the end is left out: outputs are logits".into());
     }
     if !compiled.lowered.raised.is_empty() {

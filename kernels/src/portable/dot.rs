@@ -26,3 +26,10 @@ pub(super) fn dot(weights: &[Lanes], codes: &[Lanes]) -> i32 {
 pub(super) fn dot_wide(weights: &[Lanes], codes: &[Lanes]) -> i64 {
     weights.iter().zip(codes).fold(0, |sum: i64, (weights, codes)| sum.wrapping_add(i64::from(chunk(weights, codes))))
 }
+
+/// Dot product of 16-bit codes in 64 bits, product by product.
+#[inline(never)]
+pub(super) fn dot_long(a: &[Lanes], b: &[Lanes]) -> i64 {
+    let pairs = a.as_flattened().iter().zip(b.as_flattened());
+    pairs.fold(0, |sum: i64, (&x, &y)| sum.wrapping_add(i64::from(i32::from(x) * i32::from(y))))
+}

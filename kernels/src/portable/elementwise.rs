@@ -2,7 +2,7 @@
 
 use super::blocks::{self, each_block, load};
 use crate::reference;
-use crate::{ActivationBits, Activations, Prelu, Requantize, Softmax, Table, pack, requant};
+use crate::{ActivationBits, Activations, LayerNorm, Prelu, Requantize, Softmax, Table, pack, requant};
 
 /// Codes from which on a table of all 256 results is worth its computation.
 const TABLE_MIN: usize = 1024;
@@ -80,6 +80,11 @@ pub fn table(table: &Table<'_>, input: Activations<'_>, output: &mut [u8]) {
 /// Softmax; see [`Softmax`].
 pub fn softmax(softmax: &Softmax, input: Activations<'_>, output: &mut [u8]) {
     reference::softmax(softmax, input, output);
+}
+
+/// Layer normalisation; see [`LayerNorm`].
+pub fn layer_norm(norm: &LayerNorm<'_>, input: Activations<'_>, output: &mut [u8]) {
+    reference::layer_norm(norm, input, output);
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Softmax over the last axis, in integers.
 
 use crate::requant::requantize;
-use crate::{ActivationBits, Activations, Softmax, pack};
+use crate::{Activations, Softmax, pack};
 
 /// `2^(-i/32)` in units of 2^-30.
 #[rustfmt::skip]
@@ -20,7 +20,7 @@ const LN_2: u64 = 45426;
 /// With d = max - code of the row, the exponent of a code is `t = requant(d, m, r)` in units of 2^-16, and
 /// `e = 2^(-t / 2^16)` in units of 2^-30: the whole part of the exponent is a shift, its next five bits choose one of
 /// 32 powers, and its last eleven bits, x, are a quadratic, `1 - u + u^2 / 2` with `u = x ln 2`. The output is
-/// `round(e * 255 / sum e)`, or 32767 in place of 255 at 16 bits, half away from zero.
+/// `min(round(e * one / sum e), hi)`, half away from zero, with `one` = 255 or 32767 where probabilities up to 1 are wanted.
 ///
 /// The quadratic's error is at most `(ln 2 / 32)^3 / 6` = 1.7e-6 of e and the exponent's rounding 5.3e-6; the largest
 /// distance to the exact softmax of the same codes that the tests find is 0.501 at 8 bits and 0.54 at 16 bits, in
@@ -28,7 +28,7 @@ const LN_2: u64 = 45426;
 pub fn softmax(softmax: &Softmax, input: Activations<'_>, output: &mut [u8]) {
     let input_bytes = pack::row_bytes(input.bits, softmax.channels);
     let output_bytes = pack::row_bytes(softmax.bits, softmax.channels);
-    let one = if softmax.bits == ActivationBits::A16 { 32767 } else { 255 };
+    let (one, largest_code) = (u64::from(softmax.one), softmax.bits.hi() as u64);
     for index in 0..softmax.rows {
         let row = pack::row(input.codes, input_bytes, index);
         let out = pack::row_mut(output, output_bytes, index);
@@ -39,7 +39,7 @@ pub fn softmax(softmax: &Softmax, input: Activations<'_>, output: &mut [u8]) {
         for (channel, code) in codes().enumerate() {
             // The largest code's power is 2^30, so the sum is never 0.
             let share = (2 * one * power(code) + sum) / (2 * sum).max(1);
-            pack::set_code(out, softmax.bits, channel, share as i32);
+            pack::set_code(out, softmax.bits, channel, share.min(largest_code) as i32);
         }
     }
 }
@@ -63,6 +63,7 @@ fn power(exponent: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ActivationBits;
     use crate::testing::{Random, Tensor};
     use std::vec;
 
@@ -76,12 +77,13 @@ mod tests {
     /// Largest distance, in codes, between the kernel's output and the exact softmax of the input's codes.
     fn error(input: &Tensor, rows: usize, channels: usize, scale: f64, bits: ActivationBits) -> f64 {
         let (multiplier, shift) = rescale(scale);
-        let params = Softmax { rows, channels, multiplier, shift, bits };
+        let one = if bits == ActivationBits::A16 { 32767 } else { 255 };
+        let params = Softmax { rows, channels, multiplier, shift, bits, one };
         let (in_bytes, out_bytes) = (pack::row_bytes(input.bits, channels), pack::row_bytes(bits, channels));
         let mut output = vec![0; rows * out_bytes];
         params.check(input.view().operand(), output.len()).unwrap();
         softmax(&params, input.view(), &mut output);
-        let one = if bits == ActivationBits::A16 { 32767.0 } else { 255.0 };
+        let one = f64::from(one);
         let mut worst: f64 = 0.0;
         for row in 0..rows {
             let codes = pack::row(&input.codes, in_bytes, row);
@@ -124,6 +126,17 @@ mod tests {
         }
         std::println!("largest error in codes: {worst:?}");
         assert!(worst[0] < 0.501 && worst[1] < 0.55, "{worst:?}");
+    }
+
+    #[test]
+    fn a_finer_scale_is_clamped() {
+        let params = Softmax { rows: 2, channels: 4, multiplier: 1 << 30, shift: 20, bits: ActivationBits::A8, one: 800 };
+        let input = Tensor { codes: vec![7, 7, 7, 7, 90, 0, 0, 0], bits: ActivationBits::A8, zero_point: 0 };
+        let mut output = [0; 8];
+        params.check(input.view().operand(), output.len()).unwrap();
+        softmax(&params, input.view(), &mut output);
+        // 90 codes are 1.406 powers of two: 800 * 0.4691 is clamped, 800 * 0.1770 is not.
+        assert_eq!(output, [200, 200, 200, 200, 255, 142, 142, 142]);
     }
 
     #[test]

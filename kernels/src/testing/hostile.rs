@@ -9,23 +9,23 @@ use std::vec;
 use std::vec::Vec;
 
 /// Sizes at which arithmetic goes wrong, among ordinary ones.
-const SIZES: [usize; 16] =
+pub(super) const SIZES: [usize; 16] =
     [0, 1, 2, 3, 4, 5, 8, 9, 17, 70, 1 << 31, 1 << 32, usize::MAX / 8, isize::MAX as usize, isize::MAX as usize + 1, usize::MAX];
 
-const NUMBERS: [i32; 14] = [0, 1, -1, 2, 3, 15, 16, 63, 255, 256, 32767, -32768, i32::MAX, i32::MIN];
+pub(super) const NUMBERS: [i32; 14] = [0, 1, -1, 2, 3, 15, 16, 63, 255, 256, 32767, -32768, i32::MAX, i32::MIN];
 
 /// Largest buffer that a test makes.
 const BYTES_MAX: usize = 1 << 16;
 
 /// Replaces none, one or two of the fields.
-fn corrupt<T: Copy>(random: &mut Random, fields: &mut [&mut T], values: &[T]) {
+pub(super) fn corrupt<T: Copy>(random: &mut Random, fields: &mut [&mut T], values: &[T]) {
     for _ in 0..random.choose(&[0, 0, 1, 1, 2]) {
         let field = random.between(0, fields.len() as i32 - 1) as usize;
         *fields[field] = random.choose(values);
     }
 }
 
-fn corrupt_codes(random: &mut Random, codes: &mut OutputCodes) {
+pub(super) fn corrupt_codes(random: &mut Random, codes: &mut OutputCodes) {
     corrupt(random, &mut [&mut codes.zero_point, &mut codes.lo, &mut codes.hi], &NUMBERS);
     corrupt(random, &mut [&mut codes.bits], &ActivationBits::ALL);
 }
@@ -41,7 +41,7 @@ fn corrupt_window(random: &mut Random, window: &mut Window) {
 }
 
 /// A tensor for an image, or one of another size where the image's would be too large.
-fn tensor(random: &mut Random, image: Image, bits: ActivationBits) -> Tensor {
+pub(super) fn tensor(random: &mut Random, image: Image, bits: ActivationBits) -> Tensor {
     let mut tensor = match image.bytes_checked(bits) {
         Ok(bytes) if bytes <= BYTES_MAX => random.tensor(image.pixels(), image.channels, bits),
         _ => random.tensor(1, 5, bits),
@@ -52,12 +52,12 @@ fn tensor(random: &mut Random, image: Image, bits: ActivationBits) -> Tensor {
 }
 
 /// The right length for an image, or another where that would be too large; at times one byte off.
-fn bytes(random: &mut Random, image: Image, bits: ActivationBits) -> usize {
+pub(super) fn bytes(random: &mut Random, image: Image, bits: ActivationBits) -> usize {
     let bytes = image.bytes_checked(bits).ok().filter(|&bytes| bytes <= BYTES_MAX).unwrap_or(7);
     bytes + random.choose(&[0, 0, 0, 0, 0, 0, 0, 1])
 }
 
-fn rows(rows: usize, channels: usize) -> Image {
+pub(super) fn rows(rows: usize, channels: usize) -> Image {
     Image { height: 1, width: rows, channels }
 }
 
@@ -240,7 +240,8 @@ fn elementwise() {
             let one = |out: &mut [u8]| reference::prelu(&prelu, va, out);
             same(output_bytes, &(prelu, bits), one, |out| portable::prelu(&prelu, va, out));
         }
-        let softmax = Softmax { rows: height, channels, multiplier, shift, bits: codes.bits };
+        let one = random.choose(&[0, 1, 255, 32767, Softmax::ONE_MAX, u32::MAX]);
+        let softmax = Softmax { rows: height, channels, multiplier, shift, bits: codes.bits, one };
         if softmax.check(va.operand(), output_bytes).is_ok() {
             accepted[4] += 1;
             let one = |out: &mut [u8]| reference::softmax(&softmax, va, out);

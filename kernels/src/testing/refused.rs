@@ -146,8 +146,11 @@ fn the_others() {
     assert_eq!(Table { entries: &[16; 256], ..table }.check(eight, 4), Err(Invalid::Code));
     assert_eq!(Table { entries: &[0; 255], ..table }.check(eight, 4), Err(Invalid::StageLength));
 
-    let softmax = Softmax { rows: 2, channels: 4, multiplier: 1, shift: 1, bits: a16 };
+    let softmax = Softmax { rows: 2, channels: 4, multiplier: 1, shift: 1, bits: a16, one: 255 };
     assert_eq!(softmax.check(eight, 16), Ok(()));
+    for one in [0, Softmax::ONE_MAX + 1] {
+        assert_eq!(Softmax { one, ..softmax }.check(eight, 16), Err(Invalid::Code));
+    }
     assert_eq!(Softmax { bits: a4, ..softmax }.check(eight, 4), Err(Invalid::Bits));
 
     let prelu = Prelu {
@@ -164,6 +167,34 @@ fn the_others() {
     assert_eq!(Prelu { slope_multiplier: &[i32::MIN; 4], ..prelu }.check(eight, 8), Err(Invalid::Multiplier));
     assert_eq!(Prelu { slope_shift: &[63; 4], ..prelu }.check(eight, 8), Err(Invalid::Shift));
     assert_eq!(Prelu { multiplier: -1, ..prelu }.check(eight, 8), Err(Invalid::Multiplier));
+
+    let product = MatMul { batches: 1, rows: 2, inner: 4, columns: 2, transposed: true, multiplier: 1, shift: 1, codes: CODES };
+    let scratch = portable::matmul_scratch_bytes_min(&product);
+    assert_eq!(product.check(eight, eight, 4, scratch), Ok(()));
+    assert_eq!(product.check(eight, eight, 4, scratch - 1), Err(Invalid::ScratchLength));
+    assert_eq!(product.check(eight, eight, 5, scratch), Err(Invalid::OutputLength));
+    assert_eq!(MatMul { transposed: false, columns: 3, ..product }.check(eight, eight, 6, scratch), Err(Invalid::InputLength));
+    assert_eq!(MatMul { batches: 0, ..product }.check(eight, eight, 4, scratch), Err(Invalid::Shape));
+    assert_eq!(MatMul { batches: usize::MAX, ..product }.check(eight, eight, 4, scratch), Err(Invalid::TooLarge));
+    // 2^17 products of 2^30 reach 2^47.
+    let long = MatMul { rows: 1, inner: 1 << 17, columns: 1, ..product };
+    let (wide, narrow) = (operand(1 << 18, a16), operand((1 << 17) - 1, a8));
+    assert_eq!(long.check(wide, wide, 1, usize::MAX), Err(Invalid::Count));
+    let shorter = MatMul { inner: (1 << 17) - 1, ..long };
+    assert_eq!(shorter.check(operand((1 << 18) - 2, a16), operand((1 << 18) - 2, a16), 1, usize::MAX), Ok(()));
+    assert_eq!(shorter.check(narrow, narrow, 1, usize::MAX), Ok(()));
+
+    let off_centre = Operand { zero_point: -1, ..operand(16, a16) };
+    assert_eq!(product.check(off_centre, operand(16, a16), 4, scratch), Err(Invalid::ZeroPoint));
+
+    let norm = LayerNorm { rows: 2, channels: 4, epsilon: 1, gamma: &[1; 4], beta: &[0; 4], shift: 20, codes: CODES };
+    assert_eq!(norm.check(eight, 8), Ok(()));
+    assert_eq!(norm.check(eight, 7), Err(Invalid::OutputLength));
+    assert_eq!(LayerNorm { gamma: &[1; 3], ..norm }.check(eight, 8), Err(Invalid::StageLength));
+    assert_eq!(LayerNorm { epsilon: 1 << 62, ..norm }.check(eight, 8), Err(Invalid::TooLarge));
+    assert_eq!(LayerNorm { shift: 14, ..norm }.check(eight, 8), Err(Invalid::Shift));
+    assert_eq!(LayerNorm { shift: 43, ..norm }.check(eight, 8), Err(Invalid::Shift));
+    assert_eq!(LayerNorm { rows: 1, channels: 8193, ..norm }.check(operand(8193, a8), 8193), Err(Invalid::TooLarge));
 
     let image = Image { height: 2, width: 2, channels: 2 };
     let rescale = Some(Rescale { multiplier: 1 << 30, shift: 52 });

@@ -173,8 +173,9 @@ impl Table<'_> {
     }
 }
 
-/// Softmax over the last axis of `[rows, channels]`. Output codes are unsigned 8 bits at scale 1/255 or signed 16 bits
-/// at scale 1/32767, zero point 0. See [`reference::softmax`](crate::reference::softmax) for the algorithm and its error.
+/// Softmax over the last axis of `[rows, channels]`. Output codes are unsigned 8 bits or signed 16 bits with zero point 0 and
+/// scale 1/`one`: 255 or 32767 where probabilities up to 1 are wanted, more where an attention spreads over many and none
+/// comes near 1; what passes the largest code is clamped to it. See [`reference::softmax`](crate::reference::softmax) for the algorithm and its error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Softmax {
     /// Independent rows.
@@ -187,16 +188,24 @@ pub struct Softmax {
     pub shift: u8,
     /// Width of an output code: 8 or 16.
     pub bits: ActivationBits,
+    /// The output code of probability 1, 1 ..= [`Softmax::ONE_MAX`], if there were such a code.
+    pub one: u32,
 }
 
 impl Softmax {
+    /// Largest `one`.
+    pub const ONE_MAX: u32 = 1 << 24;
+
     /// Everything that the kernels rely on.
     ///
     /// # Errors
-    /// Sizes are zero, too large or not those of the buffers, the output has neither 8 nor 16 bits, or the multiplier
-    /// or the shift is out of range.
+    /// Sizes are zero, too large or not those of the buffers, the output has neither 8 nor 16 bits, or the multiplier,
+    /// the shift or `one` is out of range.
     pub fn check(&self, input: Operand, output_bytes: usize) -> Result<(), Invalid> {
         check_rescale(self.multiplier, self.shift, Accumulator::I32)?;
+        if self.one == 0 || self.one > Self::ONE_MAX {
+            return Err(Invalid::Code);
+        }
         input.check(rows_bytes(self.rows, self.channels, input.bits)?)?;
         if !matches!(self.bits, ActivationBits::A8 | ActivationBits::A16) {
             return Err(Invalid::Bits);

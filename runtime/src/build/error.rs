@@ -21,7 +21,7 @@ pub enum WriteError {
         /// The node.
         node: usize,
     },
-    /// Bias, multipliers and shifts are not as many as the output has channels, or coordinates not as many as it has rows
+    /// Bias, multipliers and shifts, or gamma and beta, are not as many as the output has channels, or coordinates not as many as it has rows
     /// and columns.
     StageLength {
         /// The node.
@@ -32,12 +32,12 @@ pub enum WriteError {
         /// The node.
         node: usize,
     },
-    /// A table has not as many entries as the widths of input and output ask for.
+    /// A table has not as many entries as the widths of input and output ask for, or a constant not as many codes as its tensor.
     TableLength {
         /// The node.
         node: usize,
     },
-    /// A table's entry does not fit the bytes of the output's width.
+    /// A table's entry does not fit the bytes of the output's width, or a constant's code is none of it.
     TableEntry {
         /// The node.
         node: usize,
@@ -57,12 +57,14 @@ impl fmt::Display for WriteError {
             Self::StageLength { node } => {
                 write!(
                     f,
-                    "bias, multipliers and shifts of node {node} are not one for each output channel, or its coordinates not one for each row and column"
+                    "bias, multipliers and shifts (or gamma and beta) of node {node} are not one for each output channel, or its coordinates not one for each row and column"
                 )
             }
             Self::WeightLength { node } => write!(f, "the weights of node {node} are not as long as its shapes ask for"),
-            Self::TableLength { node } => write!(f, "the table of node {node} is not as long as the widths of its codes ask for"),
-            Self::TableEntry { node } => write!(f, "an entry of the table of node {node} does not fit its output"),
+            Self::TableLength { node } => {
+                write!(f, "the table or constant of node {node} is not as long as the widths of its codes or its shape ask for")
+            }
+            Self::TableEntry { node } => write!(f, "an entry of the table or constant of node {node} does not fit its output"),
             Self::Input => f.write_str("the input has no tensor, or unequal numbers of means and standard deviations"),
             Self::TooLarge => f.write_str("the arena or the file would pass 4 GiB"),
         }

@@ -8,6 +8,10 @@ use super::{ModelSpec, NodeSpec, OperatorSpec, WeightedSpec, WriteError};
 ///
 /// A node whose tensors do not exist, or whose groups do not divide its channels, is left to the reader, which refuses it.
 pub(super) fn check_lengths(spec: &ModelSpec, node: &NodeSpec, index: usize) -> Result<(), WriteError> {
+    if let (OperatorSpec::Constant { codes }, Some(output)) = (&node.operator, spec.tensors.get(node.output)) {
+        let elements = output.shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
+        return if elements == Some(codes.len()) { Ok(()) } else { Err(WriteError::TableLength { node: index }) };
+    }
     let first = node.inputs.first().and_then(|&first| spec.tensors.get(first));
     let Some((first, output)) = first.zip(spec.tensors.get(node.output)) else {
         return Ok(());
@@ -27,6 +31,13 @@ pub(super) fn check_lengths(spec: &ModelSpec, node: &NodeSpec, index: usize) -> 
         }
         OperatorSpec::Prelu { slope_multiplier, slope_shift, .. } => {
             if [slope_multiplier.len(), slope_shift.len()] == [outputs; 2] {
+                Ok(())
+            } else {
+                Err(WriteError::StageLength { node: index })
+            }
+        }
+        OperatorSpec::LayerNorm { gamma, beta, .. } => {
+            if [gamma.len(), beta.len()] == [outputs; 2] {
                 Ok(())
             } else {
                 Err(WriteError::StageLength { node: index })

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use apq_kernels::ActivationBits;
+use apq_kernels::{ActivationBits, pack};
 use serde::Serialize;
 
 use super::lengths::check_lengths;
@@ -11,7 +11,7 @@ use super::{AlignedBytes, InputSpec, ModelSpec, NodeSpec, OperatorSpec, TensorSp
 use crate::header::{ALIGNMENT, HEADER_BYTES, Header};
 use crate::input::{InputRecord, OutputRecord, RawType, quantize_input};
 use crate::model::{ARRANGEMENTS_MAX, GraphRecord, OFFSET_BYTES};
-use crate::node::{AveragePool, Concat, Conv, Node, Operator, Prelu, Resize, Weighted};
+use crate::node::{AveragePool, Concat, Conv, LayerNorm, Node, Operator, Prelu, Resize, Weighted};
 use crate::tensor::{Shape, Tensor};
 
 /// Lays a model out as a file. The same description gives the same bytes.
@@ -168,6 +168,16 @@ fn node_record<'s>(
             let multiplier = words(slope_multiplier, i32::to_le_bytes);
             Operator::Prelu(Prelu { rescale: *rescale, raw: raw.push(&[&multiplier, slope_shift]).ok_or(WriteError::TooLarge)? })
         }
+        OperatorSpec::MatMul(product) => Operator::MatMul(*product),
+        OperatorSpec::LayerNorm { epsilon, gamma, beta, shift } => {
+            let parts = [words(gamma, i32::to_le_bytes), words(beta, i32::to_le_bytes)];
+            let raw = raw.push(&[&parts[0], &parts[1]]).ok_or(WriteError::TooLarge)?;
+            Operator::LayerNorm(LayerNorm { epsilon: *epsilon, shift: *shift, raw })
+        }
+        OperatorSpec::Constant { codes } => {
+            let bytes = constant_bytes(spec, node, codes).ok_or(WriteError::TableEntry { node: index })?;
+            Operator::Constant { raw: raw.push(&[&bytes]).ok_or(WriteError::TooLarge)? }
+        }
     };
     Ok(Node {
         inputs,
@@ -202,6 +212,22 @@ fn table_bytes(spec: &ModelSpec, node: &NodeSpec, entries: &[i16]) -> Option<Vec
         return Some(entries.iter().flat_map(|entry| entry.to_le_bytes()).collect());
     }
     entries.iter().map(|&entry| u8::try_from(entry).ok()).collect()
+}
+
+/// The codes of a constant, packed as its tensor is.
+fn constant_bytes(spec: &ModelSpec, node: &NodeSpec, codes: &[i16]) -> Option<Vec<u8>> {
+    let output = spec.tensors.get(node.output)?;
+    let channels = output.shape.last().copied().filter(|&channels| channels > 0)?;
+    if !codes.iter().all(|&code| output.bits.contains(i32::from(code))) {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    for row in codes.chunks_exact(channels) {
+        let begin = bytes.len();
+        bytes.resize(begin + pack::row_bytes(output.bits, channels), 0);
+        pack::pack_row(output.bits, row, bytes.get_mut(begin..)?);
+    }
+    Some(bytes)
 }
 
 fn input_record(spec: &ModelSpec, input: &InputSpec, raw: &mut RawSection) -> Result<InputRecord, WriteError> {

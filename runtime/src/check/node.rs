@@ -1,6 +1,6 @@
 //! One node: its references, its kernel's parameters, its data and its own places in the arena.
 
-use apq_kernels::{Accumulator, ActivationBits, OutputStage, WeightBits, pack};
+use apq_kernels::{Accumulator, ActivationBits, Invalid, OutputStage, WeightBits, pack};
 
 use super::same_quantizer;
 use crate::error::NodeProblem;
@@ -24,7 +24,8 @@ pub(super) fn check(model: &Model<'_>, index: u16, raw_left: &mut usize) -> Resu
         return Err(NodeProblem::Reference);
     }
     let inputs_expected = match &node.operator {
-        Operator::Add(_) | Operator::Mul(_) => 2,
+        Operator::Constant { .. } => 0,
+        Operator::Add(_) | Operator::Mul(_) | Operator::MatMul(_) => 2,
         Operator::Concat(concat) => concat.rescales.len().max(1),
         _ => 1,
     };
@@ -32,7 +33,7 @@ pub(super) fn check(model: &Model<'_>, index: u16, raw_left: &mut usize) -> Resu
         return Err(NodeProblem::InputCount);
     }
     let output = model.tensor(node.output).ok_or(NodeProblem::Reference)?;
-    let first = input(model, &node, 0)?;
+    let first = if inputs_expected == 0 { output.clone() } else { input(model, &node, 0)? };
     let second = if inputs_expected == 2 { Some(input(model, &node, 1)?) } else { None };
     clamp(&node, &output)?;
     let scratch = node.scratch.length as usize;
@@ -58,6 +59,8 @@ fn raw_bytes(kernel: &Kernel<'_>) -> usize {
         Kernel::Table(table) => table.entries.len(),
         Kernel::Resize(resize) => (resize.rows.len() + resize.columns.len()) * size_of::<u32>(),
         Kernel::Prelu(prelu) => prelu.slope_shift.len() * (size_of::<i32>() + 1),
+        Kernel::LayerNorm(norm) => size_of_val(norm.gamma).saturating_add(size_of_val(norm.beta)),
+        Kernel::Constant(codes) => codes.len(),
         _ => 0,
     }
 }
@@ -80,6 +83,7 @@ fn clamp(node: &Node<'_>, output: &Tensor<'_>) -> Result<(), NodeProblem> {
         | Operator::Requantize(_)
         | Operator::Prelu(_) => true,
         Operator::Resize(resize) => resize.rescale.is_some(),
+        Operator::MatMul(_) | Operator::LayerNorm(_) => true,
         Operator::Concat(concat) => concat.rescales.iter().all(Option::is_some),
         _ => false,
     };
@@ -161,6 +165,15 @@ fn parameters(
             shared_quantizer(first, output)?;
             if first.shape.elements() == output.shape.elements() { Ok(()) } else { Err(NodeProblem::Shape) }
         }
+        Kernel::MatMul(product) => {
+            let second = second.ok_or(NodeProblem::InputCount)?;
+            Ok(product.check(input, operand(second), bytes, scratch)?)
+        }
+        Kernel::LayerNorm(norm) => {
+            same_shape(first, output)?;
+            Ok(norm.check(input, bytes)?)
+        }
+        Kernel::Constant(codes) => constant(codes, output),
         Kernel::Concat => match &node.operator {
             Operator::Concat(record) => concat(model, node, record, output),
             _ => Err(NodeProblem::Record),
@@ -182,6 +195,21 @@ fn concat(model: &Model<'_>, node: &Node<'_>, record: &Concat, output: &Tensor<'
     }
     // A gap would leave codes that nothing wrote.
     if offset == output.shape.size(usize::from(record.axis)) { Ok(()) } else { Err(NodeProblem::Shape) }
+}
+
+/// Every code is one of the output's, and the bits that no code uses are 0.
+fn constant(codes: &[u8], output: &Tensor<'_>) -> Result<(), NodeProblem> {
+    let (bits, channels) = (output.bits, output.shape.channels());
+    let legal = |row: &[u8]| {
+        let used = |row: &[u8]| (0..channels).all(|channel| bits.contains(pack::code(row, bits, channel)));
+        let unused = match bits {
+            ActivationBits::A2 => channels % 4 * 2,
+            ActivationBits::A4 => channels % 2 * 4,
+            _ => 0,
+        };
+        used(row) && (unused == 0 || row.last().is_none_or(|last| last >> unused == 0))
+    };
+    if codes.chunks_exact(output.pixel_bytes().max(1)).all(legal) { Ok(()) } else { Err(NodeProblem::Parameters(Invalid::Code)) }
 }
 
 fn same_shape(first: &Tensor<'_>, output: &Tensor<'_>) -> Result<(), NodeProblem> {

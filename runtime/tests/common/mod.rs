@@ -276,6 +276,24 @@ pub(crate) fn every_operator_net(seed: u64, bits: ActivationBits) -> Net {
     let gated = net.tensor(&shape, bits);
     net.node(OperatorSpec::Mul(Rescale { multiplier: 1 << 30, shift: 34 }), &[sum, gate], gated);
 
+    // Attention of the pixels to each other, with a position added.
+    let pixels = height * width;
+    let tokens = net.view(&[1, pixels, channels], gated);
+    let scores = net.tensor(&[1, pixels, pixels], bits);
+    let rescale = Rescale { multiplier: 1 << 30, shift: 36 };
+    net.node(OperatorSpec::MatMul(MatMul { transposed: true, rescale }), &[tokens, tokens], scores);
+    let mixed = net.tensor(&[1, pixels, channels], bits);
+    net.node(OperatorSpec::MatMul(MatMul { transposed: false, rescale }), &[scores, tokens], mixed);
+    let normal = net.tensor(&[1, pixels, channels], bits);
+    let norm = layer_norm(&mut net, channels, bits);
+    net.node(norm, &[mixed], normal);
+    let position = net.tensor(&[1, pixels, channels], bits);
+    let codes = (0..pixels * channels).map(|_| net.rng.random_range(bits.lo()..=bits.hi()) as i16).collect();
+    net.node(OperatorSpec::Constant { codes }, &[], position);
+    let moved = net.add(normal, position, bits);
+    let gated = net.tensor_like(&shape, moved);
+    net.node(OperatorSpec::Reshape, &[moved], gated);
+
     let pooled = net.tensor_like(&[1, height - 1, width - 1, channels], gated);
     net.node(OperatorSpec::MaxPool(Window { kernel: [2, 2], pad: [0, 0], ..THREE }), &[gated], pooled);
     let padded = net.tensor_like(&[1, height + 1, width, channels + 1], pooled);
@@ -319,6 +337,17 @@ pub(crate) fn weighted(spec: &mut ModelSpec, node: usize) -> &mut WeightedSpec {
     match &mut spec.nodes[node].operator {
         OperatorSpec::Conv { weighted, .. } | OperatorSpec::FullyConnected { weighted } => weighted,
         _ => panic!("no weights"),
+    }
+}
+
+/// Layer normalisation with random gamma and beta, spread over the output's codes.
+pub(crate) fn layer_norm(net: &mut Net, channels: usize, output: ActivationBits) -> OperatorSpec {
+    let spread: i32 = 1 << output.bits().saturating_sub(3).max(1);
+    OperatorSpec::LayerNorm {
+        epsilon: net.rng.random_range(0..1000),
+        gamma: (0..channels).map(|_| net.rng.random_range(-(spread << 8)..spread << 8)).collect(),
+        beta: (0..channels).map(|_| net.rng.random_range(-(spread << 14)..spread << 14)).collect(),
+        shift: 31,
     }
 }
 

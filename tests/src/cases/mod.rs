@@ -4,6 +4,7 @@
 
 mod activation;
 mod arithmetic;
+mod attention;
 mod cut;
 mod drawn;
 mod elementwise;
@@ -38,6 +39,7 @@ pub fn all() -> Vec<Case> {
         elementwise::cases(),
         activation::cases(),
         arithmetic::cases(),
+        attention::cases(),
         pool::cases(),
         shape::cases(),
         cut::cases(),
@@ -106,6 +108,13 @@ impl Sketch {
     fn integers(&mut self, values: &[i64]) -> String {
         let name = self.name("i");
         self.builder.initializer_i64(&name, &[values.len()], values);
+        name
+    }
+
+    /// A whole number without axes.
+    fn scalar(&mut self, value: i64) -> String {
+        let name = self.name("i");
+        self.builder.initializer_i64(&name, &[], &[value]);
         name
     }
 

@@ -41,6 +41,8 @@ impl Hand {
             output_axes: vec![0, 1, 2, 3],
             input_axes: vec![0, 1, 2, 3],
             softmax_dropped: false,
+            softmax_classes: None,
+            given_weights: std::collections::BTreeMap::new(),
         };
         graph.add_tensor("in", IMAGE.to_vec());
         Hand { graph }

@@ -39,6 +39,7 @@ macro_rules! plain {
 
 plain! {
     abs => Unary::Abs;
+    erf => Unary::Erf;
     exp => Unary::Exp;
     hard_swish => Unary::HardSwish;
     log => Unary::Log;
@@ -78,6 +79,32 @@ pub(super) fn leaky_relu(importer: &mut Importer, node: OnnxNode<'_>) -> Result<
 pub(super) fn neg(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     let view = importer.value(&node, 0)?;
     Ok(apply(importer, node, &view, Function::affine(-1.0, 0.0)))
+}
+
+/// A value to a constant power, or a positive constant to the power of a value.
+pub(super) fn pow(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
+    let unsupported =
+        |what: &str| Err(node.unsupported("", what, "one value and one number: a number as exponent, or a positive one as base"));
+    let exponential = match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
+        (true, true) => return unsupported("base and exponent depend on the network's input"),
+        (first, _) => !first,
+    };
+    let constant = node.weights(usize::from(!exponential), "a constant")?;
+    let [number] = constant.values[..] else {
+        return unsupported(&format!("a constant of shape {:?}", constant.shape));
+    };
+    let view = importer.value(&node, usize::from(exponential))?;
+    if constant.shape.len() > view.axes.len() {
+        return unsupported(&format!("a constant of shape {:?}", constant.shape));
+    }
+    let function = if !exponential {
+        Function::unary(Unary::Power(number))
+    } else if number > 0.0 {
+        Function::affine(number.ln(), 0.0).then(&Function::unary(Unary::Exp)).unwrap_or_default()
+    } else {
+        return unsupported("a base that is not positive");
+    };
+    Ok(apply(importer, node, &view, function))
 }
 
 pub(super) fn selu(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {

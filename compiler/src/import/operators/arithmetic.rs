@@ -1,11 +1,14 @@
 //! Add, Sub, Mul and Div: of two values, or of a value and a constant for each channel.
 
 use super::super::error::ImportError;
+use super::super::facts::Constant;
 use super::super::node::OnnxNode;
 use super::super::view::View;
 use super::Importer;
 use super::activation::apply;
-use crate::graph::{Clamp, Function, Op, Unary};
+use crate::graph::{Clamp, Function, Op, Pair, Unary};
+use crate::passes::common_source;
+use std::sync::Arc;
 
 pub(super) fn add(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
@@ -33,7 +36,7 @@ pub(super) fn mul(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, I
 
 pub(super) fn div(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
-        (true, true) => Err(node.unsupported("", "both sides depend on the network's input", "a constant divisor, or Mul")),
+        (true, true) => of_functions(importer, node),
         (true, false) => with_constant(importer, node, 0, |c| ((1.0 / f64::from(c)) as f32, 0.0)),
         _ => {
             let dividend = node.weights(0, "a constant")?;
@@ -45,6 +48,23 @@ pub(super) fn div(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, I
             Ok(apply(importer, node, &view, function.unwrap_or_default()))
         }
     }
+}
+
+/// The quotient of two functions of one tensor is a function of that tensor.
+fn of_functions(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
+    let (a, b) = (importer.value(&node, 0)?, importer.value(&node, 1)?);
+    let graph = &importer.builder.graph;
+    let quotient = || {
+        let (source, dividend, divisor) = common_source(graph, a.tensor, b.tensor).filter(|_| a.axes == b.axes)?;
+        let inverse = divisor.then(&Function::unary(Unary::Reciprocal))?;
+        Some((source, Function::joined(Pair::Product, &dividend, &inverse)?))
+    };
+    let Some((source, function)) = quotient() else {
+        return Err(node.unsupported("", "both sides depend on the network's input", "a constant divisor, or Mul"));
+    };
+    let shape = graph.tensor(source).shape.clone();
+    let tensor = importer.builder.push(node.name(), Op::Table { function: Arc::new(function) }, vec![source], shape, Clamp::NONE);
+    Ok(View { tensor, axes: a.axes })
 }
 
 /// Two values of one shape, or one of them a row of channels for the other.
@@ -121,8 +141,7 @@ fn with_constant(
 ) -> Result<View, ImportError> {
     let view = importer.value(&node, value)?;
     let constant = node.weights(1 - value, "a constant")?;
-    let builder = &mut importer.builder;
-    let shape = builder.shape(&view);
+    let shape = importer.builder.shape(&view);
     let rank = shape.len();
     let unsupported = || {
         let shapes = format!("a constant of shape {:?} with {shape:?}", constant.shape);
@@ -137,8 +156,12 @@ fn with_constant(
     let axis = match long[..] {
         [] => view.axes.iter().position(|stored| *stored == rank - 1).unwrap_or(rank - 1),
         [axis] if constant_shape[axis] == shape[axis] => axis,
+        _ if long.len() > 1 && long.iter().all(|axis| constant_shape[*axis] == shape[*axis]) => {
+            return by_element(importer, node, &view, &shape, Constant { shape: constant_shape, ..constant }, affine);
+        }
         _ => return Err(unsupported()),
     };
+    let builder = &mut importer.builder;
     let axes = innermost(&view.axes, axis);
     let tensor = builder.arranged(node.name(), &view, &axes);
     let channels = shape[axis];
@@ -151,4 +174,49 @@ fn with_constant(
     let op = Op::ChannelAffine { scale: scale.into(), offset: offset.into() };
     let tensor = builder.push(node.name(), op, vec![tensor], stored, Clamp::NONE);
     Ok(View { tensor, axes })
+}
+
+/// A constant that differs along several axes, such as the embedding of positions, is a tensor of its own.
+fn by_element(
+    importer: &mut Importer,
+    node: OnnxNode<'_>,
+    view: &View,
+    shape: &[usize],
+    constant: Constant,
+    affine: impl Fn(f32) -> (f32, f32),
+) -> Result<View, ImportError> {
+    let name = node.proto.input.iter().find(|name| !importer.values.contains_key(*name));
+    let given = name.and_then(|name| importer.given.activations.get(name).copied());
+    let elements = broadcast(&constant, shape);
+    let values: Vec<(f32, f32)> = elements.iter().copied().map(affine).collect();
+    if !values.iter().all(|(scale, offset)| scale.is_finite() && offset.is_finite()) {
+        return Err(node.invalid("the constant holds 0, or a number whose reciprocal is too large"));
+    }
+    let (op, values): (Op, Vec<f32>) = if values.iter().all(|(scale, _)| *scale == 1.0) {
+        (Op::Add, values.into_iter().map(|(_, offset)| offset).collect())
+    } else if values.iter().all(|(_, offset)| *offset == 0.0) {
+        (Op::Mul, values.into_iter().map(|(scale, _)| scale).collect())
+    } else {
+        return Err(node.unsupported("", "a constant of several axes less a value", "the value less the constant"));
+    };
+    let unchanged = elements == values;
+    let tensor = importer.builder.graph.add_constant(format!("{}.constant", node.name()), shape.to_vec(), values);
+    importer.builder.graph.tensors[tensor.0].quantizer = given.filter(|_| unchanged);
+    let right = View { tensor, axes: (0..shape.len()).collect() };
+    let right = importer.builder.arranged(&format!("{}.constant", node.name()), &right, &view.axes);
+    let stored = importer.builder.graph.tensor(view.tensor).shape.clone();
+    let tensor = importer.builder.push(node.name(), op, vec![view.tensor, right], stored, Clamp::NONE);
+    Ok(View { tensor, axes: view.axes.clone() })
+}
+
+/// The elements of a constant repeated along its axes of size 1 until it has `shape`.
+fn broadcast(constant: &Constant, shape: &[usize]) -> Vec<f32> {
+    let mut order = vec![0];
+    let mut stride: usize = constant.shape.iter().product();
+    for (size, repeated) in constant.shape.iter().zip(shape) {
+        stride /= size;
+        let step = if *size == 1 { 0 } else { stride };
+        order = order.iter().flat_map(|base| (0..*repeated).map(move |i| base + i * step)).collect();
+    }
+    order.into_iter().map(|element: usize| constant.values[element]).collect()
 }

@@ -2,7 +2,7 @@
 
 use super::super::error::ImportError;
 use super::super::node::OnnxNode;
-use super::super::view::View;
+use super::super::view::{Builder, View};
 use super::Importer;
 use crate::graph::{Clamp, Op, TensorId};
 
@@ -22,7 +22,7 @@ fn cut(importer: &mut Importer, node: OnnxNode<'_>, name: &str, view: &View, cut
     let (mut begin, mut step, mut shape) = (vec![0; input.len()], vec![1; input.len()], input.clone());
     for cut in cuts {
         let stored = view.axes[cut.axis];
-        if cut.axis == 0 && cut.count != input[stored] {
+        if cut.axis == 0 && input[stored] == 1 && cut.count != 1 {
             return Err(node.unsupported("axes", "axis 0, the batch", "the other axes"));
         }
         if cut.count == 0 {
@@ -33,11 +33,35 @@ fn cut(importer: &mut Importer, node: OnnxNode<'_>, name: &str, view: &View, cut
     if shape == input {
         return Ok(view.clone());
     }
-    if input.len() > 4 {
-        return Err(node.unsupported("", format!("a part of {:?}", builder.shape(view)), "at most 4 axes"));
+    if input.len() > 4 || input[0] != 1 {
+        let (mut tensor, mut stored) = (view.tensor, input);
+        for (axis, count) in shape.into_iter().enumerate() {
+            if count == stored[axis] {
+                continue;
+            }
+            tensor = cut_as_image(builder, name, tensor, &stored, [axis, begin[axis], step[axis], count]);
+            stored[axis] = count;
+        }
+        return Ok(View { tensor, axes: view.axes.clone() });
     }
     let tensor = builder.push(name, Op::Slice { begin, step }, vec![view.tensor], shape, Clamp::NONE);
     Ok(View { tensor, axes: view.axes.clone() })
+}
+
+/// Positions of one stored axis. Seen as `[1, before, axis, after]`, any cut of one axis is one of an image.
+fn cut_as_image(builder: &mut Builder, name: &str, from: TensorId, stored: &[usize], [axis, begin, step, count]: [usize; 4]) -> TensorId {
+    let product = |sizes: &[usize]| sizes.iter().product::<usize>();
+    let (before, size, after) = (product(&stored[..axis]), stored[axis], product(&stored[axis + 1..]));
+    let last = after == 1;
+    let image = if last { [1, 1, before, size] } else { [1, before, size, after] };
+    let place = if last { 3 } else { 2 };
+    let from = builder.push(&format!("{name}.image"), Op::Reshape, vec![from], image.to_vec(), Clamp::NONE);
+    let (mut begins, mut steps, mut to) = (vec![0; 4], vec![1; 4], image.to_vec());
+    (begins[place], steps[place], to[place]) = (begin, step, count);
+    let cut = builder.push(name, Op::Slice { begin: begins, step: steps }, vec![from], to, Clamp::NONE);
+    let mut shape = stored.to_vec();
+    shape[axis] = count;
+    builder.push(&format!("{name}.shape"), Op::Reshape, vec![cut], shape, Clamp::NONE)
 }
 
 /// Starts, ends and axes are attributes before opset 10 and inputs since, then with steps.
@@ -138,6 +162,13 @@ pub(super) fn gather(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View
     if runs.is_empty() || runs.len() > RUNS_MAX {
         let nearest = format!("indices that are 1 to {RUNS_MAX} runs at equal distances");
         return Err(node.unsupported("", format!("indices that are {} runs at equal distances", runs.len()), &nearest));
+    }
+    if runs.len() > 1 && (shape.len() > 4 || shape[0] != 1) {
+        return Err(node.unsupported(
+            "",
+            format!("several indices of {shape:?}"),
+            "one index, or at most 4 axes of which the first is the batch",
+        ));
     }
     let mut parts: Vec<TensorId> = Vec::new();
     for (number, run) in runs.iter().enumerate() {

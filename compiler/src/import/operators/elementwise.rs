@@ -80,13 +80,7 @@ pub(super) fn softmax(importer: &mut Importer, node: OnnxNode<'_>) -> Result<Vie
     if node.opset < 13 && rest != 1 {
         return Err(node.unsupported("axis", format!("axis {axis} of {shape:?} in opset {}", node.opset), "the last axis"));
     }
-    let mut axes = view.axes.clone();
-    if axes[axis] != rank - 1 {
-        let moved = axes[axis];
-        axes.iter_mut().filter(|stored| **stored > moved).for_each(|stored| *stored -= 1);
-        axes[axis] = rank - 1;
-    }
-    let tensor = importer.builder.arranged(node.name(), &view, &axes);
+    let View { tensor, axes } = importer.builder.innermost(node.name(), &view, axis);
     let stored = importer.builder.graph.tensor(tensor).shape.clone();
     let tensor = importer.builder.push(node.name(), Op::Softmax, vec![tensor], stored, Clamp::NONE);
     Ok(View { tensor, axes })

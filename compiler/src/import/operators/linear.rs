@@ -165,7 +165,8 @@ pub(super) fn matmul(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View
     let right = match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
         (true, false) => true,
         (false, true) => false,
-        _ => return Err(node.unsupported("", "both sides depend on the network's input", "one constant side")),
+        (true, true) => return super::attention::product(importer, node),
+        (false, false) => return Err(node.invalid("neither side depends on the network's input")),
     };
     let mut view = importer.value(&node, usize::from(!right))?;
     let weight = node.weights(usize::from(right), CONSTANT_WEIGHTS)?;

@@ -2,6 +2,7 @@
 
 mod activation;
 mod arithmetic;
+pub(super) mod attention;
 mod cut;
 mod elementwise;
 mod linear;
@@ -16,6 +17,7 @@ use tract_onnx::pb;
 
 use super::error::{ImportError, Unsupported};
 use super::node::{OnnxNode, node_name};
+use super::qdq::Given;
 use super::view::{Builder, View};
 
 /// The state of an import.
@@ -23,6 +25,8 @@ pub(super) struct Importer {
     pub(super) builder: Builder,
     /// Values that depend on the network's input, by ONNX name.
     pub(super) values: HashMap<String, View>,
+    /// Quantizers that the model brings.
+    pub(super) given: Given,
 }
 
 impl Importer {
@@ -33,6 +37,19 @@ impl Importer {
             Some(view) => Ok(view.clone()),
             None => Err(node.unsupported(name, "this input is a constant", "a constant on the other side")),
         }
+    }
+
+    /// Input `index` of a node, a tensor of its own where it is a constant.
+    pub(super) fn value_or_constant(&mut self, node: &OnnxNode<'_>, index: usize) -> Result<View, ImportError> {
+        let name = node.required_input(index)?;
+        if self.is_value(node, index) {
+            return self.value(node, index);
+        }
+        let constant = node.weights(index, "a constant")?;
+        let axes = (0..constant.shape.len()).collect();
+        let tensor = self.builder.graph.add_constant(name, constant.shape, constant.values);
+        self.builder.graph.tensors[tensor.0].quantizer = self.given.activations.get(name).copied();
+        Ok(View { tensor, axes })
     }
 
     /// True where input `index` depends on the network's input.
@@ -62,6 +79,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator { op_type: "Div", import: arithmetic::div },
     Operator { op_type: "Dropout", import: shape::identity },
     Operator { op_type: "Elu", import: activation::elu },
+    Operator { op_type: "Erf", import: activation::erf },
     Operator { op_type: "Exp", import: activation::exp },
     Operator { op_type: "Flatten", import: shape::flatten },
     Operator { op_type: "Gelu", import: activation::gelu },
@@ -72,6 +90,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator { op_type: "HardSigmoid", import: activation::hard_sigmoid },
     Operator { op_type: "HardSwish", import: activation::hard_swish },
     Operator { op_type: "Identity", import: shape::identity },
+    Operator { op_type: "LayerNormalization", import: attention::layer_normalization },
     Operator { op_type: "LeakyRelu", import: activation::leaky_relu },
     Operator { op_type: "Log", import: activation::log },
     Operator { op_type: "MatMul", import: linear::matmul },
@@ -80,6 +99,7 @@ pub(super) const OPERATORS: &[Operator] = &[
     Operator { op_type: "Mul", import: arithmetic::mul },
     Operator { op_type: "Neg", import: activation::neg },
     Operator { op_type: "Pad", import: shape::pad },
+    Operator { op_type: "Pow", import: activation::pow },
     Operator { op_type: "Reciprocal", import: activation::reciprocal },
     Operator { op_type: "PRelu", import: activation::prelu },
     Operator { op_type: "ReduceMean", import: pool::reduce_mean },
@@ -112,7 +132,7 @@ pub(super) fn find_operator(proto: &pb::NodeProto) -> Option<&'static Operator> 
 pub(super) fn unknown(proto: &pb::NodeProto) -> ImportError {
     let nearest = match proto.op_type.as_str() {
         "Celu" | "ThresholdedRelu" | "Shrink" => "Elu, LeakyRelu or Relu",
-        "LayerNormalization" | "InstanceNormalization" | "GroupNormalization" => "BatchNormalization",
+        "InstanceNormalization" | "GroupNormalization" => "BatchNormalization",
         "GridSample" | "RoiAlign" => "Resize",
         "DepthToSpace" | "SpaceToDepth" => "Reshape and Transpose",
         "ReduceMax" | "ReduceSum" => "ReduceMean over height and width",

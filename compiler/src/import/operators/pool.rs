@@ -110,33 +110,53 @@ fn whole_image(importer: &mut Importer, node: OnnxNode<'_>, input: TensorId, op:
     Ok(importer.builder.push(node.name(), op(window), vec![input], vec![1, 1, 1, image[3]], Clamp::NONE))
 }
 
-/// The mean over the spatial axes, with or without keeping them.
+/// The mean over the spatial axes, or over any others, with or without keeping them.
 pub(super) fn reduce_mean(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
     let view = importer.value(&node, 0)?;
     let shape = importer.builder.shape(&view);
     let rank = shape.len();
-    let nearest = "the mean over height and width";
+    let nearest = "the mean over some axes, such as height and width";
     let axes = node
         .ints_or_input("axes", 1)?
         .filter(|axes| !axes.is_empty())
         .ok_or_else(|| node.unsupported("axes", "the mean over all axes", nearest))?;
     let mut reduced = axes.iter().map(|axis| node.axis(*axis, rank)).collect::<Result<Vec<_>, _>>()?;
     reduced.sort_unstable();
-    let stored: Vec<usize> = reduced.iter().map(|axis| view.axes[*axis]).collect();
-    let spatial_in_onnx = reduced == [2, 3];
-    let mut stored_sorted = stored;
-    stored_sorted.sort_unstable();
-    if rank != 4 || !(spatial_in_onnx || stored_sorted == [1, 2]) {
-        return Err(node.unsupported("axes", format!("{axes:?} of {shape:?}"), nearest));
+    if reduced.contains(&0) {
+        return Err(node.unsupported("axes", format!("{axes:?} of {shape:?}, the batch among them"), nearest));
     }
-    // Either the axes lie where height and width are stored, or [N, C, H, W] is first stored as an image.
-    let image_axes = if stored_sorted == [1, 2] { view.axes.clone() } else { IMAGE_AXES.to_vec() };
-    let input = importer.builder.arranged(node.name(), &view, &image_axes);
-    let tensor = whole_image(importer, node, input, |window| Op::AveragePool { window, count_include_pad: false })?;
-    let mean = View { tensor, axes: image_axes };
+    let mut stored: Vec<usize> = reduced.iter().map(|axis| view.axes[*axis]).collect();
+    stored.sort_unstable();
+    let mean = if rank == 4 && (reduced == [2, 3] || stored == [1, 2]) {
+        // Either the axes lie where height and width are stored, or [N, C, H, W] is first stored as an image.
+        let image_axes = if stored == [1, 2] { view.axes.clone() } else { IMAGE_AXES.to_vec() };
+        let input = importer.builder.arranged(node.name(), &view, &image_axes);
+        let tensor = whole_image(importer, node, input, |window| Op::AveragePool { window, count_include_pad: false })?;
+        View { tensor, axes: image_axes }
+    } else {
+        mean_of_rows(importer, node, &view, &reduced)?
+    };
     if node.int("keepdims").unwrap_or(1) != 0 {
         return Ok(mean);
     }
     let kept: Vec<usize> = (0..rank).filter(|axis| !reduced.contains(axis)).map(|axis| shape[axis]).collect();
     Ok(importer.builder.reshaped(&format!("{}.squeeze", node.name()), &mean, &kept))
+}
+
+/// The mean over any axes: of the pixels of `[1, 1, reduced, kept]`.
+fn mean_of_rows(importer: &mut Importer, node: OnnxNode<'_>, view: &View, reduced: &[usize]) -> Result<View, ImportError> {
+    let shape = importer.builder.shape(view);
+    // The axes that stay keep their stored order, behind those that go.
+    let mut order: Vec<usize> = (0..shape.len()).collect();
+    order.sort_by_key(|axis| (*axis != 0, !reduced.contains(axis), view.axes[*axis]));
+    let mut axes = vec![0; shape.len()];
+    order.iter().enumerate().for_each(|(stored, axis)| axes[*axis] = stored);
+    let input = importer.builder.arranged(node.name(), view, &axes);
+    let count: usize = reduced.iter().map(|axis| shape[*axis]).product();
+    let kept: usize = shape.iter().product::<usize>() / count;
+    let image = importer.builder.push(&format!("{}.rows", node.name()), Op::Reshape, vec![input], vec![1, 1, count, kept], Clamp::NONE);
+    let tensor = whole_image(importer, node, image, |window| Op::AveragePool { window, count_include_pad: false })?;
+    let stored = order.iter().map(|axis| if reduced.contains(axis) { 1 } else { shape[*axis] }).collect();
+    let tensor = importer.builder.push(&format!("{}.shape", node.name()), Op::Reshape, vec![tensor], stored, Clamp::NONE);
+    Ok(View { tensor, axes })
 }

@@ -17,13 +17,14 @@ pub(super) fn identity(importer: &mut Importer, node: OnnxNode<'_>) -> Result<Vi
 }
 
 pub(super) fn concat(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
-    let first = importer.value(&node, 0)?;
+    let values = (0..node.proto.input.len()).find(|index| importer.is_value(&node, *index));
+    let first = importer.value(&node, values.unwrap_or(0))?;
     let rank = first.axes.len();
     let axis = node.axis(node.int("axis").ok_or_else(|| node.invalid("axis is missing"))?, rank)?;
     let (mut inputs, mut size) = (Vec::new(), 0);
     let mut expected = importer.builder.shape(&first);
     for index in 0..node.proto.input.len() {
-        let view = importer.value(&node, index)?;
+        let view = importer.value_or_constant(&node, index)?;
         let shape = importer.builder.shape(&view);
         expected[axis] = shape.get(axis).copied().unwrap_or(0);
         if shape != expected {
@@ -76,9 +77,6 @@ pub(super) fn transpose(importer: &mut Importer, node: OnnxNode<'_>) -> Result<V
     seen.sort_unstable();
     if !seen.into_iter().eq(0..rank) {
         return Err(node.invalid(format!("perm {perm:?} for {rank} axes")));
-    }
-    if perm.first() != Some(&0) {
-        return Err(node.unsupported("perm", format!("{perm:?}"), "a permutation that leaves the batch first"));
     }
     let axes = perm.iter().map(|axis| view.axes[*axis]).collect();
     Ok(View { tensor: view.tensor, axes })

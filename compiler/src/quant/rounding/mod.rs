@@ -18,7 +18,7 @@ use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use super::QuantizedNetwork;
-use super::bank::{QuantizedWeights, RoundedLayer};
+use super::bank::{QuantizedWeights, RoundedLayer, nearest_node};
 use super::groups::Grouping;
 use super::ranges::RangeRule;
 use crate::float::{Executor, Layer, Simulation, Values};
@@ -97,7 +97,8 @@ impl Rounder<'_> {
         self.walk(&mut Simulation::float(graph), |index, states| {
             progress();
             let node = &graph.nodes[index];
-            layers.push(match (node.op.weights(), Sampling::new(graph, node, samples.len())) {
+            let given = graph.given_weights.contains_key(&node.name);
+            layers.push(match (node.op.weights(), Sampling::new(graph, node, samples.len()).filter(|_| !given)) {
                 (Some(weights), Some(sampling)) => {
                     let widths = self.grouping.weight_bits(index);
                     self.layer(node, weights, &sampling, states, None, &widths)
@@ -105,7 +106,7 @@ impl Rounder<'_> {
                         .map(|layer| (layer.weights.bits, layer))
                         .collect()
                 }
-                (Some(weights), None) => self.nearest(weights, &self.grouping.weight_bits(index)),
+                (Some(_), None) => nearest_node(graph, self.grouping, index, self.rule),
                 _ => BTreeMap::new(),
             });
             None
@@ -140,6 +141,9 @@ impl Rounder<'_> {
             let (node, id) = (&graph.nodes[index], NodeId(index));
             let (weights, sampling, candidate) = (node.op.weights()?, samplings[index].as_ref()?, network.candidate(id)?);
             let targets: Vec<&[f32]> = targets.iter().map(|image| image[index].as_slice()).collect();
+            if RoundedLayer::given(graph, node, candidate.weight_bits).is_some() {
+                return None;
+            }
             let layer = self.layer(node, weights, sampling, states, Some(&targets), &[candidate.weight_bits]).pop()?;
             network.set_layer(id, layer);
             network.simulated_layer(id)
@@ -164,10 +168,6 @@ impl Rounder<'_> {
                 self.executor.finish(simulation, values, NodeId(index), output);
             });
         }
-    }
-
-    fn nearest(&self, weights: &Weights, widths: &[u8]) -> BTreeMap<u8, Arc<RoundedLayer>> {
-        widths.iter().map(|bits| (*bits, Arc::new(RoundedLayer::nearest(weights, *bits, self.rule)))).collect()
     }
 
     /// A layer at some widths.

@@ -80,6 +80,7 @@ pub(crate) fn options(candidates: &str, budgets: Vec<Budget>) -> Options {
         output_bits: 8,
         rounding: Rounding::Descent,
         bias_correction: true,
+        keep_softmax: false,
         seed: 0,
         layer_cache: None,
         search: apqc::assign::SearchOptions::default(),

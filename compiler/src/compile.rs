@@ -20,7 +20,7 @@ use crate::prepare::{MeasuredList, Prepared};
 use crate::quant::correction;
 use crate::quant::groups::Grouping;
 use crate::quant::ranges::RangeRule;
-use crate::quant::rounding::Rounding;
+use crate::quant::rounding::{LayerCache, Rounding};
 use crate::task::TaskSearch;
 
 /// What the user asks for.
@@ -44,6 +44,8 @@ pub struct Options {
     pub bias_correction: bool,
     /// Of everything that is drawn at random.
     pub seed: u64,
+    /// Where layers whose rounding was learned are kept.
+    pub layer_cache: Option<LayerCache>,
     /// How widths are found.
     pub search: SearchOptions,
     /// Whether a softmax at the end stays in the file. What is measured is measured at the logits all the same.

@@ -240,9 +240,9 @@ fn rounder<'a>(
     grouping: &'a Grouping,
     samples: &'a [Vec<f32>],
     method: Rounding,
-    options: &Options,
+    options: &'a Options,
 ) -> Rounder<'a> {
-    Rounder { executor, grouping, samples, method, rule: options.weight_ranges, seed: options.seed }
+    Rounder { executor, grouping, samples, method, rule: options.weight_ranges, seed: options.seed, cache: options.layer_cache.as_ref() }
 }
 
 /// The element type of raw samples, for which the file gets its input table.

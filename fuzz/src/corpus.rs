@@ -30,6 +30,9 @@ pub(crate) fn write(folder: &Path) -> Result<(), Failure> {
         let target = Target::builtin(name).map_err(|error| error.to_string())?;
         files.push((format!("target/{name}.toml"), target.to_toml().map_err(|error| error.to_string())?.into_bytes()));
     }
+    let widths =
+        "[groups.\"first\"]\nweight_bits = 4\nactivation_bits = 8\n\n[groups.\"classifier\"]\nweight_bits = 8\nactivation_bits = 16\n";
+    files.push(("assignment/two-groups.toml".into(), widths.into()));
     let bits = Candidate::new(4, 8).ok_or("w4a8 is a candidate")?;
     let keys = [
         apq_lut::LayerKey::fully_connected(1, 16, 4, bits),

@@ -22,6 +22,7 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "apq", run: apq, repair: checksum },
     Target { name: "onnx", run: |file| Network::load(file, "fuzz", None, |_, _, _| ()).is_ok(), repair: nothing },
     Target { name: "target", run: |file| text(file, target), repair: nothing },
+    Target { name: "assignment", run: |file| text(file, assignment), repair: nothing },
     Target { name: "lut", run: |file| text(file, lut), repair: nothing },
 ];
 
@@ -66,6 +67,23 @@ fn apq(file: &[u8]) -> bool {
         session.output_bytes().to_vec()
     });
     assert_eq!(outputs[0], outputs[1], "the fast kernels differ from the reference");
+    true
+}
+
+/// Bit widths for the groups of a network, which hardly ever has them.
+fn assignment(text: &str) -> bool {
+    let Ok(assignment) = apqc::assignment::parse(text) else {
+        return false;
+    };
+    let nothing = apqc::quant::groups::Grouping {
+        groups: Vec::new(),
+        of_tensor: Vec::new(),
+        of_node: Vec::new(),
+        quantizer: Vec::new(),
+        given: Vec::new(),
+    };
+    let fits = assignment.resolve(&nothing).is_ok();
+    assert_eq!(fits, assignment.candidates().is_empty(), "only an assignment of no groups fits a network of no groups");
     true
 }
 

@@ -44,7 +44,7 @@ fn cortex_m4() -> Description {
         clock_hz: 180_000_000,
         cost: CostSource::Bops,
         table: None,
-        candidates: candidates(&[(4, 8), (8, 8), (8, 16)]),
+        candidates: candidates(&[(2, 8), (4, 8), (8, 8), (8, 16)]),
         memory: Memory { flash_bytes: Some(512 * 1024), ram_bytes: Some(128 * 1024) },
         kernels: integer_kernels(),
     }
@@ -54,11 +54,11 @@ fn cortex_m4() -> Description {
 fn host() -> Description {
     Description {
         name: "host".to_string(),
-        description: "This computer, portable integer kernels".to_string(),
+        description: "This computer: AVX-512 VNNI, AVX2 or portable kernels, whichever it has".to_string(),
         clock_hz: 1_000_000_000,
         cost: CostSource::Bops,
         table: None,
-        candidates: candidates(&[(4, 8), (8, 8), (8, 16)]),
+        candidates: candidates(&[(2, 8), (4, 8), (8, 8), (8, 16)]),
         memory: Memory::default(),
         kernels: integer_kernels(),
     }

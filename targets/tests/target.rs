@@ -103,8 +103,8 @@ fn built_in_targets() {
         target.candidates().iter().map(Candidate::to_string).collect()
     };
     assert_eq!(names("bitfusion"), ["w4a4", "w4a6", "w4a8", "w6a6", "w6a8", "w8a8"]);
-    assert_eq!(names("cortex-m4"), ["w4a8", "w8a8", "w8a16"]);
-    assert_eq!(names("host"), ["w4a8", "w8a8", "w8a16"]);
+    assert_eq!(names("cortex-m4"), ["w2a8", "w4a8", "w8a8", "w8a16"]);
+    assert_eq!(names("host"), ["w2a8", "w4a8", "w8a8", "w8a16"]);
     let m4 = Target::builtin("cortex-m4").unwrap();
     assert_eq!(m4.memory().flash_bytes, Some(524_288));
     assert_eq!(m4.memory().ram_bytes, Some(131_072));

@@ -432,6 +432,7 @@ fn the_whole_pipeline_takes_every_form() {
                 bias_correction: true,
                 keep_softmax: false,
                 seed: 0,
+                layer_cache: None,
                 search: apqc::assign::SearchOptions::default(),
             };
             match compile(&network, &target, model, &data, &options, (&(), ""), &()) {

@@ -322,6 +322,7 @@ fn options(candidates: &[&str], budgets: Vec<Budget>) -> Options {
         bias_correction: true,
         keep_softmax: false,
         seed: 0,
+        layer_cache: None,
         search: apqc::assign::SearchOptions::default(),
     }
 }

@@ -20,7 +20,7 @@ usage: cargo xtask COMMAND
                    (--quick: only formatting, clippy and tests)
   no-std           build the device crates for microcontrollers, without an operating system
   fuzz [--seconds N] [--seed N] [TARGET...]
-                   feed the readers of files with damaged ones: apq, onnx, target, lut (60 seconds each)
+                   feed the readers of files with damaged ones: apq, onnx, target, assignment, lut (60 seconds each)
   bench [SECTION]  print every figure of the project beside its reference
 ";
 

@@ -12,6 +12,7 @@ use apqc::compile::{CompileError, Data, ListStore, Options};
 use apqc::cost::REFERENCE_BITS;
 use apqc::data::{Dataset, Preprocess};
 use apqc::network::{Network, NetworkError};
+use apqc::quant::rounding::LayerCache;
 use apqc::quant::sensitivity::{Basis, Metric};
 use apqc::task::{TaskBudgets, TaskOptions};
 use clap::Args;
@@ -147,7 +148,7 @@ impl RequestArgs {
         let choice = inputs::required_target(self.target.as_deref(), self.lut.as_deref())?;
         let OnnxModel { network, mut files } = inputs::onnx(&self.model)?;
         let given = assignment.map(read_assignment).transpose()?;
-        let mut options = options(self, &network, &choice, context.seed)?;
+        let mut options = options(self, &network, &choice, context)?;
         if let Some((widths, _)) = &given {
             options.candidates = widths.candidates();
         }
@@ -269,7 +270,7 @@ impl Request {
     }
 }
 
-fn options(args: &RequestArgs, network: &Network, choice: &TargetChoice, seed: u64) -> anyhow::Result<Options> {
+fn options(args: &RequestArgs, network: &Network, choice: &TargetChoice, context: &Context) -> anyhow::Result<Options> {
     let candidates = if args.candidates.is_empty() { choice.target.candidates().to_vec() } else { args.candidates.clone() };
     if let Some(repeated) = candidates.iter().enumerate().find(|(index, candidate)| candidates[..*index].contains(candidate)) {
         return Err(input(format!("--candidates names {} twice", repeated.1)));
@@ -289,8 +290,9 @@ fn options(args: &RequestArgs, network: &Network, choice: &TargetChoice, seed: u
         output_bits: args.output_bits,
         rounding: args.rounding.into(),
         bias_correction: true,
+        seed: context.seed,
+        layer_cache: context.cache.as_deref().map(|cache| LayerCache::new(cache.join("rounding"))),
         keep_softmax: args.keep_softmax,
-        seed,
         search: SearchOptions {
             by: args.assign_by.into(),
             task: TaskOptions {

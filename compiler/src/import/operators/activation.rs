@@ -83,7 +83,8 @@ pub(super) fn neg(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, I
 
 /// A value to a constant power, or a positive constant to the power of a value.
 pub(super) fn pow(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
-    let unsupported = |what: &str| Err(node.unsupported("", what, "one value and one number: a number as exponent, or a positive one as base"));
+    let unsupported =
+        |what: &str| Err(node.unsupported("", what, "one value and one number: a number as exponent, or a positive one as base"));
     let exponential = match (importer.is_value(&node, 0), importer.is_value(&node, 1)) {
         (true, true) => return unsupported("base and exponent depend on the network's input"),
         (first, _) => !first,

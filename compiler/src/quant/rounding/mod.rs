@@ -8,6 +8,7 @@ mod descent;
 mod factor;
 mod moments;
 mod rows;
+mod store;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -26,6 +27,7 @@ use adaround::Learner;
 use descent::Fit;
 use moments::{Moments, Rows};
 use rows::Sampling;
+pub use store::LayerCache;
 
 /// How weights are rounded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +74,8 @@ pub struct Rounder<'a> {
     pub rule: RangeRule,
     /// Of AdaRound's random choices.
     pub seed: u64,
+    /// Where learned layers are kept.
+    pub cache: Option<&'a LayerCache>,
 }
 
 /// Bytes of live tensors that all images together may take.
@@ -225,7 +229,10 @@ impl Rounder<'_> {
                 let rounded = match &problem.learned {
                     Some(Rows { inputs, targets }) => {
                         let learner = Learner { inputs, targets, weights: &fit.weights, clamp: node.clamp, seed: self.seed };
-                        learner.round(*bits, self.rule)
+                        match self.cache {
+                            Some(cache) => cache.round(&learner, *bits, self.rule),
+                            None => learner.round(*bits, self.rule),
+                        }
                     }
                     None => fit.round(*bits, self.rule),
                 };

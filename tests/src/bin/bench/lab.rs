@@ -112,6 +112,7 @@ impl<'a> Lab<'a> {
             method,
             rule: self.options.weight_ranges,
             seed: self.options.seed,
+            cache: None,
         };
         rounder.in_order(&mut network, || {});
         network

@@ -1,7 +1,8 @@
 //! AdaRound: whether each weight is rounded up or down is learned by gradient descent on the layer's output.
 //!
 //! Source: "Up or Down? Adaptive Rounding for Post-Training Quantization", equations 21 to 25. The loss is taken after the layer's clamp, and the bias
-//! follows the weights, so that the mean output is always right.
+//! follows the weights, so that the mean output is always right. What is rounded is the least-squares fit of the weights to the inputs that the layer
+//! gets, as in [`descent`](super::descent): the float weights themselves where those inputs are the float ones.
 
 use ndarray::linalg::general_mat_mul;
 use ndarray::{Array1, Array2, ArrayView2, Axis};

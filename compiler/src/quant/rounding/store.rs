@@ -12,8 +12,8 @@ use super::adaround::Learner;
 use super::descent::Rounded;
 use crate::quant::ranges::RangeRule;
 
-/// Raised when the same inputs give another result.
-const ALGORITHM: u32 = 1;
+/// Raised when the same inputs give another result; a layer of another version is not found.
+const ALGORITHM: &str = concat!(env!("CARGO_PKG_VERSION"), " 1");
 
 /// Learned layers in one folder.
 #[derive(Debug, Clone)]

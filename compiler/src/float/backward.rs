@@ -93,7 +93,14 @@ fn node_gradients(
             products(&gradient, layer.bias.len(), 0, inputs[0], columns, &layer.weights, &mut input, &mut weights);
             (vec![input], Some(weights))
         }
-        (Op::Add, _) => (vec![gradient.clone(), gradient], None),
+        (Op::Add, _) => {
+            // A row that is added to every row collects from all of them.
+            let mut row = vec![0.0; inputs[1].len()];
+            for part in gradient.chunks_exact(row.len().max(1)) {
+                row.iter_mut().zip(part).for_each(|(sum, g)| *sum += g);
+            }
+            (vec![gradient, row], None)
+        }
         (Op::ChannelAffine { scale, .. }, _) => {
             let scaled = |pixel: &[f32]| pixel.iter().zip(scale.iter()).map(|(g, s)| g * s).collect::<Vec<f32>>();
             only(gradient.chunks_exact(scale.len()).flat_map(scaled).collect())

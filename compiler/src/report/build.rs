@@ -215,6 +215,9 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
             verdict.sqnr_db_after,
             verdict.held_out
         )),
+        None if compiled.rounding == Rounding::Nearest && network.graph.is_quantized() => {
+            notes.push("no bias correction: the model brings its quantizers".into());
+        }
         None if compiled.rounding == Rounding::Nearest => {
             notes.push("no bias correction: too few calibration samples to judge it".into());
         }

@@ -2,8 +2,8 @@
 
     networks_quantized.py FOLDER
 
-Prints a JSON list of {"name", "model", "shape"}: the file's name in FOLDER, and the shape of its input in ONNX order. Weights and calibration data are
-drawn with fixed seeds.
+Prints a JSON list of {"name", "model", "shape", "layers"}: the file's name in FOLDER, the shape of its input in ONNX order, and how many layers have
+quantized weights. Weights and calibration data are drawn with fixed seeds.
 """
 
 import json
@@ -66,6 +66,20 @@ def convolutional(net):
     return net.node("Gemm", [a, net.weights([5, 8], 8), net.weights([5], 8)], transB=1)
 
 
+def transposed(net):
+    a = net.node("Relu", [net.node("Conv", ["input", net.weights([6, 3, 3, 3], 27), net.weights([6], 9)], pads=[1] * 4)])
+    weights = net.weights([6, 2, 4, 4], 12)
+    a = net.node("ConvTranspose", [a, weights, net.weights([4], 9)], strides=[2, 2], pads=[1] * 4, group=2)
+    return net.node("Conv", [a, net.weights([5, 4, 1, 1], 4)])
+
+
+def factor_on_queries(net):
+    linear = lambda x, i, o: net.node("Add", [net.node("MatMul", [x, net.weights([i, o], i)]), net.weights([o], 16)])
+    q, k = (linear("input", 12, 12) for _ in range(2))
+    q = net.node("Mul", [q, net.constant(0.3)])
+    return net.node("MatMul", [q, net.node("Transpose", [k], perm=[0, 2, 1])])
+
+
 def block(net):
     linear = lambda x, i, o: net.node("Add", [net.node("MatMul", [x, net.weights([i, o], i)]), net.weights([o], 16)])
     q, k, v = (linear("input", 12, 12) for _ in range(3))
@@ -85,7 +99,60 @@ NETWORKS = [
     ("conv-opset-21", convolutional, [1, 3, 10, 10], 21, QuantType.QInt16, QuantType.QInt8, True),
     ("block-u8", block, [1, 6, 12], 17, QuantType.QUInt8, QuantType.QInt8, True),
     ("block-opset-21-i4", block, [1, 6, 12], 21, QuantType.QUInt8, QuantType.QInt4, False),
+    ("transposed", transposed, [1, 3, 6, 6], 17, QuantType.QUInt8, QuantType.QInt8, False),
+    ("factor-on-queries", factor_on_queries, [1, 6, 12], 17, QuantType.QUInt8, QuantType.QInt8, False),
+    ("conv-trained", convolutional, [1, 3, 10, 10], 13, QuantType.QUInt8, QuantType.QInt8, True),
+    ("block-trained-i4", block, [1, 6, 12], 21, QuantType.QUInt8, QuantType.QInt4, False),
 ]
+
+
+def layers(model):
+    """Layers whose weights are quantized constants."""
+    constants = {initializer.name for initializer in model.graph.initializer}
+    weights = set()
+    for node in model.graph.node:
+        if node.op_type in ("QuantizeLinear", "DequantizeLinear", "Transpose") and node.input[0] in constants | weights:
+            weights.add(node.output[0])
+    operators = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+    return sum(node.op_type in operators and node.input[1] in weights for node in model.graph.node)
+
+
+def as_trained(path, seed):
+    """Float weights with the pair of operators behind them, as exporters write what was trained quantized; between the codes, at them and beyond."""
+    random = numpy.random.default_rng(seed)
+    model = onnx.load(path)
+    initializers = {initializer.name: initializer for initializer in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        codes = initializers.get(node.input[0])
+        if node.op_type != "DequantizeLinear" or codes is None or codes.data_type not in (TensorProto.INT8, TensorProto.INT4):
+            nodes.append(node)
+            continue
+        values = numpy_helper.to_array(codes).astype("float64")
+        scale = numpy_helper.to_array(initializers[node.input[1]]).astype("float64")
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+        if scale.size > 1:
+            scale = scale.reshape([-1 if place == axis % values.ndim else 1 for place in range(values.ndim)])
+        highest = 7 if codes.data_type == TensorProto.INT4 else 127
+        beyond = numpy.where(numpy.abs(values) >= highest, 9 * numpy.sign(values), 0)
+        values = (values + random.uniform(-0.45, 0.45, size=values.shape) + beyond) * scale
+        model.graph.initializer.remove(codes)
+        name = f"{codes.name}.trained"
+        model.graph.initializer.append(numpy_helper.from_array(values.astype("float32"), name))
+        quantize = helper.make_node("QuantizeLinear", [name, *node.input[1:]], [codes.name], name=f"{name}.quantize")
+        quantize.attribute.extend(attribute for attribute in node.attribute if attribute.name == "axis")
+        nodes += [quantize, node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    # Scales and zero points as nodes, as other exporters have them.
+    for node in model.graph.node:
+        for name in node.input[1:]:
+            if node.op_type == "QuantizeLinear" and name in initializers:
+                tensor = initializers.pop(name)
+                model.graph.initializer.remove(tensor)
+                model.graph.node.insert(0, helper.make_node("Constant", [], [name], name=f"{name}.constant", value=tensor))
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
 
 
 def main():
@@ -106,7 +173,9 @@ def main():
             per_channel=per_channel,
             extra_options={"WeightSymmetric": True, "ActivationSymmetric": symmetric},
         )
-        listed.append({"name": name, "model": path, "shape": shape})
+        if "trained" in name:
+            as_trained(path, seed)
+        listed.append({"name": name, "model": path, "shape": shape, "layers": layers(onnx.load(path))})
     print(json.dumps(listed))
 
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use apq_examples::onnx::{Dim, GraphBuilder, Tensor};
 use apq_lut::Candidate;
 use apq_runtime::{Arithmetic, Model};
 use apq_targets::Target;
@@ -10,7 +11,10 @@ use apq_tests::compiled::{Prepared, lowered, tensor_codes, trace};
 use apq_tests::layout::{onnx_shape, stored};
 use apq_tests::python::{self, Run};
 use apq_tests::random;
-use apqc::network::Network;
+use apqc::graph::Graph;
+use apqc::import::ImportError;
+use apqc::network::{Network, NetworkError};
+use apqc::quant::bank::QuantizedWeights;
 use apqc::quant::ranges::RangeRule;
 use serde_json::Value;
 
@@ -30,19 +34,20 @@ fn onnxruntimes_quantized_models_give_its_codes() {
         Command::new(&python).arg(&script).arg(folder.path()).output().unwrap_or_else(|error| panic!("{}: {error}", python.display()));
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let networks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}"));
-    assert!(networks.len() >= 7);
+    assert!(networks.len() >= 11);
     let mut wrong = Vec::new();
     for network in &networks {
         let text = |key: &str| network[key].as_str().unwrap_or_else(|| panic!("no {key}")).to_owned();
         let shape: Vec<usize> =
             network["shape"].as_array().into_iter().flatten().filter_map(Value::as_u64).map(|size| size as usize).collect();
         let model = std::fs::read(text("model")).unwrap_or_else(|error| panic!("{error}"));
-        wrong.extend(compare(&python, &text("name"), model, shape));
+        let layers = network["layers"].as_u64().unwrap_or_else(|| panic!("no layers"));
+        wrong.extend(compare(&python, &text("name"), model, shape, layers as usize));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-fn compare(python: &Path, name: &str, model: Vec<u8>, shape: Vec<usize>) -> Vec<String> {
+fn compare(python: &Path, name: &str, model: Vec<u8>, shape: Vec<usize>, layers: usize) -> Vec<String> {
     let network = Network::load(&model, name, None, |_, _, _| {}).unwrap_or_else(|error| panic!("{name}: {error}"));
     let graph = &network.graph;
     assert!(graph.is_quantized(), "{name}");
@@ -51,7 +56,7 @@ fn compare(python: &Path, name: &str, model: Vec<u8>, shape: Vec<usize>) -> Vec<
     let candidates: Vec<Candidate> = ["w4a8", "w8a8", "w8a16"].map(|text| text.parse().expect("a candidate")).to_vec();
     let target = Target::builtin("host").expect("a built-in target");
     let prepared = Prepared::new(&network, &target, &candidates, &ours, RangeRule::Mse).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let mut wrong = Vec::new();
+    let mut wrong = untaken(name, graph, layers);
     for group in &prepared.grouping.groups {
         let given = group.tensors.iter().any(|tensor| prepared.grouping.given[tensor.0].is_some());
         if given && group.candidates.len() != 1 {
@@ -85,4 +90,72 @@ fn compare(python: &Path, name: &str, model: Vec<u8>, shape: Vec<usize>) -> Vec<
         wrong.push(format!("{name}: an output code differs by {worst}"));
     }
     wrong
+}
+
+/// Layers whose weights are not the model's own codes.
+fn untaken(name: &str, graph: &Graph, layers: usize) -> Vec<String> {
+    let mut wrong = Vec::new();
+    if graph.given_weights.len() != layers {
+        wrong.push(format!("{name}: {} layers of {layers} have the model's codes", graph.given_weights.len()));
+    }
+    for (node, given) in &graph.given_weights {
+        let weights = graph.nodes.iter().find(|other| other.name == *node).and_then(|node| node.op.weights());
+        let weights = weights.unwrap_or_else(|| panic!("{name}: there is no layer {node}"));
+        let codes = QuantizedWeights::at(&weights.values, weights.row_len(), given.bits, &given.scales);
+        if given.scales.len() != weights.outputs() || codes.values()[..] != weights.values[..] {
+            wrong.push(format!("{name}: {node} has weights between the model's codes"));
+        }
+    }
+    wrong
+}
+
+/// Two convolutions of quantized weights that read one quantized value, and their sum.
+fn beside() -> Vec<u8> {
+    let mut net = GraphBuilder::new(13);
+    net.input("input", &[1, 2, 4, 4].map(Dim::Fixed));
+    net.initializer("scale", &[], &[0.05]).initializer_of("middle", Tensor::u8(&[], &[128])).initializer_of("zero", Tensor::i8(&[], &[0]));
+    let pair = |net: &mut GraphBuilder, value: &str| {
+        let (codes, real) = (format!("{value}.codes"), format!("{value}.real"));
+        net.node("QuantizeLinear", &codes, &[value, "scale", "middle"], &[&codes], &[]);
+        net.node("DequantizeLinear", &real, &[&codes, "scale", "middle"], &[&real], &[]);
+        real
+    };
+    let input = pair(&mut net, "input");
+    let sides = ["left", "right"].map(|side| {
+        let (codes, weights) = (format!("{side}.weights.codes"), format!("{side}.weights"));
+        net.initializer_of(&codes, Tensor::i8(&[2, 2, 1, 1], &[127, -128, 5, -3]));
+        net.node("DequantizeLinear", &weights, &[&codes, "scale", "zero"], &[&weights], &[]);
+        net.node("Conv", side, &[&input, &weights], &[side], &[]);
+        pair(&mut net, side)
+    });
+    net.node("Add", "sum", &[&sides[0], &sides[1]], &["sum"], &[]);
+    let output = pair(&mut net, "sum");
+    net.output_of_any_shape(&output);
+    net.to_bytes()
+}
+
+#[test]
+fn a_group_to_which_the_model_gives_two_widths_is_refused() {
+    let target = Target::builtin("host").expect("a built-in target");
+    let candidates: Vec<Candidate> = ["w4a8", "w8a8", "w8a16"].map(|text| text.parse().expect("a candidate")).to_vec();
+    let load = || Network::load(&beside(), "beside", None, |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
+    let refusal = |network: &Network| match network.group(&target, &candidates) {
+        Err(NetworkError::Import(ImportError::UnsupportedModel(message))) => message,
+        other => panic!("{:?}", other.map(|grouping| grouping.groups)),
+    };
+    let mut network = load();
+    assert_eq!(untaken("beside", &network.graph, 2), Vec::<String>::new());
+    assert!(network.group(&target, &candidates).is_ok());
+    network.graph.given_weights.get_mut("right").expect("given weights").bits = 4;
+    let message = refusal(&network);
+    for said in ["group \"left\"", "weights of nodes \"left\" to 8 bits", "\"right\" to 4"] {
+        assert!(message.contains(said), "{message}");
+    }
+    let mut network = load();
+    let right = network.graph.tensors.iter_mut().find(|tensor| tensor.name == "right").expect("the tensor");
+    right.quantizer.as_mut().expect("a quantizer").bits = 16;
+    let message = refusal(&network);
+    for said in ["group \"sum\"", "values \"left\" to 8 bits", "\"right\" to 16"] {
+        assert!(message.contains(said), "{message}");
+    }
 }

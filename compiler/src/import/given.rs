@@ -4,7 +4,7 @@ use super::error::ImportError;
 use super::node::OnnxNode;
 use super::operators::Importer;
 use super::view::View;
-use crate::graph::{Clamp, GivenWeights, Op};
+use crate::graph::{Clamp, GivenWeights, Op, Weights};
 
 /// Gives the value `name` the quantizer that the model says it has.
 pub(super) fn activation(importer: &mut Importer, name: &str) {
@@ -24,36 +24,42 @@ pub(super) fn activation(importer: &mut Importer, name: &str) {
     }
 }
 
-/// Gives a layer's weights the scales that the model says they have.
+const NEAREST: &str = "weights of u8, i8, u4 or i4 codes, symmetric, with one scale or one for each output channel, that nothing but a Transpose stands behind";
+
+/// Gives a layer's weights the scales that the model says they have. Weights that came out of codes which the layer cannot have are refused.
 pub(super) fn weights(importer: &mut Importer, node: &OnnxNode<'_>) -> Result<(), ImportError> {
-    let index = match node.proto.op_type.as_str() {
-        "Conv" | "Gemm" => 1,
+    let operator = node.proto.op_type.as_str();
+    let index = match operator {
+        "Conv" | "ConvTranspose" | "Gemm" => 1,
         "MatMul" => usize::from(importer.is_value(node, 0)),
         _ => return Ok(()),
     };
-    let Some(scales) = node.input(index).and_then(|name| importer.given.weights.get(name)) else { return Ok(()) };
+    let Some((name, scales)) = node.input(index).and_then(|name| Some((name, importer.given.weights.get(name)?))) else { return Ok(()) };
+    let scales = scales.as_ref().map_err(|why| node.unsupported(name, why.clone(), NEAREST))?;
+    let alpha = node.float("alpha").unwrap_or(1.0);
+    if operator == "Gemm" && alpha != 1.0 {
+        return Err(node.unsupported("alpha", format!("the factor {alpha} of quantized weights"), "alpha = 1"));
+    }
     let Some(constant) = node.constant(index)? else { return Ok(()) };
     let rank = constant.shape.len();
-    let outputs_axis = match node.proto.op_type.as_str() {
+    let outputs_axis = match operator {
         "Conv" => 0,
-        // A factor makes other weights of them.
-        "Gemm" if node.float("alpha").unwrap_or(1.0) != 1.0 => return Ok(()),
+        "ConvTranspose" => 1,
         "Gemm" if node.int("transB").unwrap_or(0) != 0 => 0,
         "MatMul" if index == 0 => rank.saturating_sub(2),
         _ => rank.saturating_sub(1),
     };
-    let outputs = constant.shape.get(outputs_axis).copied().unwrap_or(0);
-    let per_channel = match scales.axis {
-        None => vec![scales.scales[0]; outputs],
-        Some(axis) if axis == outputs_axis => scales.scales.clone(),
-        Some(axis) => {
-            return Err(node.unsupported(
-                "",
-                format!("weights with a scale for each position of axis {axis}"),
-                "one for each output channel",
-            ));
-        }
-    };
+    if let Some(axis) = scales.axis.filter(|axis| *axis != outputs_axis) {
+        return Err(node.unsupported(
+            name,
+            format!("weights with a scale for each position of axis {axis}"),
+            "one for each output channel",
+        ));
+    }
+    // A transposed convolution has every channel once for each phase and group; of any other layer this is each scale once, or one for all.
+    let layer = importer.builder.graph.nodes.iter().rev().find(|layer| layer.name == node.name());
+    let outputs = layer.and_then(|layer| layer.op.weights()).map_or(0, Weights::outputs);
+    let per_channel = scales.scales.iter().copied().cycle().take(outputs).collect();
     let given = GivenWeights { bits: scales.bits, scales: per_channel };
     importer.builder.graph.given_weights.insert(node.name().into(), given);
     Ok(())

@@ -4,9 +4,13 @@
 //! they say is kept: constants become the real values of their codes, and each pair around an activation a quantizer of that activation. What is
 //! left is an ordinary float model, for tract as well.
 
+mod constants;
+
 use std::collections::{HashMap, HashSet};
 
 use tract_onnx::pb;
+
+use constants::{codes_of, floats_of, initializer};
 
 use super::error::{ImportError, Unsupported};
 use super::node::node_name;
@@ -16,7 +20,8 @@ use crate::quant::ranges::ActivationQuantizer;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Given {
     pub(crate) activations: HashMap<String, ActivationQuantizer>,
-    pub(crate) weights: HashMap<String, Scales>,
+    /// Constants that came out of codes; why not, where the codes are not such as weights can have.
+    pub(crate) weights: HashMap<String, Result<Scales, String>>,
 }
 
 /// Symmetric codes of a constant.
@@ -34,14 +39,6 @@ const TYPES: [(i32, u8, bool); 7] =
 
 const NEAREST: &str = "constant scale and zero point, one of them or one for each channel; u8, i8, i16, u4 or i4 codes";
 
-/// Codes of an initializer.
-struct Codes {
-    values: Vec<i64>,
-    shape: Vec<usize>,
-    bits: u8,
-    signed: bool,
-}
-
 /// Takes all pairs out of a model.
 pub(super) fn strip(proto: &mut pb::ModelProto) -> Result<Given, ImportError> {
     let mut given = Given::default();
@@ -49,55 +46,18 @@ pub(super) fn strip(proto: &mut pb::ModelProto) -> Result<Given, ImportError> {
     if !graph.node.iter().any(|node| matches!(node.op_type.as_str(), "QuantizeLinear" | "DequantizeLinear")) {
         return Ok(given);
     }
-    dequantize_constants(graph, &mut given)?;
+    constants::fold(graph, &mut given)?;
     take_pairs(graph, &mut given)?;
+    constants::follow(graph, &mut given);
     drop_unread(graph);
     Ok(given)
-}
-
-/// `DequantizeLinear` of an initializer is an initializer.
-fn dequantize_constants(graph: &mut pb::GraphProto, given: &mut Given) -> Result<(), ImportError> {
-    let mut kept = Vec::with_capacity(graph.node.len());
-    for node in std::mem::take(&mut graph.node) {
-        let source = node.input.first().and_then(|name| initializer(graph, name));
-        let (Some(source), "DequantizeLinear") = (source, node.op_type.as_str()) else {
-            kept.push(node);
-            continue;
-        };
-        let codes = codes_of(source).ok_or_else(|| unsupported(&node, format!("codes of element type {}", source.data_type)))?;
-        let quantization = Quantization::of(graph, &node, &codes.shape, Some((codes.bits, codes.signed)))?;
-        let output = node.output.first().cloned().unwrap_or_default();
-        let stride: usize = quantization.axis.map_or(1, |axis| codes.shape[axis + 1..].iter().product());
-        let channel = |index: usize| quantization.axis.map_or(0, |axis| index / stride % codes.shape[axis]);
-        let value =
-            |(index, code): (usize, &i64)| (code - quantization.zero_points[channel(index)]) as f32 * quantization.scales[channel(index)];
-        let values: Vec<f32> = codes.values.iter().enumerate().map(value).collect();
-        // Our weights are symmetric: an unsigned code less half its range is a signed one.
-        let middle = if codes.signed { 0 } else { 1 << (codes.bits.min(32) - 1) };
-        let symmetric = quantization.zero_points.iter().all(|zero_point| *zero_point == middle);
-        if codes.bits <= 8 && symmetric {
-            let scales = Scales { bits: codes.bits, axis: quantization.axis, scales: quantization.scales };
-            given.weights.insert(output.clone(), scales);
-        }
-        if let Ok(quantizer) = activation(graph, &node) {
-            given.activations.insert(output.clone(), quantizer);
-        }
-        graph.initializer.push(pb::TensorProto {
-            name: output,
-            dims: codes.shape.iter().map(|size| *size as i64).collect(),
-            data_type: pb::tensor_proto::DataType::Float as i32,
-            raw_data: values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            ..pb::TensorProto::default()
-        });
-    }
-    graph.node = kept;
-    Ok(())
 }
 
 /// A `QuantizeLinear` with the `DequantizeLinear` behind it is a quantizer of the value before it.
 fn take_pairs(graph: &mut pb::GraphProto, given: &mut Given) -> Result<(), ImportError> {
     // Name of a quantized value: the value that it stands for.
-    let mut quantized: HashMap<String, String> = HashMap::new();
+    let mut quantized: HashMap<String, (String, i32)> = HashMap::new();
+    let computed = constants::computed(graph);
     let mut renamed: HashMap<String, String> = HashMap::new();
     let outputs: Vec<String> = graph.output.iter().map(|output| output.name.clone()).collect();
     let mut kept = Vec::with_capacity(graph.node.len());
@@ -110,19 +70,23 @@ fn take_pairs(graph: &mut pb::GraphProto, given: &mut Given) -> Result<(), Impor
         let (input, output) = (node.input.first().cloned().unwrap_or_default(), node.output.first().cloned().unwrap_or_default());
         match node.op_type.as_str() {
             "QuantizeLinear" => {
-                let quantizer = activation(graph, &node)?;
+                if computed.contains(&input) {
+                    return Err(unsupported(&node, format!("the constant \"{input}\" that other operators compute")));
+                }
+                let data_type = code_type(graph, &node);
+                let quantizer = activation(graph, &node, data_type)?;
                 match given.activations.get(&input) {
                     Some(other) if *other != quantizer => {
                         return Err(unsupported(&node, format!("a second quantizer of \"{input}\"")));
                     }
                     _ => given.activations.insert(input.clone(), quantizer),
                 };
-                quantized.insert(output, input);
+                quantized.insert(output, (input, data_type));
             }
             "DequantizeLinear" => {
-                let source =
+                let (source, data_type) =
                     quantized.get(&input).ok_or_else(|| unsupported(&node, format!("codes \"{input}\" that no QuantizeLinear makes")))?;
-                if given.activations.get(source) != Some(&activation(graph, &node)?) {
+                if given.activations.get(source) != Some(&activation(graph, &node, *data_type)?) {
                     return Err(unsupported(&node, "another scale or zero point than the codes were made with".into()));
                 }
                 if outputs.contains(&output) {
@@ -165,11 +129,15 @@ fn drop_unread(graph: &mut pb::GraphProto) {
     graph.initializer.retain(|tensor| needed.contains(&tensor.name));
 }
 
-/// The quantizer of an activation; signed codes become unsigned ones.
-fn activation(graph: &pb::GraphProto, node: &pb::NodeProto) -> Result<ActivationQuantizer, ImportError> {
+/// The element type of the codes that a `QuantizeLinear` makes.
+fn code_type(graph: &pb::GraphProto, node: &pb::NodeProto) -> i32 {
     let declared = node.attribute.iter().find(|a| a.name == "output_dtype" && a.i != 0).map(|a| a.i as i32);
     let zero_point = node.input.get(2).filter(|name| !name.is_empty()).and_then(|name| initializer(graph, name));
-    let data_type = zero_point.map(|tensor| tensor.data_type).or(declared).unwrap_or(2);
+    zero_point.map(|tensor| tensor.data_type).or(declared).unwrap_or(2)
+}
+
+/// The quantizer of an activation whose codes are of an element type; signed codes become unsigned ones.
+fn activation(graph: &pb::GraphProto, node: &pb::NodeProto, data_type: i32) -> Result<ActivationQuantizer, ImportError> {
     let (_, bits, signed) =
         *TYPES.iter().find(|(number, ..)| *number == data_type).ok_or_else(|| unsupported(node, format!("element type {data_type}")))?;
     let quantization = Quantization::of(graph, node, &[], Some((bits, signed)))?;
@@ -233,52 +201,11 @@ impl Quantization {
         };
         Ok(Quantization { scales, zero_points, axis })
     }
-}
 
-fn initializer<'a>(graph: &'a pb::GraphProto, name: &str) -> Option<&'a pb::TensorProto> {
-    graph.initializer.iter().find(|tensor| tensor.name == name)
-}
-
-fn shape_of(tensor: &pb::TensorProto) -> Option<(Vec<usize>, usize)> {
-    let shape: Vec<usize> = tensor.dims.iter().map(|size| usize::try_from(*size).ok()).collect::<Option<_>>()?;
-    let len = shape.iter().try_fold(1usize, |len, size| len.checked_mul(*size))?;
-    Some((shape, len))
-}
-
-/// The values of a float tensor that lie in the file.
-fn floats_of(tensor: &pb::TensorProto) -> Option<Vec<f32>> {
-    let (_, len) = shape_of(tensor)?;
-    let values = if tensor.raw_data.is_empty() {
-        tensor.float_data.clone()
-    } else {
-        let (words, _) = tensor.raw_data.as_chunks::<4>();
-        words.iter().map(|word| f32::from_le_bytes(*word)).collect()
-    };
-    (tensor.data_type == pb::tensor_proto::DataType::Float as i32 && values.len() == len).then_some(values)
-}
-
-/// The codes of a tensor that lie in the file.
-fn codes_of(tensor: &pb::TensorProto) -> Option<Codes> {
-    let (_, bits, signed) = *TYPES.iter().find(|(number, ..)| *number == tensor.data_type)?;
-    let (shape, len) = shape_of(tensor)?;
-    // In `int32_data` too, two 4-bit codes share an element.
-    let bytes: Vec<u8> = if tensor.raw_data.is_empty() {
-        let bytes = if bits == 4 { 1 } else { usize::from(bits) / 8 };
-        tensor.int32_data.iter().flat_map(|word| word.to_le_bytes().into_iter().take(bytes)).collect()
-    } else {
-        tensor.raw_data.clone()
-    };
-    let extended = |value: u32| -> i64 {
-        let unused = 32 - u32::from(bits);
-        if signed { i64::from((value << unused) as i32 >> unused) } else { i64::from(value) }
-    };
-    let values: Vec<i64> = if bits == 4 {
-        bytes.iter().flat_map(|byte| [byte & 15, byte >> 4]).map(|nibble| extended(u32::from(nibble))).take(len).collect()
-    } else {
-        let words = bytes.chunks_exact(usize::from(bits) / 8);
-        words.map(|word| extended(word.iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte)))).collect()
-    };
-    (values.len() == len).then_some(Codes { values, shape, bits, signed })
+    /// The scale that belongs to an element of a tensor of `shape`.
+    fn channel(&self, index: usize, shape: &[usize]) -> usize {
+        self.axis.map_or(0, |axis| index / shape[axis + 1..].iter().product::<usize>() % shape[axis])
+    }
 }
 
 fn unsupported(node: &pb::NodeProto, detail: String) -> ImportError {

@@ -7,21 +7,23 @@ use crate::quant::ranges::ActivationQuantizer;
 pub(super) fn requantize(graph: &mut Graph) -> usize {
     let mut applied = 0;
     let mut index = 0;
-    // The quantizer that the codes of each tensor are sure to have.
+    // The tensor whose codes each tensor has, and the quantizer that these are sure to have.
+    let mut source: Vec<usize> = (0..graph.tensors.len()).collect();
     let mut held: Vec<Option<ActivationQuantizer>> = graph.tensors.iter().map(|tensor| tensor.quantizer).collect();
     while index < graph.nodes.len() {
         let node = &graph.nodes[index];
         let (input, output) = (node.inputs[0], node.output);
         let wanted = graph.tensor(output).quantizer;
         let writes = match &node.op {
-            op if op.keeps_codes() => match (held[input.0], wanted) {
-                (Some(from), Some(to)) => from == to,
-                (from, None) => {
-                    held[output.0] = from;
-                    true
+            op if op.keeps_codes() => {
+                let from = source[input.0];
+                let same = wanted.is_none() || held[from].is_none() || held[from] == wanted;
+                if same {
+                    source[output.0] = from;
+                    held[from] = held[from].or(wanted);
                 }
-                (None, Some(_)) => true,
-            },
+                same
+            }
             Op::Softmax => wanted.is_none_or(|quantizer| {
                 let steps = 1.0 / f64::from(quantizer.scale);
                 let whole = (steps - steps.round()).abs() < 1e-3 * steps && steps >= 0.5;
@@ -32,6 +34,7 @@ pub(super) fn requantize(graph: &mut Graph) -> usize {
         if !writes {
             let (name, shape) = (graph.tensor(output).name.clone(), graph.tensor(output).shape.clone());
             let own = graph.add_tensor(format!("{name}.codes"), shape);
+            source.push(own.0);
             held.push(None);
             let (name, clamp) = (format!("{}.requantize", graph.nodes[index].name), Clamp::NONE);
             graph.nodes[index].output = own;

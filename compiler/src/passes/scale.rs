@@ -48,6 +48,10 @@ fn beside(graph: &Graph, index: usize) -> Option<usize> {
     }
     let mut tensor = node.output;
     loop {
+        // The codes that the model gives it are of the value with the factor.
+        if graph.tensor(tensor).quantizer.is_some() {
+            return None;
+        }
         let reader = sole_reader(graph, tensor)?;
         match graph.nodes[reader].op {
             Op::MatMul { .. } => return Some(reader),

@@ -7,6 +7,8 @@ use apq_lut::Candidate;
 
 use super::ranges::ActivationQuantizer;
 use crate::graph::{Graph, Node, NodeId, Op, TensorId};
+use crate::import::ImportError;
+use crate::network::NetworkError;
 
 /// One quantizer group.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,7 +84,10 @@ pub struct NoKernel {
 }
 
 /// Finds the groups of `graph`. `supports` says whether the target has a kernel for an operator at a candidate's widths.
-pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Candidate) -> bool) -> Result<Grouping, Box<NoKernel>> {
+///
+/// # Errors
+/// [`NoKernel`] for a group, or a quantized model that gives one group several widths.
+pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Candidate) -> bool) -> Result<Grouping, NetworkError> {
     let mut sets = DisjointSets::new(graph.tensors.len());
     let mut quantizer: Vec<TensorId> = (0..graph.tensors.len()).map(TensorId).collect();
     for node in &graph.nodes {
@@ -122,7 +127,7 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
         }
     }
     for group in &mut groups {
-        let given = given_candidates(graph, group, candidates);
+        let given = given_candidates(graph, group, candidates)?;
         let narrowed = group_candidates(graph, group, given.as_deref().unwrap_or(candidates), &supports)?;
         // A model that brings its quantizers leaves nothing to choose.
         let widest = narrowed.iter().copied().max_by_key(|candidate| candidate.product());
@@ -138,20 +143,35 @@ pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Ca
 }
 
 /// The candidates that a quantized model leaves to a group; `None` where it says nothing about it.
-fn given_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candidate]) -> Option<Vec<Candidate>> {
-    let activation_bits = group.tensors.iter().find_map(|tensor| graph.tensor(*tensor).quantizer).map(|quantizer| quantizer.bits);
-    let weight_bits = group.nodes.iter().find_map(|node| graph.given_weights.get(&graph.nodes[node.0].name)).map(|weights| weights.bits);
+fn given_candidates(graph: &Graph, group: &QuantizerGroup, candidates: &[Candidate]) -> Result<Option<Vec<Candidate>>, NetworkError> {
+    let tensors = group.tensors.iter().map(|tensor| graph.tensor(*tensor));
+    let activations = tensors.filter_map(|tensor| Some((tensor.name.as_str(), tensor.quantizer?.bits)));
+    let activation_bits = one_width(group, "values", activations)?;
+    let nodes = group.nodes.iter().map(|node| &graph.nodes[node.0]);
+    let weights = nodes.filter_map(|node| Some((node.name.as_str(), graph.given_weights.get(&node.name)?.bits)));
+    let weight_bits = one_width(group, "weights of nodes", weights)?;
     if activation_bits.is_none() && weight_bits.is_none() {
-        return None;
+        return Ok(None);
     }
     let fits = |candidate: &&Candidate| {
         activation_bits.is_none_or(|bits| bits == candidate.activation_bits) && weight_bits.is_none_or(|bits| bits == candidate.weight_bits)
     };
     let left: Vec<Candidate> = candidates.iter().filter(fits).copied().collect();
     if !left.is_empty() {
-        return Some(left);
+        return Ok(Some(left));
     }
-    Some(vec![Candidate { weight_bits: weight_bits.unwrap_or(8), activation_bits: activation_bits.unwrap_or(8) }])
+    Ok(Some(vec![Candidate { weight_bits: weight_bits.unwrap_or(8), activation_bits: activation_bits.unwrap_or(8) }]))
+}
+
+/// The width that a quantized model gives to all of a group's tensors, or to all of its weights.
+fn one_width<'a>(group: &QuantizerGroup, what: &str, mut widths: impl Iterator<Item = (&'a str, u8)>) -> Result<Option<u8>, NetworkError> {
+    let Some((first, bits)) = widths.next() else { return Ok(None) };
+    let Some((other, others)) = widths.find(|(_, others)| *others != bits) else { return Ok(Some(bits)) };
+    Err(NetworkError::Import(ImportError::UnsupportedModel(format!(
+        "group \"{}\": the model quantizes the {what} \"{first}\" to {bits} bits and \"{other}\" to {others}; nearest supported form: \
+         one width for all values, and one for all weights, of a group",
+        group.name
+    ))))
 }
 
 fn group_candidates(

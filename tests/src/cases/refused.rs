@@ -1,5 +1,7 @@
 //! Forms that are not supported: what the message has to say.
 
+mod quantized;
+
 use apq_examples::onnx::{Dim, Element, Tensor};
 
 use super::{Case, Sketch, case, fixed};
@@ -14,7 +16,7 @@ pub struct Refused {
 
 /// All of them.
 pub fn refused() -> Vec<Refused> {
-    [operators(), forms(), models(), invalid()].into_iter().flatten().collect()
+    [operators(), forms(), quantized::refused(), models(), invalid()].into_iter().flatten().collect()
 }
 
 fn refuse(case: Case, says: &[&'static str]) -> Refused {

@@ -102,6 +102,16 @@ fn four_shards_give_the_bytes_of_one_run() {
     sandbox.done("sensitivity merge part3.json part1.json part4.json part2.json -o merged.json -q");
     assert_eq!(sandbox.read("merged.json"), sandbox.read("whole.json"));
     assert_eq!(sandbox.read("again.json"), sandbox.read("whole.json"));
+    // Nothing is written over unless that is asked for.
+    fs::write(sandbox.path("kept.json"), "mine").unwrap();
+    let merge = "sensitivity merge part1.json part2.json part3.json part4.json -q -o kept.json";
+    for line in [merge, &format!("{LIST} -o kept.json")] {
+        sandbox.fails(line, 2, &["kept.json is there already", "--force"]);
+        assert_eq!(sandbox.read("kept.json"), b"mine");
+        sandbox.done(&format!("{line} --force"));
+        assert_eq!(sandbox.read("kept.json"), sandbox.read("whole.json"));
+        fs::write(sandbox.path("kept.json"), "mine").unwrap();
+    }
     let list: Value = serde_json::from_slice(&sandbox.read("whole.json")).unwrap();
     assert_eq!(list["entries"].as_array().unwrap().len() as u64, list["total"].as_u64().unwrap());
     // Each part has entries of its own.
@@ -141,6 +151,7 @@ fn a_given_list_is_taken_and_another_models_is_refused() {
     let report: Value = serde_json::from_slice(&sandbox.read("given/report.json")).unwrap();
     assert!(!sandbox.path("nothing").exists(), "nothing was measured");
     assert!(report["notes"].to_string().contains("list.json"));
+    sandbox.fails("compile net.onnx --target host --list list.json --assign own/assignment.toml", 2, &["--assign", "--list"]);
 
     let refused = |flags: &str, texts: &[&str]| {
         sandbox.fails(&format!("compile net.onnx --target host --candidates w4a8,w8a8,w8a16 -o x --list {flags}"), 2, texts);
@@ -195,6 +206,12 @@ fn metrics_and_their_agreement() {
     assert!(table.contains("FIT") && table.contains("first"), "{table}");
     sandbox.fails(&format!("{LIST} --calib calib.npz --metric accuracy"), 2, &["calib.npz", "labels", "--data"]);
     sandbox.fails(&format!("{LIST} --calib calib.npz --metric accuracy --data wrong.npz"), 2, &["wrong.npz", "label 4"]);
+    // Missing labels are said before the network runs, which here is said to overflow.
+    let mut npz = ndarray_npy::NpzWriter::new(fs::File::create(sandbox.path("huge.npz")).unwrap());
+    npz.add_array("x", &ndarray::Array4::from_elem((24, 8, 8, 3), f32::MAX)).unwrap();
+    npz.finish().unwrap();
+    sandbox.fails(&format!("{LIST} --calib huge.npz"), 2, &["not finite"]);
+    sandbox.fails(&format!("{LIST} --calib huge.npz --metric accuracy"), 2, &["huge.npz", "labels"]);
 
     let compared: Value =
         serde_json::from_str(&sandbox.done(

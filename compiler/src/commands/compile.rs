@@ -19,7 +19,7 @@ pub(crate) struct CompileArgs {
     #[command(flatten)]
     request: RequestArgs,
     /// Take these bit widths, as compile writes them, instead of searching.
-    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["candidates", "assign_by"])]
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["candidates", "assign_by", "list"])]
     assign: Option<PathBuf>,
     /// Output directory [default: MODEL.apq.d].
     #[arg(short, long, value_name = "DIR")]

@@ -216,7 +216,7 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
             verdict.held_out
         )),
         None if compiled.rounding == Rounding::Nearest && network.graph.is_quantized() => {
-            notes.push("no bias correction: the model brings its quantizers".into());
+            notes.push("no bias correction: the biases are the model's own".into());
         }
         None if compiled.rounding == Rounding::Nearest => {
             notes.push("no bias correction: too few calibration samples to judge it".into());

@@ -123,6 +123,19 @@ fn four_shards_give_the_bytes_of_one_run() {
     sandbox.fails("sensitivity merge part1.json part2.json part2.json", 2, &["part2.json and part2.json are both part 2 of 4"]);
     sandbox.fails("sensitivity merge part1.json whole.json", 2, &["whole.json is a whole list"]);
     sandbox.fails("sensitivity merge net.onnx", 2, &["net.onnx", "not a sensitivity list"]);
+    let text = String::from_utf8(sandbox.read("part4.json")).unwrap();
+    let total = format!("\"total\": {}", list["total"]);
+    let own_name = format!("\"model\": {}", list["model"]);
+    for (old, new, said) in [
+        (own_name.as_str(), "\"model\": \"other\"", "their model's name"),
+        ("\"samples\": 24", "\"samples\": 23", "their number of samples (24 against 23)"),
+        (&total, "\"total\": 99", "their number of entries"),
+        ("\"count\": 4", "\"count\": 5", "their number of parts (4 against 5)"),
+    ] {
+        assert!(text.contains(old), "{text}");
+        fs::write(sandbox.path("changed.json"), text.replacen(old, new, 1)).unwrap();
+        sandbox.fails("sensitivity merge part1.json part2.json part3.json changed.json", 2, &["changed.json does not belong", said]);
+    }
     let damaged = String::from_utf8(sandbox.read("part3.json")).unwrap().replacen("\"place\": 2", "\"place\": 1", 1);
     fs::write(sandbox.path("damaged.json"), &damaged).unwrap();
     sandbox.fails("sensitivity merge part1.json part2.json damaged.json part4.json", 2, &["its parts have", "entries"]);
@@ -231,6 +244,25 @@ fn metrics_and_their_agreement() {
     for entry in accuracy["entries"].as_array().unwrap() {
         let hits = entry["value"].as_f64().unwrap() * 32.0;
         assert!(hits.fract() == 0.0 && (0.0..=32.0).contains(&hits), "{entry}");
+    }
+    // What a list holds is what the report names. Accuracies do not add up.
+    let compile = "compile net.onnx --target host --candidates w4a8,w8a8,w8a16 --samples 24 --calib calib.npz --bops 0.4 --list";
+    sandbox.fails(
+        &format!("{compile} accuracy.json --assign-by exact -o x"),
+        2,
+        &["--assign-by exact", "accuracy.json", "--assign-by greedy"],
+    );
+    for (metric, name, others) in [("accuracy", "accuracy_top1", ["sqnr_db", "fit_db"]), ("fit", "fit_db", ["sqnr_db", "accuracy_top1"])] {
+        let text = sandbox.done(&format!("{compile} {metric}.json -o {metric}"));
+        assert!(text.to_lowercase().contains(&format!("most sensitive groups ({metric} ")), "{text}");
+        let report: Value = serde_json::from_slice(&sandbox.read(&format!("{metric}/report.json"))).unwrap();
+        for group in report["groups"].as_array().unwrap() {
+            assert!(!group[name].as_object().unwrap().is_empty() && others.iter().all(|other| group.get(other).is_none()), "{group}");
+        }
+        let search = &report["search"];
+        assert_eq!(search.get("exact").is_some(), metric == "fit", "{search}");
+        assert_eq!(search["greedy"].get("noise_db").is_some(), metric == "fit", "{search}");
+        assert_eq!(search["greedy"]["feasible"], true);
     }
     list("--sqnr pooled", "list.csv");
     let csv = String::from_utf8(sandbox.read("list.csv")).unwrap();

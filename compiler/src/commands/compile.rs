@@ -52,6 +52,7 @@ pub(crate) fn compile(context: &Context, args: &CompileArgs) -> anyhow::Result<E
         calibration_source: request.calibration.data.source(),
         calibration_samples: request.calibration.data.len(),
         budgets: &options.budgets,
+        metric: request.list_metric(),
         output_bits: options.output_bits,
         notes: request.notes(),
     };

@@ -9,7 +9,8 @@ use apqc::compile::{CompileError, ListStore, Progress, Stage};
 use apqc::data::Dataset;
 use apqc::prepare::{Prepared, check_samples};
 use apqc::quant::sensitivity::{
-    Basis, ListFile, MeasureError, Measurement, Metric, SAMPLES_PER_PIECE, Shard, differentiable, expanded, measured, merge, paired, quantizers_sha256,
+    Basis, ListFile, MeasureError, Measurement, Metric, SAMPLES_PER_PIECE, Shard, differentiable, expanded, measured, merge, paired,
+    quantizers_sha256,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;

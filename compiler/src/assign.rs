@@ -5,7 +5,7 @@
 //! budgets, and its last point that still does the task is the result. So without efficiency budgets it begins at the widest candidates.
 
 use apq_lut::Candidate;
-use apq_search::{Budget, Exact, NetworkCost, Outcome, Problem, Quantity, Sensitivity, Totals, checker};
+use apq_search::{Budget, Effort, Exact, NetworkCost, Outcome, Problem, Quantity, Sensitivity, Totals, checker};
 
 use crate::compile::{CompileError, Data, Options, Progress, Stage};
 use crate::cost::NetworkCosts;
@@ -45,6 +45,8 @@ impl AssignBy {
 pub struct SearchOptions {
     /// Under efficiency budgets.
     pub by: AssignBy,
+    /// Whether the sensitivity list holds accuracies. Those do not add up as noises do, so that there is only the greedy assignment.
+    pub accuracies: bool,
     /// Under task budgets.
     pub task: TaskOptions,
     /// Widths to take as they are, one for each group in graph order, instead of any search.
@@ -61,16 +63,16 @@ pub struct Assigned {
     pub task: Option<TaskSearch>,
 }
 
-/// What the greedy and the exact assignment found under the efficiency budgets.
+/// What the greedy and the exact assignment found under the efficiency budgets; nothing exact, and no noise, where the list holds accuracies.
 pub struct Searched {
     /// The greedy assignment with its whole path.
     pub greedy: Outcome,
     /// Its noise relative to the signal, additively.
-    pub greedy_noise: f64,
+    pub greedy_noise: Option<f64>,
     /// The exact one.
-    pub exact: Exact,
+    pub exact: Option<Exact>,
     /// Noise of the result.
-    pub noise: f64,
+    pub noise: Option<f64>,
     /// Which of them the result comes from: the exact one also where it alone meets the budgets.
     pub by: AssignBy,
 }
@@ -101,21 +103,26 @@ pub fn assign(
     let problem = Problem::new(&prepared.groups, list, costs)?;
     let greedy = problem.assign(&options.budgets)?;
     checker::check(&prepared.groups, list, costs, &options.budgets, &greedy).map_err(|fault| CompileError::Check(fault.to_string()))?;
-    let exact = problem.assign_exact(&options.budgets, greedy.feasible.then_some(&greedy.assignment))?;
-    let greedy_noise = problem.noise(&greedy.assignment);
-    check(&greedy, greedy_noise, &exact)?;
-    let (mut assignment, by) = match &exact.best {
-        Some(best) if options.search.by == AssignBy::Exact || !greedy.feasible => (best.assignment.clone(), AssignBy::Exact),
+    let (wanted, exact, greedy_noise) = if options.search.accuracies {
+        (AssignBy::Greedy, None, None)
+    } else {
+        let exact = problem.assign_exact(&options.budgets, greedy.feasible.then_some(&greedy.assignment))?;
+        let greedy_noise = problem.noise(&greedy.assignment);
+        check(&greedy, greedy_noise, &exact)?;
+        (options.search.by, Some(exact), Some(greedy_noise))
+    };
+    let (mut assignment, by) = match exact.as_ref().and_then(|exact| exact.best.as_ref()) {
+        Some(best) if wanted == AssignBy::Exact || !greedy.feasible => (best.assignment.clone(), AssignBy::Exact),
         _ => (greedy.assignment.clone(), AssignBy::Greedy),
     };
     let mut found = None;
     if !task.budgets.is_empty() {
-        let curve = curve(&problem, costs, assignment, &options.budgets, options.search.by)?;
+        let curve = curve(&problem, costs, assignment, &options.budgets, wanted, progress)?;
         let searched = task::search(&curve, &evaluator()?, &task.budgets, task.scheme)?;
         assignment = curve[searched.point].0.clone();
         found = Some(searched);
     }
-    let noise = problem.noise(&assignment);
+    let noise = greedy_noise.map(|_| problem.noise(&assignment));
     Ok(Assigned { assignment, searched: Some(Searched { greedy, greedy_noise, exact, noise, by }), task: found })
 }
 
@@ -131,13 +138,15 @@ fn check(greedy: &Outcome, greedy_noise: f64, exact: &Exact) -> Result<(), Compi
 
 /// Points from `start` on, each narrower than the one before, that meet all efficiency budgets; the start is among them in any case.
 ///
-/// Greedily they are flips down the list. Exactly they are, for the BOPs of each of those points, the assignment of least noise.
+/// Greedily they are flips down the list. Exactly they are, for the BOPs of each of those points, the assignment of least noise, or, where
+/// that takes long to prove, one that is at least no noisier than the point.
 pub fn curve(
     problem: &Problem<'_>,
     costs: &NetworkCosts<'_>,
     start: Vec<Candidate>,
     budgets: &[Budget],
     by: AssignBy,
+    progress: &dyn Progress,
 ) -> Result<Vec<(Vec<Candidate>, Totals)>, CompileError> {
     let quantities: Vec<Quantity> = budgets.iter().map(|budget| budget.quantity).filter(|q| *q != Quantity::Ram).collect();
     let flips = problem.curve_from(&start, &quantities)?;
@@ -146,13 +155,15 @@ pub fn curve(
     if !meets(&points[0].1) {
         return Ok(points);
     }
+    progress.begin(Stage::Assign, flips.points.len().saturating_sub(1));
     for point in flips.points.into_iter().skip(1) {
+        progress.step();
         let (assignment, totals) = match by {
             AssignBy::Greedy => (point.assignment, point.totals),
             AssignBy::Exact => {
                 let limit = Budget { quantity: Quantity::Bops, limit: point.totals.bops };
                 let known = meets(&point.totals).then_some(point.assignment.as_slice());
-                match problem.assign_exact(&[budgets, &[limit]].concat(), known)?.best {
+                match problem.assign_exact_within(&[budgets, &[limit]].concat(), known, Effort::quick())?.best {
                     Some(best) => (best.assignment, best.totals),
                     None => continue,
                 }

@@ -42,8 +42,8 @@ pub struct CurvePoint {
     pub assignment: Vec<Candidate>,
     /// Costs; flash and RAM are those of the lowered network.
     pub totals: Totals,
-    /// Sum of the groups' noises relative to the signal.
-    pub noise: f64,
+    /// Sum of the groups' noises relative to the signal; `None` where the list holds accuracies.
+    pub noise: Option<f64>,
     /// What the integer runtime makes of it.
     pub evaluation: Evaluation,
     /// Whether it meets every budget.
@@ -108,8 +108,10 @@ pub fn pareto(
     let chosen = spread(&flips, curve);
     let mut wanted: Vec<(AssignBy, Vec<Candidate>, Totals)> =
         chosen.iter().map(|(assignment, totals)| (AssignBy::Greedy, assignment.clone(), *totals)).collect();
-    if options.search.by == AssignBy::Exact {
+    if options.search.by == AssignBy::Exact && !options.search.accuracies {
+        progress.begin(Stage::Assign, chosen.len());
         for (assignment, totals) in &chosen {
+            progress.step();
             let Some(limit) = totals.get(curve.cost) else { continue };
             let best = problem.assign_exact(&[Budget { quantity: curve.cost, limit }], Some(assignment))?.best;
             let point = best.map(|best| (AssignBy::Exact, best.assignment, best.totals));
@@ -125,7 +127,7 @@ pub fn pareto(
         totals.ram_bytes = evaluation.ram_bytes;
         let task = options.search.task.budgets.verdicts(&evaluation);
         let feasible = options.budgets.iter().all(|budget| budget.met(&totals)) && task.iter().all(|verdict| verdict.margin >= 0.0);
-        let noise = problem.noise(&assignment);
+        let noise = (!options.search.accuracies).then(|| problem.noise(&assignment));
         points.push(CurvePoint { by, assignment, totals, noise, evaluation, feasible, non_dominated: false });
     }
     mark_front(&mut points, curve);

@@ -100,8 +100,7 @@ impl<'a> Prepared<'a> {
     ) -> Result<Self, CompileError> {
         check_shape(network, data.calibration)?;
         if let Some(test) = data.test {
-            check_shape(network, test)?;
-            check_labels(network, test)?;
+            check_samples(network, test)?;
         }
         let graph = &network.graph;
         let grouping = network.group(target, &options.candidates)?;
@@ -135,15 +134,6 @@ impl<'a> Prepared<'a> {
             output_bits: options.output_bits,
             keep_softmax: options.keep_softmax,
         })
-    }
-
-    /// Checks that samples and their labels fit the network.
-    ///
-    /// # Errors
-    /// They do not.
-    pub fn check(&self, data: &Dataset) -> Result<(), CompileError> {
-        check_shape(self.network, data)?;
-        check_labels(self.network, data)
     }
 
     /// The sensitivity list by SQNR: from the store where it has a complete one, or measured and stored. `store` has the hash of everything that is
@@ -252,6 +242,15 @@ pub fn raw_type(data: &Dataset) -> RawType {
         Raw::I8(_) => RawType::I8,
         Raw::F32(_) => RawType::F32,
     }
+}
+
+/// Checks that samples and their labels fit a network.
+///
+/// # Errors
+/// They do not.
+pub fn check_samples(network: &Network, data: &Dataset) -> Result<(), CompileError> {
+    check_shape(network, data)?;
+    check_labels(network, data)
 }
 
 fn check_shape(network: &Network, data: &Dataset) -> Result<(), CompileError> {

@@ -13,7 +13,7 @@ use crate::compile::{CompileError, Data, Options, Progress, Stage, run_reference
 use crate::data::Dataset;
 use crate::evaluate::{Quality, quality, run_integer};
 use crate::lower::LowerError;
-use crate::prepare::Prepared;
+use crate::prepare::{Prepared, check_samples};
 
 /// What the network must still do, all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -120,7 +120,7 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Self, CompileError> {
         let labelled = match labelled.filter(|data| data.labels().is_some() && !data.is_empty()) {
             Some(labelled) => {
-                prepared.check(labelled)?;
+                check_samples(prepared.network, labelled)?;
                 let float = run_reference(prepared.network, labelled, data.preprocess, || ())?;
                 Some((labelled, hits(&float, labelled)))
             }

@@ -102,6 +102,16 @@ fn four_shards_give_the_bytes_of_one_run() {
     sandbox.done("sensitivity merge part3.json part1.json part4.json part2.json -o merged.json -q");
     assert_eq!(sandbox.read("merged.json"), sandbox.read("whole.json"));
     assert_eq!(sandbox.read("again.json"), sandbox.read("whole.json"));
+    // Nothing is written over unless that is asked for.
+    fs::write(sandbox.path("kept.json"), "mine").unwrap();
+    let merge = "sensitivity merge part1.json part2.json part3.json part4.json -q -o kept.json";
+    for line in [merge, &format!("{LIST} -o kept.json")] {
+        sandbox.fails(line, 2, &["kept.json is there already", "--force"]);
+        assert_eq!(sandbox.read("kept.json"), b"mine");
+        sandbox.done(&format!("{line} --force"));
+        assert_eq!(sandbox.read("kept.json"), sandbox.read("whole.json"));
+        fs::write(sandbox.path("kept.json"), "mine").unwrap();
+    }
     let list: Value = serde_json::from_slice(&sandbox.read("whole.json")).unwrap();
     assert_eq!(list["entries"].as_array().unwrap().len() as u64, list["total"].as_u64().unwrap());
     // Each part has entries of its own.
@@ -113,6 +123,19 @@ fn four_shards_give_the_bytes_of_one_run() {
     sandbox.fails("sensitivity merge part1.json part2.json part2.json", 2, &["part2.json and part2.json are both part 2 of 4"]);
     sandbox.fails("sensitivity merge part1.json whole.json", 2, &["whole.json is a whole list"]);
     sandbox.fails("sensitivity merge net.onnx", 2, &["net.onnx", "not a sensitivity list"]);
+    let text = String::from_utf8(sandbox.read("part4.json")).unwrap();
+    let total = format!("\"total\": {}", list["total"]);
+    let own_name = format!("\"model\": {}", list["model"]);
+    for (old, new, said) in [
+        (own_name.as_str(), "\"model\": \"other\"", "their model's name"),
+        ("\"samples\": 24", "\"samples\": 23", "their number of samples (24 against 23)"),
+        (&total, "\"total\": 99", "their number of entries"),
+        ("\"count\": 4", "\"count\": 5", "their number of parts (4 against 5)"),
+    ] {
+        assert!(text.contains(old), "{text}");
+        fs::write(sandbox.path("changed.json"), text.replacen(old, new, 1)).unwrap();
+        sandbox.fails("sensitivity merge part1.json part2.json part3.json changed.json", 2, &["changed.json does not belong", said]);
+    }
     let damaged = String::from_utf8(sandbox.read("part3.json")).unwrap().replacen("\"place\": 2", "\"place\": 1", 1);
     fs::write(sandbox.path("damaged.json"), &damaged).unwrap();
     sandbox.fails("sensitivity merge part1.json part2.json damaged.json part4.json", 2, &["its parts have", "entries"]);
@@ -141,6 +164,7 @@ fn a_given_list_is_taken_and_another_models_is_refused() {
     let report: Value = serde_json::from_slice(&sandbox.read("given/report.json")).unwrap();
     assert!(!sandbox.path("nothing").exists(), "nothing was measured");
     assert!(report["notes"].to_string().contains("list.json"));
+    sandbox.fails("compile net.onnx --target host --list list.json --assign own/assignment.toml", 2, &["--assign", "--list"]);
 
     let refused = |flags: &str, texts: &[&str]| {
         sandbox.fails(&format!("compile net.onnx --target host --candidates w4a8,w8a8,w8a16 -o x --list {flags}"), 2, texts);
@@ -195,6 +219,12 @@ fn metrics_and_their_agreement() {
     assert!(table.contains("FIT") && table.contains("first"), "{table}");
     sandbox.fails(&format!("{LIST} --calib calib.npz --metric accuracy"), 2, &["calib.npz", "labels", "--data"]);
     sandbox.fails(&format!("{LIST} --calib calib.npz --metric accuracy --data wrong.npz"), 2, &["wrong.npz", "label 4"]);
+    // Missing labels are said before the network runs, which here is said to overflow.
+    let mut npz = ndarray_npy::NpzWriter::new(fs::File::create(sandbox.path("huge.npz")).unwrap());
+    npz.add_array("x", &ndarray::Array4::from_elem((24, 8, 8, 3), f32::MAX)).unwrap();
+    npz.finish().unwrap();
+    sandbox.fails(&format!("{LIST} --calib huge.npz"), 2, &["not finite"]);
+    sandbox.fails(&format!("{LIST} --calib huge.npz --metric accuracy"), 2, &["huge.npz", "labels"]);
 
     let compared: Value =
         serde_json::from_str(&sandbox.done(
@@ -214,6 +244,25 @@ fn metrics_and_their_agreement() {
     for entry in accuracy["entries"].as_array().unwrap() {
         let hits = entry["value"].as_f64().unwrap() * 32.0;
         assert!(hits.fract() == 0.0 && (0.0..=32.0).contains(&hits), "{entry}");
+    }
+    // What a list holds is what the report names. Accuracies do not add up.
+    let compile = "compile net.onnx --target host --candidates w4a8,w8a8,w8a16 --samples 24 --calib calib.npz --bops 0.4 --list";
+    sandbox.fails(
+        &format!("{compile} accuracy.json --assign-by exact -o x"),
+        2,
+        &["--assign-by exact", "accuracy.json", "--assign-by greedy"],
+    );
+    for (metric, name, others) in [("accuracy", "accuracy_top1", ["sqnr_db", "fit_db"]), ("fit", "fit_db", ["sqnr_db", "accuracy_top1"])] {
+        let text = sandbox.done(&format!("{compile} {metric}.json -o {metric}"));
+        assert!(text.to_lowercase().contains(&format!("most sensitive groups ({metric} ")), "{text}");
+        let report: Value = serde_json::from_slice(&sandbox.read(&format!("{metric}/report.json"))).unwrap();
+        for group in report["groups"].as_array().unwrap() {
+            assert!(!group[name].as_object().unwrap().is_empty() && others.iter().all(|other| group.get(other).is_none()), "{group}");
+        }
+        let search = &report["search"];
+        assert_eq!(search.get("exact").is_some(), metric == "fit", "{search}");
+        assert_eq!(search["greedy"].get("noise_db").is_some(), metric == "fit", "{search}");
+        assert_eq!(search["greedy"]["feasible"], true);
     }
     list("--sqnr pooled", "list.csv");
     let csv = String::from_utf8(sandbox.read("list.csv")).unwrap();

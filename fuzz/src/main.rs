@@ -28,9 +28,13 @@ const CASE_SECONDS_MAX: u64 = 10;
 /// Address space of a target's process, in KiB.
 const MEMORY_KIB: u64 = 4 << 20;
 
-const USAGE: &str = "usage: apq-fuzz [--seconds N] [--seed N] [TARGET...]   targets: apq, onnx, target, lut\n\
-                     \x20      apq-fuzz --case FILE TARGET\n\
-                     \x20      apq-fuzz --write-corpus";
+fn usage() -> String {
+    let targets: Vec<&str> = targets::ALL.iter().map(|target| target.name).collect();
+    format!(
+        "usage: apq-fuzz [--seconds N] [--seed N] [TARGET...]   targets: {}\n       apq-fuzz --case FILE TARGET\n       apq-fuzz --write-corpus",
+        targets.join(", ")
+    )
+}
 
 type Failure = String;
 
@@ -57,11 +61,11 @@ fn corpus_folder() -> PathBuf {
 }
 
 fn find(name: &str) -> Result<&'static Target, Failure> {
-    targets::ALL.iter().find(|target| target.name == name).ok_or_else(|| format!("no target `{name}`\n{USAGE}"))
+    targets::ALL.iter().find(|target| target.name == name).ok_or_else(|| format!("no target `{name}`\n{}", usage()))
 }
 
 fn number(word: Option<&&str>) -> Result<u64, Failure> {
-    word.and_then(|word| word.parse().ok()).ok_or_else(|| format!("a whole number is missing\n{USAGE}"))
+    word.and_then(|word| word.parse().ok()).ok_or_else(|| format!("a whole number is missing\n{}", usage()))
 }
 
 /// Runs one file again, in this process.

@@ -4,6 +4,7 @@ use apq_lut::{Table, import_published};
 use apq_runtime::build::{AlignedBytes, seal};
 use apq_runtime::{Arithmetic, Kernel, Model, Session};
 use apqc::network::Network;
+use apqc::quant::groups::{Grouping, QuantizerGroup};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
@@ -70,20 +71,27 @@ fn apq(file: &[u8]) -> bool {
     true
 }
 
-/// Bit widths for the groups of a network, which hardly ever has them.
+/// Bit widths for the groups of a network: those that the corpus names.
 fn assignment(text: &str) -> bool {
     let Ok(assignment) = apqc::assignment::parse(text) else {
         return false;
     };
-    let nothing = apqc::quant::groups::Grouping {
-        groups: Vec::new(),
-        of_tensor: Vec::new(),
-        of_node: Vec::new(),
-        quantizer: Vec::new(),
-        given: Vec::new(),
+    let group = |name: &str, candidates: &[&str]| QuantizerGroup {
+        name: name.into(),
+        nodes: Vec::new(),
+        tensors: Vec::new(),
+        candidates: candidates.iter().map(|candidate| candidate.parse().expect("a width")).collect(),
+        weighted: true,
     };
-    let fits = assignment.resolve(&nothing).is_ok();
-    assert_eq!(fits, assignment.candidates().is_empty(), "only an assignment of no groups fits a network of no groups");
+    let groups = vec![group("first", &["w2a8", "w4a8", "w8a8"]), group("classifier", &["w4a8", "w8a8", "w8a16"])];
+    let grouping = Grouping { groups, of_tensor: Vec::new(), of_node: Vec::new(), quantizer: Vec::new(), given: Vec::new() };
+    if let Ok(widths) = assignment.resolve(&grouping) {
+        assert_eq!(widths.len(), grouping.groups.len(), "each group has a width");
+        let possible = widths.iter().zip(&grouping.groups).all(|(width, group)| group.candidates.contains(width));
+        assert!(possible, "a group has a width that it cannot have");
+        let listed = assignment.candidates();
+        assert!(widths.iter().all(|width| listed.contains(width)), "a width is not in the file");
+    }
     true
 }
 

@@ -29,7 +29,7 @@ mod undo;
 pub mod checker;
 
 pub use cost::{Budget, NetworkCost, Quantity, Totals};
-pub use exact::{Best, Exact};
+pub use exact::{Best, Effort, Exact};
 pub use group::{Candidate, Group};
 pub use outcome::{Change, Curve, Outcome, Point, SkipReason, Skipped, Step};
 pub use problem::{Problem, ProblemError, Sensitivity};

@@ -403,7 +403,8 @@ fn task_budgets_are_located_on_resnet8() {
     let list = prepared.sensitivity(options.estimator, (&(), ""), &()).unwrap_or_else(|error| panic!("{error}")).list;
     let costs = prepared.costs(None, false).unwrap_or_else(|error| panic!("{error}"));
     let problem = Problem::new(&prepared.groups, &list, &costs).unwrap_or_else(|error| panic!("{error}"));
-    let curve = apqc::assign::curve(&problem, &costs, problem.widest(), &[], AssignBy::Greedy).unwrap_or_else(|error| panic!("{error}"));
+    let curve =
+        apqc::assign::curve(&problem, &costs, problem.widest(), &[], AssignBy::Greedy, &()).unwrap_or_else(|error| panic!("{error}"));
     let evaluator = Evaluator::new(&prepared, &data, true, None, &options, &()).unwrap_or_else(|error| panic!("{error}"));
     for limit in [30.0, 20.0] {
         let budgets = TaskBudgets { sqnr_db_min: Some(limit), ..TaskBudgets::default() };

@@ -19,7 +19,7 @@ pub(crate) struct CompileArgs {
     #[command(flatten)]
     request: RequestArgs,
     /// Take these bit widths, as compile writes them, instead of searching.
-    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["candidates", "assign_by"])]
+    #[arg(long, value_name = "FILE.toml", conflicts_with_all = ["candidates", "assign_by", "list"])]
     assign: Option<PathBuf>,
     /// Output directory [default: MODEL.apq.d].
     #[arg(short, long, value_name = "DIR")]
@@ -52,6 +52,7 @@ pub(crate) fn compile(context: &Context, args: &CompileArgs) -> anyhow::Result<E
         calibration_source: request.calibration.data.source(),
         calibration_samples: request.calibration.data.len(),
         budgets: &options.budgets,
+        metric: request.list_metric(),
         output_bits: options.output_bits,
         notes: request.notes(),
     };

@@ -207,7 +207,7 @@ pub(crate) fn required_target(word: Option<&str>, lut: Option<&Path>) -> anyhow:
     match word {
         Some(word) => target_with(word, lut),
         None => Err(input_with_hint(
-            format!("compile for which target? Give --target NAME or --target FILE.toml; known names: {known}"),
+            format!("for which target? Give --target NAME or --target FILE.toml; known names: {known}"),
             "`apqc targets list` describes them",
         )),
     }

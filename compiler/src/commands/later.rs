@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::failure::input_with_hint;
+use super::failure::{input, input_with_hint};
 
 /// What stands under the help, so that nobody searches for it there.
 pub(crate) const AFTER_HELP: &str = "Not in this build yet: search, dataset, profile, export, lut check.\n\
@@ -66,15 +66,9 @@ pub(crate) struct LaterFlags {
 impl LaterFlags {
     /// Refuses the first flag that was given.
     pub(crate) fn refuse(&self) -> anyhow::Result<()> {
-        let flags = [("--prune", self.prune, ""), ("--refine", self.refine, "")];
-        match flags.into_iter().find(|(_, given, _)| *given) {
-            Some((flag, _, hint)) => Err(absent_flag(flag, hint)),
+        match [("--prune", self.prune), ("--refine", self.refine)].into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(input(format!("this build does not have `{flag}` yet"))),
             None => Ok(()),
         }
     }
-}
-
-/// The refusal of a flag, or of one of its values.
-pub(crate) fn absent_flag(flag: &str, hint: &str) -> anyhow::Error {
-    input_with_hint(format!("this build does not have `{flag}` yet"), hint)
 }

@@ -3,6 +3,7 @@
 mod choices;
 mod compile;
 mod console;
+mod destination;
 mod eval;
 mod failure;
 mod inputs;
@@ -53,7 +54,7 @@ struct Global {
     /// Threads, at most 1024; results do not depend on it [default: one for each core].
     #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
-    /// Where sensitivity lists are kept [default: `apqc` in the user's cache folder].
+    /// Where sensitivity lists and learned roundings are kept [default: `apqc` in the user's cache folder].
     #[arg(long, global = true, value_name = "DIR")]
     cache: Option<PathBuf>,
 }

@@ -165,6 +165,15 @@ impl RequestArgs {
         let deciding = self.deciding(&sample_shape, test.as_ref())?;
         let mut basis = basis((&network, &files), &grouping, &calibration.data, &preprocess, &options, context.seed);
         let list = self.list.as_deref().map(|path| given_list(path, &mut basis)).transpose()?;
+        if let Some(list) = list.as_ref().filter(|list| list.file.metric == Metric::Accuracy.name()) {
+            if self.assign_by == By::Exact {
+                return Err(input_with_hint(
+                    format!("--assign-by exact adds up noises; {} holds accuracies, which do not add up", list.name),
+                    "take a list by --metric sqnr or fit, or --assign-by greedy",
+                ));
+            }
+            options.search.accuracies = true;
+        }
         files.extend(list.as_ref().map(|list| list.file_facts.clone()));
         files.extend(choice.files.iter().cloned());
         let preprocessed = preprocess_file.is_some();
@@ -219,6 +228,11 @@ impl Request {
         self.basis.prefix(&self.list.as_ref().map_or_else(measured, |list| list.file.metric_name()))
     }
 
+    /// What the list holds.
+    pub(crate) fn list_metric(&self) -> &str {
+        self.list.as_ref().map_or("sqnr", |list| &list.file.metric)
+    }
+
     /// Where the list comes from: the user's file, or the cache.
     pub(crate) fn lists(&self, context: &Context) -> Box<dyn ListStore + '_> {
         match &self.list {
@@ -252,8 +266,8 @@ impl Request {
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = data_notes(&self.calibration, self.test.as_ref(), self.preprocessed);
         if let Some(list) = &self.list {
-            let unit = if list.file.metric == "sqnr" { "" } else { "; what the groups show as SQNR are its values" };
-            notes.push(format!("the sensitivity list is {}, by {}{unit}", list.name, list.file.metric_name()));
+            let greedy = if self.options.search.accuracies { "; accuracies do not add up, so there is no exact assignment" } else { "" };
+            notes.push(format!("the sensitivity list is {}, by {}{greedy}", list.name, list.file.metric_name()));
         }
         notes
     }
@@ -295,6 +309,7 @@ fn options(args: &RequestArgs, network: &Network, choice: &TargetChoice, context
         keep_softmax: args.keep_softmax,
         search: SearchOptions {
             by: args.assign_by.into(),
+            accuracies: false,
             task: TaskOptions {
                 budgets: TaskBudgets { accuracy_drop: args.accuracy_drop, sqnr_db_min: args.min_sqnr, agreement_min: args.min_agreement },
                 scheme: args.search.into(),

@@ -1,13 +1,16 @@
 //! `apqc sensitivity`: the list alone, whole or in shards; `merge` joins shards, `compare` tells how much lists agree.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use apq_search::{Estimator, Sensitivity, kendall_tau_b};
 use apqc::compile::{CompileError, ListStore, Progress, Stage};
-use apqc::prepare::Prepared;
+use apqc::data::Dataset;
+use apqc::prepare::{Prepared, check_samples};
 use apqc::quant::sensitivity::{
-    Basis, ListFile, MeasureError, Measurement, Metric, SAMPLES_PER_PIECE, Shard, expanded, measured, merge, paired, quantizers_sha256,
+    Basis, ListFile, MeasureError, Measurement, Metric, SAMPLES_PER_PIECE, Shard, differentiable, expanded, measured, merge, paired,
+    quantizers_sha256,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
@@ -15,7 +18,7 @@ use serde_json::json;
 use super::console::eprint_lossy;
 use super::failure::{Exit, input, input_with_hint, unsupported};
 use super::request::{Request, RequestArgs};
-use super::{Context, inputs};
+use super::{Context, destination, inputs};
 use crate::cache::DiskLists;
 use crate::report::tables;
 
@@ -36,6 +39,9 @@ pub(crate) struct SensitivityArgs {
     /// Where the list goes: CSV if the name ends in .csv, else JSON, which `merge`, `compare` and `compile --list` read.
     #[arg(short, long, value_name = "FILE", help_heading = "List")]
     output: Option<PathBuf>,
+    /// Replace a file that is there.
+    #[arg(long, help_heading = "List")]
+    force: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -48,6 +54,9 @@ enum ListCommand {
         /// Where the list goes [default: stdout].
         #[arg(short, long, value_name = "FILE")]
         output: Option<PathBuf>,
+        /// Replace a file that is there.
+        #[arg(long)]
+        force: bool,
     },
     /// Kendall's tau-b of each list with the first.
     Compare {
@@ -92,7 +101,7 @@ fn shard(text: &str) -> Result<Shard, String> {
 /// The command.
 pub(crate) fn sensitivity(context: &Context, args: &SensitivityArgs) -> anyhow::Result<Exit> {
     match (&args.command, &args.request) {
-        (Some(ListCommand::Merge { parts, output }), _) => merge_files(context, parts, output.as_deref()),
+        (Some(ListCommand::Merge { parts, output, force }), _) => merge_files(context, parts, output.as_deref(), *force),
         (Some(ListCommand::Compare { lists }), _) => compare(context, lists),
         (None, Some(request)) => list(context, args, request),
         (None, None) => Err(input("which model? `apqc sensitivity MODEL.onnx --target NAME`")),
@@ -103,21 +112,22 @@ fn list(context: &Context, args: &SensitivityArgs, request_args: &RequestArgs) -
     if request_args.has_list() {
         return Err(input("--list takes a list instead of measuring one: it is for compile and pareto"));
     }
-    check_destination(args.output.as_deref())?;
+    args.output.as_deref().map_or(Ok(()), |path| destination::check(path, args.force))?;
     let request = request_args.load(context, None)?;
     let metric = args.metric.metric(request.options.estimator);
+    let labelled = Labelled::choose(metric, request_args.has_data(), &request)?;
     let drawer = context.console.progress();
     let prepared = Prepared::new(&request.network, &request.choice.target, &request.data(), &request.options, &drawer)
         .map_err(|error| request.explain(error))?;
-    let labelled = Labelled::choose(metric, request_args.has_data(), &request, &prepared)?;
+    let samples = labelled.samples(&request, &prepared);
     let basis = Basis { samples: labelled.sha256.clone(), quantizers: quantizers_sha256(&prepared.bank), ..request.basis.clone() };
-    let values = values(context, &prepared, metric, &labelled, args.shard, &basis, &drawer)?;
+    let values = values(context, &prepared, metric, (&samples, labelled.labels), args.shard, &basis, &drawer)?;
     drawer.finish();
     let model = request.network.graph.name.clone();
     let places = measured(&prepared.grouping, &prepared.widest);
-    let file = ListFile::new((model, basis, labelled.samples.len()), metric, &prepared.grouping, &places, &values, args.shard);
+    let file = ListFile::new((model, basis, samples.len()), metric, &prepared.grouping, &places, &values, args.shard);
     if let Some(path) = &args.output {
-        write(path, &if is_csv(path) { csv_text(&file)? } else { file.to_json() })?;
+        destination::write(path, args.force, &if is_csv(path) { csv_text(&file)? } else { file.to_json() })?;
     }
     if !context.console.quiet {
         request.notes().iter().for_each(|note| eprint_lossy(&format!("note: {note}")));
@@ -128,36 +138,39 @@ fn list(context: &Context, args: &SensitivityArgs, request_args: &RequestArgs) -
 
 /// The samples that a metric measures.
 struct Labelled<'a> {
-    samples: std::borrow::Cow<'a, [Vec<f32>]>,
+    /// Samples in place of the calibration samples.
+    own: Option<&'a Dataset>,
     labels: Option<&'a [u32]>,
     sha256: String,
 }
 
 impl<'a> Labelled<'a> {
     /// SQNR needs no labels; accuracy and FIT take those that the user names, or the calibration samples'. A test set that merely lies beside the model
-    /// reports and decides nothing.
-    fn choose(metric: Metric, named: bool, request: &'a Request, prepared: &'a Prepared<'a>) -> anyhow::Result<Labelled<'a>> {
-        let calibration = &request.calibration.data;
+    /// reports and decides nothing. What a metric cannot do is said before anything is calibrated.
+    fn choose(metric: Metric, named: bool, request: &'a Request) -> anyhow::Result<Labelled<'a>> {
         let sha256 = request.basis.calibration.clone();
-        let own = || std::borrow::Cow::Borrowed(prepared.samples.as_slice());
-        let (samples, data, sha256) = match (&request.test, metric) {
-            (_, Metric::Sqnr(_)) => return Ok(Labelled { samples: own(), labels: None, sha256 }),
-            (Some(test), _) if named => {
-                let samples: Vec<Vec<f32>> = (0..test.data.len()).map(|index| test.data.to_f32(index, &request.preprocess)).collect();
-                (std::borrow::Cow::Owned(samples), &test.data, inputs::content_sha256(&test.data))
-            }
-            _ => (own(), calibration, sha256),
+        let (data, own, sha256) = match (&request.test, metric) {
+            (_, Metric::Sqnr(_)) => return Ok(Labelled { own: None, labels: None, sha256 }),
+            (Some(test), _) if named => (&test.data, Some(&test.data), inputs::content_sha256(&test.data)),
+            _ => (&request.calibration.data, None, sha256),
         };
         if metric == Metric::Accuracy && data.labels().is_none() {
             let text = format!("the metric accuracy needs labels, {} has none", data.source());
             return Err(input_with_hint(text, "give labelled samples by --data, or use --metric sqnr, which needs no labels"));
         }
-        let classes = request.network.graph.tensor(request.network.graph.output).len();
-        let wrong = data.labels().and_then(|labels| labels.iter().position(|label| *label as usize >= classes).map(|at| (at, labels[at])));
-        if let Some((sample, label)) = wrong {
-            return Err(CompileError::Label { origin: data.source().into(), sample, label, classes }.into());
+        if metric == Metric::Fit {
+            differentiable(&request.network.graph).map_err(|error| refused(error.into()))?;
         }
-        Ok(Labelled { samples, labels: data.labels(), sha256 })
+        check_samples(&request.network, data)?;
+        Ok(Labelled { own, labels: data.labels(), sha256 })
+    }
+
+    /// The samples as the network takes them.
+    fn samples<'p>(&self, request: &Request, prepared: &'p Prepared<'_>) -> Cow<'p, [Vec<f32>]> {
+        match self.own {
+            Some(data) => (0..data.len()).map(|index| data.to_f32(index, &request.preprocess)).collect::<Vec<_>>().into(),
+            None => prepared.samples.as_slice().into(),
+        }
     }
 }
 
@@ -166,7 +179,7 @@ fn values(
     context: &Context,
     prepared: &Prepared<'_>,
     metric: Metric,
-    labelled: &Labelled<'_>,
+    (samples, labels): (&[Vec<f32>], Option<&[u32]>),
     shard: Option<Shard>,
     basis: &Basis,
     progress: &dyn Progress,
@@ -189,14 +202,14 @@ fn values(
         Some(values) => values,
         None => {
             let (executor, grouping) = (&prepared.executor, &prepared.grouping);
-            let measurement = Measurement::new(executor, grouping, &prepared.bank, metric, &entries, labelled.labels).map_err(refused)?;
+            let measurement = Measurement::new(executor, grouping, &prepared.bank, metric, &entries, labels).map_err(refused)?;
             let pieces = lists.disk_pieces(&key);
             if !context.console.quiet && pieces.count() > 0 {
-                let samples = (pieces.count() * SAMPLES_PER_PIECE).min(labelled.samples.len());
-                eprint_lossy(&format!("note: about {samples} of {} samples are from a run that was stopped", labelled.samples.len()));
+                let kept = (pieces.count() * SAMPLES_PER_PIECE).min(samples.len());
+                eprint_lossy(&format!("note: about {kept} of {} samples are from a run that was stopped", samples.len()));
             }
-            progress.begin(Stage::Sensitivity, labelled.samples.len());
-            let values = measurement.run(&labelled.samples, &pieces, &|| progress.step());
+            progress.begin(Stage::Sensitivity, samples.len());
+            let values = measurement.run(samples, &pieces, &|| progress.step());
             lists.store(&key, &expanded(grouping, &entries, &values));
             values
         }
@@ -212,13 +225,13 @@ fn refused(error: MeasureError) -> anyhow::Error {
     }
 }
 
-fn merge_files(context: &Context, parts: &[PathBuf], output: Option<&Path>) -> anyhow::Result<Exit> {
-    check_destination(output)?;
+fn merge_files(context: &Context, parts: &[PathBuf], output: Option<&Path>, force: bool) -> anyhow::Result<Exit> {
+    output.map_or(Ok(()), |path| destination::check(path, force))?;
     let files: Vec<(String, ListFile)> = parts.iter().map(|path| read(path)).collect::<anyhow::Result<_>>()?;
     let list = merge(&files)?;
     match output {
         Some(path) => {
-            write(path, &if is_csv(path) { csv_text(&list)? } else { list.to_json() })?;
+            destination::write(path, force, &if is_csv(path) { csv_text(&list)? } else { list.to_json() })?;
             context.console.result(&json!({ "parts": files.len(), "entries": list.entries.len(), "key": list.key }), || {
                 format!("{} parts, {} entries: {}", files.len(), list.entries.len(), path.display())
             })?;
@@ -257,28 +270,6 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<(String, ListFile)> {
     let name = path.display().to_string();
     let file = ListFile::parse(&name, &inputs::read(path)?)?;
     Ok((name, file))
-}
-
-/// An output that cannot be written is said before hours of work.
-fn check_destination(output: Option<&Path>) -> anyhow::Result<()> {
-    let Some(path) = output else { return Ok(()) };
-    if path.is_dir() {
-        return Err(input(format!("{} is a folder", path.display())));
-    }
-    match path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
-        Some(folder) => Err(input(format!("{}: there is no folder {}", path.display(), folder.display()))),
-        None => Ok(()),
-    }
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    use anyhow::Context as _;
-    let cannot = || format!("cannot write {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let workshop = tempfile::Builder::new().prefix(".apqc-").tempdir_in(folder).with_context(cannot)?;
-    let fresh = workshop.path().join("list");
-    std::fs::write(&fresh, text).with_context(cannot)?;
-    std::fs::rename(&fresh, path).with_context(cannot)
 }
 
 fn is_csv(path: &Path) -> bool {

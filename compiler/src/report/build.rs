@@ -11,7 +11,9 @@ use serde_json::Number;
 
 use super::layers::layers;
 use super::search;
-use super::{BudgetReport, CalibrationReport, Fits, FloatReport, GroupReport, Report, ResultReport, SCHEMA, SearchReport, SecondsReport};
+use super::{
+    BudgetReport, CalibrationReport, Fits, FloatReport, GroupReport, ListValues, Report, ResultReport, SCHEMA, SearchReport, SecondsReport,
+};
 use crate::units::{human_bytes, mj, ms};
 
 /// What the report needs beside the compilation itself.
@@ -26,6 +28,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) calibration_samples: usize,
     /// Budgets, as the search got them.
     pub(crate) budgets: &'a [Budget],
+    /// What the sensitivity list holds: `sqnr`, `accuracy` or `fit`.
+    pub(crate) metric: &'a str,
     /// Width of the network's output.
     pub(crate) output_bits: u8,
     /// What the tool has to say before the compilation's own notes.
@@ -82,7 +86,7 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
             arena_bytes: totals.ram_bytes,
             macs: graph.total_macs(),
         },
-        groups: groups(compiled, facts.network),
+        groups: groups(compiled, facts.network, facts.metric),
         layers: layers(graph, compiled, facts.output_bits),
         search: search_report(compiled, facts.calibration_samples, facts.network.macs.saturating_mul(REFERENCE_BITS)),
         budgets,
@@ -93,18 +97,16 @@ fn relative(bops: u64, macs: u64) -> f64 {
     if macs == 0 { 0.0 } else { bops as f64 / (REFERENCE_BITS * macs) as f64 }
 }
 
-fn groups(compiled: &Compiled, network: &Network) -> Vec<GroupReport> {
+fn groups(compiled: &Compiled, network: &Network, metric: &str) -> Vec<GroupReport> {
     let report = |(index, group): (usize, &apqc::quant::groups::QuantizerGroup)| GroupReport {
         name: group.name.clone(),
         weight_bits: compiled.assignment[index].weight_bits,
         activation_bits: compiled.assignment[index].activation_bits,
         ops: group.nodes.iter().map(|node| network.graph.nodes[node.0].name.clone()).collect(),
-        sqnr_db: compiled
-            .list
-            .iter()
-            .filter(|entry| entry.group == index)
-            .map(|entry| (entry.candidate.to_string(), entry.sqnr_db))
-            .collect(),
+        values: ListValues::new(
+            metric,
+            compiled.list.iter().filter(|entry| entry.group == index).map(|entry| (entry.candidate.to_string(), entry.sqnr_db)).collect(),
+        ),
     };
     compiled.grouping.groups.iter().enumerate().map(report).collect()
 }
@@ -112,7 +114,7 @@ fn groups(compiled: &Compiled, network: &Network) -> Vec<GroupReport> {
 fn search_report(compiled: &Compiled, samples: usize, reference_bops: u64) -> SearchReport {
     let seconds = compiled.seconds;
     let assign_by = compiled.searched.as_ref().map_or("file", |searched| searched.by.name());
-    let (greedy, exact) = search::assignments(compiled, reference_bops).unzip();
+    let (greedy, exact) = search::assignments(compiled, reference_bops);
     let measured = || samples * (1 + measured(&compiled.grouping, &compiled.widest).len());
     SearchReport {
         scheme: compiled.task.as_ref().map_or(assign_by, |task| task.scheme.name()),
@@ -173,13 +175,14 @@ fn outputs(network: &Network, node: usize) -> usize {
 }
 
 fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetReport], notes: &mut Vec<String>) {
+    let exact = compiled.searched.as_ref().and_then(|searched| searched.exact.as_ref());
     let missed: Vec<&BudgetReport> = budgets.iter().filter(|budget| !budget.met).collect();
     if !compiled.feasible {
         let smallest: Vec<String> =
             missed.iter().filter_map(|budget| Some(format!("{} {}", budget.name, budget.smallest_found.as_ref()?))).collect();
         let smallest =
             if smallest.is_empty() { String::new() } else { format!("; smallest found for each alone: {}", smallest.join(", ")) };
-        if compiled.searched.as_ref().is_some_and(|searched| searched.exact.best.is_none() && searched.exact.proved) {
+        if exact.is_some_and(|exact| exact.best.is_none() && exact.proved) {
             notes.push("proved: no assignment meets the efficiency budgets together, by the cost model".into());
         }
         notes.push(format!("infeasible: no assignment was found that meets every budget; this is the nearest one{smallest}"));
@@ -216,7 +219,7 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
             verdict.held_out
         )),
         None if compiled.rounding == Rounding::Nearest && network.graph.is_quantized() => {
-            notes.push("no bias correction: the model brings its quantizers".into());
+            notes.push("no bias correction: the biases are the model's own".into());
         }
         None if compiled.rounding == Rounding::Nearest => {
             notes.push("no bias correction: too few calibration samples to judge it".into());

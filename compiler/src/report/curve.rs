@@ -96,7 +96,7 @@ pub(crate) fn build(curve: &ParetoCurve, request: &Request, options: &CurveOptio
         sqnr_db: point.merit(Merit::Sqnr),
         agreement: point.merit(Merit::Agreement),
         accuracy_top1: point.merit(Merit::Accuracy),
-        noise_db: noise_db(point.noise),
+        noise_db: point.noise.and_then(noise_db),
         feasible: point.feasible,
         non_dominated: point.non_dominated,
         assignment: curve

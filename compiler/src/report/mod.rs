@@ -130,8 +130,58 @@ pub(crate) struct GroupReport {
     pub(crate) activation_bits: u8,
     /// Names of its operations in graph order.
     pub(crate) ops: Vec<String>,
-    /// SQNR at the output with this group alone quantized, by candidate; the widest is not measured.
-    pub(crate) sqnr_db: BTreeMap<String, f64>,
+    /// What the sensitivity list says about it.
+    #[serde(flatten)]
+    pub(crate) values: ListValues,
+}
+
+/// What the network is worth with one group alone quantized, by candidate; the widest is not measured. The name says what the list holds.
+#[derive(Debug, Serialize)]
+pub(crate) enum ListValues {
+    /// SQNR at the output.
+    #[serde(rename = "sqnr_db")]
+    Sqnr(BTreeMap<String, f64>),
+    /// Share of labelled samples whose label is the top class.
+    #[serde(rename = "accuracy_top1")]
+    Accuracy(BTreeMap<String, f64>),
+    /// Fisher information times quantization noise, as -10 log10 of it.
+    #[serde(rename = "fit_db")]
+    Fit(BTreeMap<String, f64>),
+}
+
+impl ListValues {
+    /// Values of a list by `metric`.
+    pub(crate) fn new(metric: &str, values: BTreeMap<String, f64>) -> ListValues {
+        match metric {
+            "accuracy" => ListValues::Accuracy(values),
+            "fit" => ListValues::Fit(values),
+            _ => ListValues::Sqnr(values),
+        }
+    }
+
+    /// The worst value with its candidate.
+    pub(crate) fn worst(&self) -> Option<(f64, &str)> {
+        let (ListValues::Sqnr(values) | ListValues::Accuracy(values) | ListValues::Fit(values)) = self;
+        values.iter().min_by(|a, b| a.1.total_cmp(b.1)).map(|(candidate, value)| (*value, candidate.as_str()))
+    }
+
+    /// Name of the values for people.
+    pub(crate) fn heading(&self) -> &'static str {
+        match self {
+            ListValues::Sqnr(_) => "SQNR",
+            ListValues::Accuracy(_) => "accuracy",
+            ListValues::Fit(_) => "FIT, -dB",
+        }
+    }
+
+    /// A value for people.
+    pub(crate) fn shown(&self, value: f64) -> String {
+        match self {
+            ListValues::Accuracy(_) => tables::percent(Some(value)),
+            ListValues::Sqnr(_) => format!("{value:.2} dB"),
+            ListValues::Fit(_) => format!("{value:.2}"),
+        }
+    }
 }
 
 /// How the assignment was found.

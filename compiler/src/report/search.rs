@@ -18,7 +18,8 @@ pub(crate) struct AssignReport {
     /// Whether no assignment has less noise, or none meets the budgets; the exact one says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) proved: Option<bool>,
-    /// Sum of the groups' noises relative to the signal in dB; absent where nothing is narrower than the widest, and there is no noise.
+    /// Sum of the groups' noises relative to the signal in dB; absent where nothing is narrower than the widest, and there is no noise, and where the
+    /// list holds accuracies, which do not add up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) noise_db: Option<f64>,
     /// Costs; absent where there is no assignment.
@@ -61,23 +62,22 @@ pub(crate) fn noise_db(noise: f64) -> Option<f64> {
     (noise > 0.0).then(|| 10.0 * noise.log10())
 }
 
-/// The greedy and the exact assignment; `None` where widths were given.
-pub(crate) fn assignments(compiled: &Compiled, reference_bops: u64) -> Option<(AssignReport, AssignReport)> {
-    let searched = compiled.searched.as_ref()?;
+/// The greedy and the exact assignment; `None` where widths were given, or no exact one was searched.
+pub(crate) fn assignments(compiled: &Compiled, reference_bops: u64) -> (Option<AssignReport>, Option<AssignReport>) {
+    let Some(searched) = &compiled.searched else { return (None, None) };
     let greedy = AssignReport {
         feasible: searched.greedy.feasible,
         proved: None,
-        noise_db: noise_db(searched.greedy_noise),
+        noise_db: searched.greedy_noise.and_then(noise_db),
         costs: Some(CostReport::new(&searched.greedy.totals, reference_bops)),
     };
-    let best = searched.exact.best.as_ref();
-    let exact = AssignReport {
-        feasible: best.is_some(),
-        proved: Some(searched.exact.proved),
-        noise_db: best.and_then(|best| noise_db(best.noise)),
-        costs: best.map(|best| CostReport::new(&best.totals, reference_bops)),
-    };
-    Some((greedy, exact))
+    let exact = searched.exact.as_ref().map(|exact| AssignReport {
+        feasible: exact.best.is_some(),
+        proved: Some(exact.proved),
+        noise_db: exact.best.as_ref().and_then(|best| noise_db(best.noise)),
+        costs: exact.best.as_ref().map(|best| CostReport::new(&best.totals, reference_bops)),
+    });
+    (Some(greedy), exact)
 }
 
 /// The search under task budgets.

@@ -55,10 +55,7 @@ pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_c
         parts.push(task_table(task));
     }
     parts.push(widths(report));
-    let sensitive = most_sensitive(report);
-    if !sensitive.is_empty() {
-        parts.push(format!("Most sensitive groups (SQNR with the group alone at its worst candidate)\n{sensitive}"));
-    }
+    parts.extend(most_sensitive(report));
     if quiet {
         return parts.join("\n\n");
     }
@@ -79,15 +76,20 @@ pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_c
 fn budgets(report: &Report) -> String {
     let mut rows = table(&["budget", "value", "limit", "met"], 1);
     for budget in &report.budgets {
-        let (name, unit) = match budget.name.rsplit_once('_') {
-            Some((name, unit @ ("ms" | "mj"))) => (name, if unit == "mj" { " mJ" } else { " ms" }),
-            Some((name, "bytes")) => (name, " B"),
-            _ if budget.name == "sqnr_db_min" => ("least SQNR", " dB"),
-            _ if budget.name == "agreement_min" => ("least agreement", ""),
-            _ if budget.name == "accuracy_drop" => ("accuracy drop", ""),
-            _ => (budget.name, ""),
+        let name = match budget.name {
+            "sqnr_db_min" => "least SQNR",
+            "agreement_min" => "least agreement",
+            "accuracy_drop" => "accuracy drop",
+            name => name.rsplit_once('_').map_or(name, |(name, _)| name),
         };
-        let shown = |value: &serde_json::Number| format!("{value}{unit}");
+        let shown = |value: &serde_json::Number| match (budget.name, value.as_f64(), value.as_u64()) {
+            (name, _, Some(bytes)) if name.ends_with("_bytes") => human_bytes(bytes),
+            ("latency_ms", Some(ms), _) => format!("{ms:.4} ms"),
+            ("energy_mj", Some(mj), _) => format!("{mj:.4} mJ"),
+            ("sqnr_db_min", Some(db), _) => format!("{db:.2} dB"),
+            ("agreement_min" | "accuracy_drop", share, _) => percent(share),
+            _ => value.to_string(),
+        };
         let value = budget.value.as_ref().map_or("-".into(), shown);
         rows.add_row([name.to_string(), value, shown(&budget.limit), if budget.met { "yes" } else { "NO" }.into()]);
     }
@@ -150,19 +152,16 @@ fn widths(report: &Report) -> String {
     rows.to_string()
 }
 
-fn most_sensitive(report: &Report) -> String {
-    let worst = |group: &super::GroupReport| {
-        group.sqnr_db.iter().min_by(|a, b| a.1.total_cmp(b.1)).map(|(candidate, sqnr)| (*sqnr, candidate.clone()))
-    };
-    let mut groups: Vec<_> = report.groups.iter().filter_map(|group| Some((worst(group)?, group))).collect();
+/// The groups that disturb the output most, under a title.
+fn most_sensitive(report: &Report) -> Option<String> {
+    let mut groups: Vec<_> = report.groups.iter().filter_map(|group| Some((group.values.worst()?, group))).collect();
     groups.sort_by(|a, b| a.0.0.total_cmp(&b.0.0));
-    if groups.is_empty() {
-        return String::new();
-    }
-    let mut rows = table(&["group", "candidate", "SQNR", "assigned"], 1);
-    for ((sqnr, candidate), group) in groups.into_iter().take(MOST_SENSITIVE) {
+    let heading = groups.first()?.1.values.heading();
+    let mut rows = table(&["group", "candidate", heading, "assigned"], 1);
+    for ((value, candidate), group) in groups.into_iter().take(MOST_SENSITIVE) {
         let assigned = format!("w{}a{}", group.weight_bits, group.activation_bits);
-        rows.add_row([group.name.clone(), candidate, format!("{sqnr:.2} dB"), assigned]);
+        rows.add_row([group.name.clone(), candidate.to_string(), group.values.shown(value), assigned]);
     }
-    rows.to_string()
+    let metric = heading.split(',').next().unwrap_or(heading);
+    Some(format!("Most sensitive groups ({metric} with the group alone at its worst candidate)\n{rows}"))
 }

@@ -17,6 +17,7 @@ use crate::cost::{Budget, Totals, all_met};
 use crate::group::Candidate;
 use crate::noise;
 use crate::problem::{Problem, ProblemError};
+use states::STATES_MAX;
 use table::Table;
 
 /// The result of [`Problem::assign_exact`].
@@ -31,6 +32,29 @@ pub struct Exact {
     pub proved: bool,
     /// How often the cost model was asked.
     pub evaluations: usize,
+}
+
+/// How much an exact search may do; past it the result is not proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Effort {
+    /// Partial assignments that are kept at once.
+    states_max: usize,
+    /// Subproblems of a RAM budget that are solved.
+    nodes_max: usize,
+}
+
+impl Default for Effort {
+    /// For the one assignment that counts.
+    fn default() -> Self {
+        Effort { states_max: STATES_MAX, nodes_max: 200 }
+    }
+}
+
+impl Effort {
+    /// A sixteenth of the states and a tenth of the subproblems, for one of many assignments.
+    pub fn quick() -> Self {
+        Effort { states_max: STATES_MAX / 16, nodes_max: 20 }
+    }
 }
 
 /// An assignment that meets all budgets.
@@ -56,9 +80,17 @@ impl Problem<'_> {
     /// [`ProblemError::NotModelled`] when the cost model has no value for a budget's quantity, [`ProblemError::NotAdditive`]
     /// when a quantity is no sum over the groups.
     pub fn assign_exact(&self, budgets: &[Budget], start: Option<&[Candidate]>) -> Result<Exact, ProblemError> {
+        self.assign_exact_within(budgets, start, Effort::default())
+    }
+
+    /// [`Problem::assign_exact`] with limits on the work. The result is never noisier than `start`.
+    ///
+    /// # Errors
+    /// As [`Problem::assign_exact`].
+    pub fn assign_exact_within(&self, budgets: &[Budget], start: Option<&[Candidate]>, effort: Effort) -> Result<Exact, ProblemError> {
         let table = Table::new(self, budgets)?;
         let start = start.filter(|assignment| assignment.len() == self.choices.len() && all_met(budgets, &self.cost.totals(assignment)));
-        let mut search = ram::Search::new(self, &table, budgets);
+        let mut search = ram::Search::new(self, &table, budgets, effort);
         let found = search.solve(start);
         let evaluations = table.evaluations + search.evaluations + 1;
         let best = match found.choices {

@@ -3,15 +3,13 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::states::{STATES_MAX, Solved, solve};
+use super::Effort;
+use super::states::{Solved, solve};
 use super::table::{Item, Table};
 use crate::cost::{Budget, Quantity};
 use crate::group::Candidate;
 use crate::noise;
 use crate::problem::Problem;
-
-/// Most subproblems that are solved.
-const NODES_MAX: usize = 200;
 
 /// What the whole search found.
 pub(super) struct Found {
@@ -38,6 +36,7 @@ pub(super) struct Search<'p, 'a> {
     problem: &'p Problem<'a>,
     table: &'p Table,
     ram_limit: Option<u64>,
+    effort: Effort,
     solved: usize,
     proved: bool,
     /// Least bound of what was left out.
@@ -48,9 +47,9 @@ pub(super) struct Search<'p, 'a> {
 }
 
 impl<'p, 'a> Search<'p, 'a> {
-    pub(super) fn new(problem: &'p Problem<'a>, table: &'p Table, budgets: &[Budget]) -> Self {
+    pub(super) fn new(problem: &'p Problem<'a>, table: &'p Table, budgets: &[Budget], effort: Effort) -> Self {
         let ram_limit = budgets.iter().filter(|budget| budget.quantity == Quantity::Ram).map(|budget| budget.limit).min();
-        Search { problem, table, ram_limit, solved: 0, proved: true, bound: u128::MAX, best: None, evaluations: 0 }
+        Search { problem, table, ram_limit, effort, solved: 0, proved: true, bound: u128::MAX, best: None, evaluations: 0 }
     }
 
     /// The least noise; `start` meets all budgets.
@@ -65,7 +64,7 @@ impl<'p, 'a> Search<'p, 'a> {
             if self.best.as_ref().is_some_and(|(_, best)| node.bound >= *best) {
                 break;
             }
-            if self.solved >= NODES_MAX {
+            if self.solved >= self.effort.nodes_max {
                 self.proved = false;
                 self.bound = self.bound.min(node.bound);
                 break;
@@ -110,7 +109,7 @@ impl<'p, 'a> Search<'p, 'a> {
         let items: Vec<Vec<Item>> = self.table.items.iter().enumerate().map(allowed).collect();
         self.solved += 1;
         let known = self.best.clone();
-        let Solved { best, bound, proved } = solve(&items, room, self.table.quantities.len(), known, STATES_MAX);
+        let Solved { best, bound, proved } = solve(&items, room, self.table.quantities.len(), known, self.effort.states_max);
         if !proved {
             self.proved = false;
             self.bound = self.bound.min(bound);

@@ -2,7 +2,7 @@
 
 use crate::common::{Latency, Network, all_assignments, networks};
 use crate::{budgets, limits, meets};
-use apq_search::{Budget, Candidate, Group, NetworkCost, Problem, ProblemError, Quantity, Sensitivity, Totals};
+use apq_search::{Budget, Candidate, Effort, Group, NetworkCost, Problem, ProblemError, Quantity, Sensitivity, Totals};
 use proptest::prelude::*;
 use proptest::test_runner::RngSeed;
 
@@ -123,8 +123,10 @@ fn eighty_five_groups_under_three_budgets_are_solved() {
         let exact = problem.assign_exact(&budgets, Some(&greedy.assignment)).unwrap();
         let best = exact.best.unwrap();
         assert!(exact.proved, "{budgets:?}");
-        let greedy = problem.noise(&greedy.assignment);
+        let (start, greedy) = (greedy.assignment.clone(), problem.noise(&greedy.assignment));
         assert!(best.noise < greedy, "{} against {greedy}", best.noise);
+        let quick = problem.assign_exact_within(&budgets, Some(&start), Effort::quick()).unwrap().best.unwrap();
+        assert!((best.noise..=greedy).contains(&quick.noise) && budgets.iter().all(|budget| budget.met(&quick.totals)), "{budgets:?}");
         println!("{budgets:?}: noise {:.6} against {greedy:.6}", best.noise);
     }
 }

@@ -1,6 +1,5 @@
 //! `apqc lut import` and `apqc lut merge`: files of tables.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -8,9 +7,8 @@ use apq_lut::{MergeError, Prefer, Table, import_published, merge as merge_tables
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use crate::commands::Context;
 use crate::commands::failure::{Exit, input, input_with_hint};
-use crate::commands::inputs;
+use crate::commands::{Context, destination, inputs};
 
 /// A file that the command writes.
 #[derive(Debug, Args)]
@@ -26,23 +24,12 @@ pub(in crate::commands) struct NewFile {
 impl NewFile {
     /// Refuses a file that is there before anything is read.
     fn check(&self) -> anyhow::Result<()> {
-        if self.output.is_dir() {
-            return Err(input(format!("{} is a folder, not a file", self.output.display())));
-        }
-        if self.output.exists() && !self.force {
-            return Err(input_with_hint(format!("{} is there already", self.output.display()), "to replace it: --force"));
-        }
-        Ok(())
+        destination::check(&self.output, self.force)
     }
 
     /// Writes a table: whole or not at all.
     fn write(&self, table: &Table) -> anyhow::Result<()> {
-        let cannot = || format!("cannot write {}", self.output.display());
-        let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut fresh = tempfile::NamedTempFile::new_in(folder).with_context(cannot)?;
-        fresh.write_all(table.to_json()?.as_bytes()).with_context(cannot)?;
-        fresh.persist(&self.output).map_err(|error| error.error).with_context(cannot)?;
-        Ok(())
+        destination::write(&self.output, self.force, &table.to_json()?)
     }
 }
 

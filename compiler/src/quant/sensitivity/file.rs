@@ -1,6 +1,7 @@
 //! Lists as files: whole ones and the parts of a list that was measured in shards, each with the hash of everything that it depends on.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
 
 use apq_lut::Candidate;
 use apq_search::Sensitivity;
@@ -282,8 +283,18 @@ pub fn merge(parts: &[(String, ListFile)]) -> Result<ListFile, FileError> {
             let metric = || format!("metric ({} against {})", first.metric_name(), file.metric_name());
             return Err(different(first.basis.difference(&file.basis).unwrap_or_else(metric)));
         }
-        if shard.count != count || file.total != first.total || file.model != first.model || file.samples != first.samples {
-            return Err(different(format!("number of parts ({count} against {})", shard.count)));
+        let differs = |what: &str, own: &dyn Display, other: &dyn Display| different(format!("{what} ({own} against {other})"));
+        if file.model != first.model {
+            return Err(differs("model's name", &first.model, &file.model));
+        }
+        if file.samples != first.samples {
+            return Err(differs("number of samples", &first.samples, &file.samples));
+        }
+        if file.total != first.total {
+            return Err(differs("number of entries", &first.total, &file.total));
+        }
+        if shard.count != count {
+            return Err(differs("number of parts", &count, &shard.count));
         }
         let Some(slot) = of_index.get_mut(shard.index - 1) else { continue };
         if let Some((other, _)) = slot {

@@ -8,7 +8,7 @@ use apq_lut::Candidate;
 
 use crate::evaluate::top1;
 use crate::float::{Executor, Values, backward, has_gradient};
-use crate::graph::TensorId;
+use crate::graph::{Graph, TensorId};
 use crate::quant::bank::Bank;
 use crate::quant::groups::Grouping;
 use crate::quant::ranges::ActivationQuantizer;
@@ -21,6 +21,17 @@ pub struct NoGradient {
     pub node: String,
     /// Its operator.
     pub operator: String,
+}
+
+/// Whether every operation of a network has a gradient.
+///
+/// # Errors
+/// The first that has none.
+pub fn differentiable(graph: &Graph) -> Result<(), NoGradient> {
+    match graph.nodes.iter().find(|node| !has_gradient(&node.op)) {
+        Some(node) => Err(NoGradient { node: node.name.clone(), operator: node.op.name().into() }),
+        None => Ok(()),
+    }
 }
 
 /// What FIT adds up for its entries.
@@ -53,9 +64,7 @@ impl<'a> Fisher<'a> {
         labels: Option<&'a [u32]>,
     ) -> Result<Fisher<'a>, NoGradient> {
         let graph = executor.graph();
-        if let Some(node) = graph.nodes.iter().find(|node| !has_gradient(&node.op)) {
-            return Err(NoGradient { node: node.name.clone(), operator: node.op.name().into() });
-        }
+        differentiable(graph)?;
         let nodes: Vec<usize> = (0..graph.nodes.len()).filter(|node| graph.nodes[*node].op.weights().is_some()).collect();
         let tensors: Vec<TensorId> = (0..graph.tensors.len()).map(TensorId).filter(|id| grouping.quantizer[id.0] == *id).collect();
         let mut quantizers: Vec<(usize, ActivationQuantizer)> = Vec::new();

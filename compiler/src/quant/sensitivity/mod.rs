@@ -16,7 +16,7 @@ use rayon::prelude::*;
 
 pub use error::FileError;
 pub use file::{Basis, Entry, ListFile, Shard, key, merge, paired};
-pub use fisher::NoGradient;
+pub use fisher::{NoGradient, differentiable};
 pub use measure::{MeasureError, Measurement, Metric, Pieces, SAMPLES_PER_PIECE};
 
 use super::bank::Bank;

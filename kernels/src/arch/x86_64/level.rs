@@ -8,9 +8,9 @@ use core::sync::atomic::{AtomicU8, Ordering};
 pub(crate) enum Level {
     /// SSE2: what every x86-64 has, and [`portable`](crate::portable) is compiled for.
     Baseline,
-    /// AVX2.
+    /// AVX2, with SSE4.2 and POPCNT, which the compiler may use wherever AVX2 is.
     Avx2,
-    /// AVX-512 F, BW, VL and VNNI; with AVX2.
+    /// AVX-512 F, BW, VL and VNNI; with AVX2, and with FMA and F16C, which the compiler may use wherever AVX-512 is.
     Vnni,
 }
 
@@ -37,9 +37,8 @@ fn detect() -> Level {
     let has = |word: u32, bits: &[u32]| bits.iter().all(|bit| word >> bit & 1 == 1);
     // SAFETY: every x86-64 has `cpuid`.
     let (last, features) = unsafe { (__cpuid(0).eax, __cpuid(1).ecx) };
-    const OSXSAVE: u32 = 27;
-    const AVX: u32 = 28;
-    if last < 7 || !has(features, &[OSXSAVE, AVX]) {
+    let (fma, sse42, popcnt, osxsave, avx, f16c) = (12, 20, 23, 27, 28, 29);
+    if last < 7 || !has(features, &[sse42, popcnt, osxsave, avx]) {
         return Level::Baseline;
     }
     // SAFETY: leaf 7 exists, as `last` says.
@@ -51,7 +50,7 @@ fn detect() -> Level {
     let (avx2, avx512_f, avx512_bw, avx512_vl, avx512_vnni) = (5, 16, 30, 31, 11);
     if !ymm || !has(more.ebx, &[avx2]) {
         Level::Baseline
-    } else if zmm && has(more.ebx, &[avx512_f, avx512_bw, avx512_vl]) && has(more.ecx, &[avx512_vnni]) {
+    } else if zmm && has(features, &[fma, f16c]) && has(more.ebx, &[avx512_f, avx512_bw, avx512_vl]) && has(more.ecx, &[avx512_vnni]) {
         Level::Vnni
     } else {
         Level::Avx2

@@ -65,7 +65,7 @@ impl Network {
                     .parse::<Operator>()
                     .is_ok_and(|operator| target.kernel_supports(&operator, weight_bits, candidate.activation_bits))
         };
-        Ok(group(&self.graph, candidates, supports)?)
+        group(&self.graph, candidates, supports)
     }
 
     /// The same model on tract.

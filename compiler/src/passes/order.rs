@@ -24,6 +24,7 @@ pub(super) fn merge_reshapes(graph: &mut Graph) -> usize {
             continue;
         }
         if matches!(node.op, Op::Reshape)
+            && input.quantizer.is_none()
             && let Some(before) = graph.nodes.iter().position(|n| n.output == node.inputs[0] && matches!(n.op, Op::Reshape))
         {
             graph.nodes[index].inputs[0] = graph.nodes[before].inputs[0];

@@ -237,7 +237,10 @@ impl CostModel for Table {
         let (boxed, model) = (Box::new(key.clone()), self.name.clone());
         match self.not_modelled.get(key) {
             Some(reason) => Err(CostError::NotModelled { key: boxed, model, reason: reason.clone().into() }),
-            None => Err(CostError::Missing { key: boxed, model }),
+            None => Err(match key.check() {
+                Err(reason) => CostError::Invalid { key: boxed, reason },
+                Ok(()) => CostError::Missing { key: boxed, model },
+            }),
         }
     }
 }

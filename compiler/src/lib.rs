@@ -11,6 +11,7 @@ pub mod data;
 pub mod evaluate;
 pub mod float;
 pub mod graph;
+pub mod hash;
 pub mod import;
 pub mod lower;
 pub mod network;

@@ -30,7 +30,7 @@ pub use resize::resize;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use {
     add::fits_32_bits,
-    columns::{rows_join, unpack_from},
+    columns::{Columns, bytes_from, unpack_from},
     conv::{Dots, conv_with},
     dot::Lanes,
 };

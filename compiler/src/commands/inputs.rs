@@ -9,6 +9,7 @@ use apq_runtime::{MAGIC, Model};
 use apq_targets::{CostSource, Target};
 use apqc::data::{self, Dataset, Normal, Preprocess, Raw};
 use apqc::evaluate::RunError;
+use apqc::hash::hexadecimal;
 use apqc::network::Network;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -42,11 +43,7 @@ impl InputFile {
 pub(crate) fn sha256(parts: &[&[u8]]) -> String {
     let mut hash = Sha256::new();
     parts.iter().for_each(|part| hash.update(part));
-    hex(&hash.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&hash.finalize())
 }
 
 /// The bytes of a file.

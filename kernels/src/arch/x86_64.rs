@@ -1,7 +1,6 @@
 //! x86-64 with AVX2, and with AVX-512 VNNI.
 
 mod avx2;
-mod columns;
 mod level;
 mod vnni;
 

@@ -1,6 +1,6 @@
 //! Convolution and fully connected layers as dot products of weight rows and columns.
 
-use super::columns::Columns;
+use super::columns::{Columns, unpack_from};
 use super::depthwise;
 use super::dot::{LANES, Lanes, dot, dot_wide};
 use crate::reference::{self, Native};
@@ -92,14 +92,18 @@ fn by_columns(dots: Dots, conv: &Conv<'_>, input: Activations<'_>, output: &mut 
     let block_len = (columns.len() / chunks).clamp(1, BLOCK_MAX);
     let row_bytes = pack::weight_row_bytes(conv.weight_bits, conv.row_len());
     let pixel_bytes = conv.output.pixel_bytes(conv.stage.bits).max(1);
-    let codes = conv.stage.codes();
+    let (codes, width) = (conv.stage.codes(), conv.output.width.max(1));
     weights.as_flattened_mut().fill(0);
     for group in 0..conv.groups {
         let source = Columns::new(conv, input, group);
         for (block, pixels) in output.chunks_mut((pixel_bytes * block_len).max(1)).enumerate() {
             let used = pixels.chunks_exact(pixel_bytes).len();
             for (index, column) in columns.chunks_exact_mut(chunks).take(used).enumerate() {
-                source.fill(block * block_len + index, column);
+                let pixel = block * block_len + index;
+                let column = column.as_flattened_mut();
+                source.fill((pixel / width, pixel % width), 0, column, input.zero_point as i16, |row, first, codes| {
+                    unpack_from(input.bits, row, first, codes);
+                });
             }
             let first = group * conv.group_outputs();
             for channel in first..first + conv.group_outputs() {

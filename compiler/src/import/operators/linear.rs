@@ -1,6 +1,7 @@
 //! Conv, Gemm and MatMul with constant weights.
 
 use super::super::error::ImportError;
+use super::super::facts::Constant;
 use super::super::node::OnnxNode;
 use super::super::view::View;
 use super::Importer;
@@ -8,14 +9,28 @@ use crate::graph::{Clamp, Op, Weights, Window};
 
 const CONSTANT_WEIGHTS: &str = "constant weights";
 
-pub(super) fn conv(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
+/// What a convolution and a transposed one have in common.
+pub(super) struct Filter {
+    /// The value that is filtered, and its shape in ONNX order.
+    pub(super) view: View,
+    pub(super) shape: Vec<usize>,
+    /// Spatial axes, 1 or 2.
+    pub(super) spatial: usize,
+    /// The weights as ONNX has them.
+    pub(super) weight: Constant,
+    pub(super) groups: usize,
+    /// Of height 1 where there is one spatial axis.
+    pub(super) kernel: [usize; 2],
+}
+
+/// Reads the first two inputs of a convolution; `what` names it in errors.
+pub(super) fn filter(importer: &mut Importer, node: OnnxNode<'_>, what: &str) -> Result<Filter, ImportError> {
     let view = importer.value(&node, 0)?;
     let shape = importer.builder.shape(&view);
-    let rank = shape.len();
-    if !(3..=4).contains(&rank) {
-        return Err(node.unsupported("", format!("convolution of {shape:?}"), "one or two spatial axes"));
+    if !(3..=4).contains(&shape.len()) {
+        return Err(node.unsupported("", format!("{what} of {shape:?}"), "one or two spatial axes"));
     }
-    let spatial = rank - 2;
+    let spatial = shape.len() - 2;
     let weight = node.weights(1, CONSTANT_WEIGHTS)?;
     let groups =
         usize::try_from(node.int("group").unwrap_or(1)).ok().filter(|g| *g > 0).ok_or_else(|| node.invalid("group is not positive"))?;
@@ -24,6 +39,23 @@ pub(super) fn conv(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, 
         [_, _, width] if spatial == 1 => [1, width],
         _ => return Err(node.invalid(format!("weights of shape {:?} for an input of shape {shape:?}", weight.shape))),
     };
+    Ok(Filter { view, shape, spatial, weight, groups, kernel })
+}
+
+/// The bias of a convolution; zeros where it has none.
+pub(super) fn bias(node: OnnxNode<'_>, outputs: usize) -> Result<Vec<f32>, ImportError> {
+    let bias = match node.input(2) {
+        Some(_) => node.weights(2, CONSTANT_WEIGHTS)?.values,
+        None => vec![0.0; outputs],
+    };
+    if bias.len() != outputs {
+        return Err(node.invalid(format!("{} biases for {outputs} output channels", bias.len())));
+    }
+    Ok(bias)
+}
+
+pub(super) fn conv(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
+    let Filter { view, shape, spatial, weight, groups, kernel } = filter(importer, node, "convolution")?;
     let (outputs, inputs) = (weight.shape[0], weight.shape[1]);
     if shape[1] != inputs * groups || outputs == 0 || outputs % groups != 0 || kernel.contains(&0) {
         return Err(node.invalid(format!("weights of shape {:?} with group {groups} for an input of shape {shape:?}", weight.shape)));
@@ -35,13 +67,7 @@ pub(super) fn conv(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, 
     let input = importer.builder.image(node.name(), &view);
     let image = importer.builder.graph.tensor(input).shape.clone();
     let window = window(node, kernel, spatial, [image[1], image[2]])?;
-    let bias = match node.input(2) {
-        Some(_) => node.weights(2, CONSTANT_WEIGHTS)?.values,
-        None => vec![0.0; outputs],
-    };
-    if bias.len() != outputs {
-        return Err(node.invalid(format!("{} biases for {outputs} output channels", bias.len())));
-    }
+    let bias = bias(node, outputs)?;
     // [O][I][H][W] to [O][H][W][I].
     let taps = kernel[0] * kernel[1];
     let mut values = Vec::with_capacity(weight.values.len());
@@ -56,7 +82,7 @@ pub(super) fn conv(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, 
     let output_shape = vec![1, side(0)?, side(1)?, outputs];
     let weights = Weights { values: values.into(), bias: bias.into() };
     let tensor = importer.builder.push(node.name(), Op::Conv { weights, window, groups }, vec![input], output_shape, Clamp::NONE);
-    Ok(importer.builder.after_image(node.name(), tensor, rank))
+    Ok(importer.builder.after_image(node.name(), tensor, spatial + 2))
 }
 
 /// Strides, dilations and padding of a convolution or a pooling, `auto_pad` resolved.

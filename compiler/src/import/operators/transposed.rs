@@ -8,7 +8,7 @@ use super::super::error::ImportError;
 use super::super::node::OnnxNode;
 use super::super::view::View;
 use super::Importer;
-use super::linear::check_window;
+use super::linear::{Filter, bias, check_window, filter};
 use crate::graph::{Clamp, Op, Weights, Window};
 
 /// One spatial axis.
@@ -48,33 +48,14 @@ impl Axis {
 }
 
 pub(super) fn conv_transpose(importer: &mut Importer, node: OnnxNode<'_>) -> Result<View, ImportError> {
-    let view = importer.value(&node, 0)?;
-    let shape = importer.builder.shape(&view);
+    let Filter { view, shape, spatial, weight, groups, kernel } = filter(importer, node, "transposed convolution")?;
     let rank = shape.len();
-    if !(3..=4).contains(&rank) {
-        return Err(node.unsupported("", format!("transposed convolution of {shape:?}"), "one or two spatial axes"));
-    }
-    let spatial = rank - 2;
-    let weight = node.weights(1, "constant weights")?;
-    let groups =
-        usize::try_from(node.int("group").unwrap_or(1)).ok().filter(|g| *g > 0).ok_or_else(|| node.invalid("group is not positive"))?;
-    let kernel = match weight.shape[..] {
-        [_, _, height, width] if spatial == 2 => [height, width],
-        [_, _, width] if spatial == 1 => [1, width],
-        _ => return Err(node.invalid(format!("weights of shape {:?} for an input of shape {shape:?}", weight.shape))),
-    };
     let (inputs, group_outputs) = (weight.shape[0], weight.shape[1]);
     if shape[1] != inputs || !inputs.is_multiple_of(groups) || group_outputs == 0 || kernel.contains(&0) {
         return Err(node.invalid(format!("weights of shape {:?} with group {groups} for an input of shape {shape:?}", weight.shape)));
     }
     let outputs = groups * group_outputs;
-    let bias = match node.input(2) {
-        Some(_) => node.weights(2, "constant weights")?.values,
-        None => vec![0.0; outputs],
-    };
-    if bias.len() != outputs {
-        return Err(node.invalid(format!("{} biases for {outputs} output channels", bias.len())));
-    }
+    let bias = bias(node, outputs)?;
     let input = importer.builder.image(node.name(), &view);
     let image = importer.builder.graph.tensor(input).shape.clone();
     let axes = axes(node, kernel, spatial, [image[1], image[2]])?;

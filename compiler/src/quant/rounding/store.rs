@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::adaround::Learner;
 use super::descent::Rounded;
+use crate::hash::hexadecimal;
 use crate::quant::ranges::RangeRule;
 
 /// Raised when the same inputs give another result; a layer of another version is not found.
@@ -52,11 +53,7 @@ fn key(learner: &Learner<'_>, bits: u8, rule: RangeRule) -> String {
     let rows = |hash: &mut Sha256, rows: &Array2<f32>| rows.iter().for_each(|v| hash.update(v.to_le_bytes()));
     rows(&mut hash, learner.inputs);
     rows(&mut hash, learner.targets);
-    hex(&hash.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(&hash.finalize())
 }
 
 /// Scales, codes, and the hash of both.

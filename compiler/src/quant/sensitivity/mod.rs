@@ -8,8 +8,6 @@ mod file;
 mod fisher;
 mod measure;
 
-use std::fmt::Write as _;
-
 use apq_lut::Candidate;
 use apq_search::{Estimator, SampleEnergy, Sensitivity};
 use rayon::prelude::*;
@@ -22,6 +20,7 @@ pub use measure::{MeasureError, Measurement, Metric, Pieces, SAMPLES_PER_PIECE};
 use super::bank::Bank;
 use super::groups::Grouping;
 use crate::float::Executor;
+use crate::hash::hexadecimal;
 
 /// Candidates that are measured: for each group all but the widest; an activation-only group at one width once.
 pub fn measured(grouping: &Grouping, widest: &[Candidate]) -> Vec<(usize, Candidate)> {
@@ -94,12 +93,4 @@ pub fn quantizers_sha256(bank: &Bank) -> String {
     activations.for_each(|text| hash.update(text));
     layers.iter().for_each(|layer| hash.update(layer));
     hexadecimal(&hash.finalize())
-}
-
-/// Digits of a hash.
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

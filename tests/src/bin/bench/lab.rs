@@ -11,7 +11,7 @@ use apqc::lower::lower;
 use apqc::plan::Effort;
 use apqc::prepare::Prepared;
 use apqc::quant::QuantizedNetwork;
-use apqc::quant::rounding::{Rounder, Rounding};
+use apqc::quant::rounding::Rounding;
 
 use crate::models::{Case, options};
 
@@ -104,18 +104,7 @@ impl<'a> Lab<'a> {
 
     /// The network with weights rounded in graph order by another method than the list was measured with.
     pub(crate) fn finished_by(&self, assignment: Vec<Candidate>, method: Rounding) -> QuantizedNetwork<'_> {
-        let mut network = self.prepared.quantized(assignment);
-        let rounder = Rounder {
-            executor: &self.prepared.executor,
-            grouping: &self.prepared.grouping,
-            samples: &self.prepared.samples,
-            method,
-            rule: self.options.weight_ranges,
-            seed: self.options.seed,
-            cache: None,
-        };
-        rounder.in_order(&mut network, || {});
-        network
+        self.prepared.finished(assignment, &Options { rounding: method, ..self.options.clone() }, &()).0
     }
 
     /// Lowers a network and runs the whole test set as integers.

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use apq_search::mean_and_deviation;
 use apqc::data::Dataset;
 use apqc::quant::rounding::Rounding;
 
@@ -115,6 +116,17 @@ fn cell(point: Option<Point>) -> Result<String> {
 /// Points of a curve.
 const CURVE: [f64; 6] = [0.5, 0.45, 0.4, 0.35, 0.3, 0.25];
 
+/// What becomes of an assignment.
+#[derive(Clone, Copy)]
+enum Finish {
+    /// Layers as the list was measured with.
+    Plain,
+    /// As it is shipped.
+    Shipped,
+    /// Rounded in graph order by another method than the list was measured with.
+    By(Rounding),
+}
+
 /// No rounding method, one only after the assignment, and one inside both phases.
 pub(crate) fn ablation(data: &Path, names: &[&str], learned: bool) -> Result<()> {
     let mut methods = vec![Rounding::Descent];
@@ -129,25 +141,27 @@ pub(crate) fn ablation(data: &Path, names: &[&str], learned: bool) -> Result<()>
         let mut table =
             Markdown::new(format!("{name}: where rounding helps, {PRACTICAL} (float {:.2})", 100.0 * float.accuracy), &headings);
         let nearest = Lab::new(&case, &case.calibration, PRACTICAL, Rounding::Nearest)?;
-        let mut row = |method: &str, place: &str, lab: &Lab<'_>, after: Option<Rounding>| -> Result<()> {
+        let mut row = |method: &str, place: &str, lab: &Lab<'_>, finish: Finish| -> Result<()> {
             let start = Instant::now();
             let mut cells = Vec::new();
             for r in CURVE {
                 let Some(assignment) = lab.assignment(Some(r))? else { continue };
-                let network = match after {
-                    Some(method) => lab.finished_by(assignment, method),
-                    None => lab.finished(assignment),
+                let network = match finish {
+                    Finish::Plain => lab.prepared.quantized(assignment),
+                    Finish::Shipped => lab.finished(assignment),
+                    Finish::By(method) => lab.finished_by(assignment, method),
                 };
                 cells.push(lab.judge(&network, &float)?.to_string());
             }
             table.row([method.into(), place.into(), format!("{:.0}", start.elapsed().as_secs_f64())].into_iter().chain(cells));
             Ok(())
         };
-        row("nearest, biases corrected", "-", &nearest, None)?;
+        row("nearest", "-", &nearest, Finish::Plain)?;
+        row("nearest, biases corrected", "-", &nearest, Finish::Shipped)?;
         for method in &methods {
-            row(method.name(), "after the assignment", &nearest, Some(*method))?;
+            row(method.name(), "after the assignment", &nearest, Finish::By(*method))?;
             let both = Lab::new(&case, &case.calibration, PRACTICAL, *method)?;
-            row(method.name(), "in both phases", &both, None)?;
+            row(method.name(), "in both phases", &both, Finish::Shipped)?;
         }
         table.print();
     }
@@ -181,9 +195,8 @@ pub(crate) fn subsets(data: &Path, names: &[&str]) -> Result<()> {
             table.row(cells);
         }
         let spread = |values: &Vec<f64>| {
-            let mean = values.iter().sum::<f64>() / values.len() as f64;
-            let deviation = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt();
-            format!("{:.2} +- {:.2}", 100.0 * mean, 100.0 * deviation)
+            mean_and_deviation(values)
+                .map_or_else(String::new, |(mean, deviation)| format!("{:.2} +- {:.2}", 100.0 * mean, 100.0 * deviation))
         };
         table.row(["mean and deviation".to_string(), String::new()].into_iter().chain(accuracies.iter().map(spread)));
         table.print();

@@ -6,7 +6,7 @@ use core::array;
 use super::load;
 use super::stage::{Stage, write};
 use crate::arch::x86_64::PANEL;
-use crate::arch::x86_64::columns::Columns;
+use crate::portable::Columns;
 use crate::{Accumulator, Activations, Conv, pack};
 
 /// Most pixels of a tile.

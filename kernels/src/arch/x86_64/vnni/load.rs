@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::*;
 
-use crate::arch::x86_64::columns::bytes_from;
+use crate::portable::bytes_from;
 use crate::{ActivationBits, WeightBits, pack};
 
 /// The low `count` of 64 lanes.

@@ -7,7 +7,7 @@ use super::load;
 use super::stage::{Codes, Stage};
 use super::weights::{Quads, pack_panel};
 use crate::arch::x86_64::PANEL;
-use crate::arch::x86_64::columns::Columns;
+use crate::portable::Columns;
 use crate::{ActivationBits, Activations, Conv, Image, Window, pack};
 
 /// Most pixels of a tile.

@@ -6,7 +6,7 @@ use core::arch::x86_64::*;
 use super::load;
 use super::stage::{Codes, Stage, vector};
 use crate::arch::x86_64::PANEL;
-use crate::arch::x86_64::columns::Columns;
+use crate::portable::Columns;
 use crate::{Activations, Conv, pack};
 
 /// Most pixels whose columns are kept at once.

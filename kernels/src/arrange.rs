@@ -5,7 +5,9 @@
 //! layer is written. Reading one weight at a time is what [`reference`](mod@crate::reference) and the proof of the accumulator
 //! need; kernels read whole words.
 
+pub(crate) mod lanes;
 mod row_major;
+pub(crate) mod vectors;
 
 use crate::WeightBits;
 
@@ -27,16 +29,22 @@ pub enum Arrangement {
     /// `[O][H][W][I]`, I = input channels of the group; one row for each output channel, each row starts at a byte.
     #[default]
     RowMajor,
+    /// Rows of unsigned codes, w + 2^(bits - 1), padded to 16 and packed so that one shift and one mask free 16 at a time.
+    Vectors,
+    /// Depthwise: blocks of 8 channels, `[tap][channel]`, a byte each; taps in passes of 9.
+    Lanes,
 }
 
 impl Arrangement {
     /// Every arrangement this crate has kernels for.
-    pub const ALL: [Self; 1] = [Self::RowMajor];
+    pub const ALL: [Self; 3] = [Self::RowMajor, Self::Vectors, Self::Lanes];
 
     /// The name that a model file stores.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RowMajor => "row-major",
+            Self::Vectors => "vectors",
+            Self::Lanes => "lanes",
         }
     }
 
@@ -54,6 +62,8 @@ impl Arrangement {
         }
         match self {
             Self::RowMajor => row_major::bytes(bits, shape),
+            Self::Vectors => vectors::bytes(bits, shape),
+            Self::Lanes => lanes::bytes(bits, shape),
         }
     }
 
@@ -62,6 +72,8 @@ impl Arrangement {
     pub fn weight(self, bits: WeightBits, shape: &WeightShape, weights: &[u8], row: usize, index: usize) -> i32 {
         match self {
             Self::RowMajor => row_major::weight(bits, shape, weights, row, index),
+            Self::Vectors => vectors::weight(bits, shape, weights, row, index),
+            Self::Lanes => lanes::weight(bits, shape, weights, row, index),
         }
     }
 
@@ -69,6 +81,8 @@ impl Arrangement {
     pub fn arrange(self, bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {
         match self {
             Self::RowMajor => row_major::arrange(bits, shape, codes, weights),
+            Self::Vectors => vectors::arrange(bits, shape, codes, weights),
+            Self::Lanes => lanes::arrange(bits, shape, codes, weights),
         }
     }
 }

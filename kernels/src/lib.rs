@@ -27,6 +27,7 @@ mod testing;
 #[allow(unsafe_code)]
 mod arch;
 
+mod arrange;
 pub mod bitfused;
 pub mod native;
 pub mod pack;
@@ -35,4 +36,5 @@ pub mod reference;
 pub mod requant;
 pub mod types;
 
+pub use arrange::{Arrangement, WeightShape};
 pub use types::*;

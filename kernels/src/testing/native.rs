@@ -1,9 +1,10 @@
 //! Every runner on the kernels of [`native`](crate::native): what a processor's own kernels have to pass, on the host or on a board.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::{attention, conv, elementwise, resize, spatial};
-use crate::{Activations, Conv, native, portable};
+use crate::{Activations, Arrangement, Conv, native, portable};
 
 /// One comparison of a kernel with the reference; it panics where they differ, with the parameters in its message.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +16,7 @@ pub struct Check {
 }
 
 /// All comparisons.
-pub const CHECKS: [Check; 15] = [
+pub const CHECKS: [Check; 17] = [
     Check { name: "pad", run: || spatial::check_pad(native::pad) },
     Check { name: "slice", run: || spatial::check_slice(native::slice) },
     Check { name: "transpose", run: || spatial::check_transpose(native::transpose) },
@@ -31,7 +32,14 @@ pub const CHECKS: [Check; 15] = [
     Check { name: "matmul", run: || attention::check_matmul(native::matmul) },
     Check { name: "conv", run: || conv::check(300, scratched) },
     Check { name: "conv_wide", run: || conv::check_shapes(301, conv::wide_shapes(), scratched) },
+    Check { name: "conv_vectors", run: || conv::check_arranged(Arrangement::Vectors, 302, conv::shapes(), scratched) },
+    Check { name: "conv_lanes", run: || conv::check_widths(Arrangement::Lanes, 303, depthwise_shapes(), scratched) },
 ];
+
+fn depthwise_shapes() -> Vec<conv::Shape> {
+    let shapes = conv::shapes().into_iter().chain(conv::wide_shapes());
+    shapes.filter(|shape| shape.groups == shape.input.channels && shape.groups == shape.output.channels).collect()
+}
 
 /// A convolution with the scratch memory that a file gives it.
 fn scratched(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8]) {

@@ -3,8 +3,8 @@
 use super::symbols::*;
 use crate::WeightBits;
 use crate::arrange::lanes::{BLOCK, PASS};
-use crate::arrange::vectors::{self, LANES};
-use crate::portable::vectors::{Blocks, CHUNK, COLUMNS, PlainRust, Rect, Rows, Stage, Sums};
+use crate::arrange::vectors::LANES;
+use crate::portable::vectors::{Blocks, CHUNK, COLUMNS, Lanes, PlainRust, Rect, Rows, Stage, Sums};
 
 pub(super) struct Mve;
 
@@ -32,101 +32,121 @@ fn multiply_function<const N: usize>(bits: WeightBits, wide: bool) -> MultiplyFu
 
 impl Blocks for Mve {
     #[inline(always)]
-    fn multiply<const N: usize>(rows: &Rows<'_>, columns: [&[u8]; N], wide: bool, sums: &mut Sums) {
-        let column_bytes = rows.vectors.wrapping_mul(if wide { 2 * LANES } else { LANES });
-        let whole = |column: &&[u8]| column.len() == column_bytes && (!wide || column.as_ptr().addr().is_multiple_of(2));
-        let suits = (N == 1 || N == COLUMNS)
-            && rows.vectors != 0
-            && rows.count <= CHUNK
-            && rows.row_bytes == vectors::row_bytes(rows.bits, rows.vectors * LANES)
-            && rows.bytes.len() == rows.count * rows.row_bytes
-            && columns.iter().all(whole);
-        if !suits {
-            return PlainRust::multiply(rows, columns, wide, sums);
+    fn multiply<const N: usize>(rows: &Rows<'_>, first: usize, count: usize, columns: &[&[u8]; N], sums: &mut [Sums; N]) {
+        let column_bytes = rows.column_bytes();
+        let suits = |column: &&[u8]| column.len() >= column_bytes && (!rows.wide() || column.as_ptr().addr().is_multiple_of(2));
+        let channels = count <= CHUNK && first <= rows.count() && count <= rows.count() - first;
+        if !channels || !(N == 1 || N == COLUMNS) || !columns.iter().all(suits) {
+            return PlainRust::multiply(rows, first, count, columns, sums);
         }
         let mut pointers = [core::ptr::null(); COLUMNS];
         for (pointer, column) in pointers.iter_mut().zip(columns) {
             *pointer = column.as_ptr();
         }
-        let (together, left) = match rows.bits {
+        let vectors = rows.vectors();
+        let (together, left) = match rows.bits() {
             // The loop for bytes leaves out the first vector.
-            WeightBits::W8 if !wide => (rows.vectors - 1, 0),
-            WeightBits::W8 => (rows.vectors, 0),
-            WeightBits::W4 => (rows.vectors / 2, rows.vectors % 2),
-            WeightBits::W2 | WeightBits::W6 => (rows.vectors / 4, rows.vectors % 4),
+            WeightBits::W8 if !rows.wide() => (vectors - 1, 0),
+            WeightBits::W8 => (vectors, 0),
+            WeightBits::W4 => (vectors / 2, vectors % 2),
+            WeightBits::W2 | WeightBits::W6 => (vectors / 4, vectors % 4),
         };
-        let function = multiply_function::<N>(rows.bits, wide);
-        let mut arguments = Multiply { row_bytes: rows.row_bytes, columns: pointers, together };
-        let (pairs, sums) = (rows.count / 2, sums.as_flattened_mut().as_mut_ptr());
+        let function = multiply_function::<N>(rows.bits(), rows.wide());
+        let mut arguments = Multiply { row_bytes: rows.row_bytes(), columns: pointers, together };
+        let (pairs, sums) = (count / 2, sums.as_flattened_mut().as_mut_ptr());
+        let weights = rows.row(first).as_ptr();
         if pairs != 0 {
-            // SAFETY: weights hold `2 * pairs` rows, every column as many vectors as a row, and there are sums for `CHUNK` rows.
-            unsafe { function(&arguments, rows.bytes.as_ptr(), sums, pairs, left) };
+            // SAFETY: there are weights of `2 * pairs` rows, every column has as many vectors as a row, aligned, and there are sums for
+            // `CHUNK` rows.
+            unsafe { function(&arguments, weights, sums, pairs, left) };
         }
-        if !rows.count.is_multiple_of(2) {
+        if !count.is_multiple_of(2) {
             // The last row is a pair by itself.
             arguments.row_bytes = 0;
-            let (weights, last) = (rows.bytes.as_ptr().wrapping_add(2 * pairs * rows.row_bytes), sums.wrapping_add(2 * pairs));
-            // SAFETY: as above; `CHUNK` is even and so the last row is not the last sum.
+            let (weights, last) = (weights.wrapping_add(2 * pairs * rows.row_bytes()), sums.wrapping_add(2 * pairs));
+            // SAFETY: as above; `CHUNK` is even, and so the last row's is not the last sum.
             unsafe { function(&arguments, weights, last, 1, left) };
         }
     }
 
     #[inline(always)]
-    fn finish<const N: usize>(stage: &Stage<'_>, corrections: [i32; N], sums: &Sums, mut pixels: [&mut [u8]; N]) {
-        let channels = stage.bias.len();
-        let suits = channels != 0
-            && channels <= CHUNK
-            && stage.multiplier.len() == channels
-            && stage.shift.len() == channels
-            && pixels.iter().all(|pixel| pixel.len() == channels);
-        let [first, second, _] = sums;
+    fn finish<const N: usize>(
+        stage: &Stage<'_>,
+        first: usize,
+        count: usize,
+        corrections: &[i32; N],
+        sums: &[Sums; N],
+        pixels: &mut [&mut [u8]; N],
+        at: usize,
+    ) {
+        let (bias, multiplier, shift) = stage.lists();
+        let fits = |pixel: &&mut [u8]| at <= pixel.len() && count <= pixel.len() - at;
+        let channels = count != 0 && count <= CHUNK && first <= bias.len() && count <= bias.len() - first;
+        if !channels || !pixels.iter().all(fits) {
+            return PlainRust::finish(stage, first, count, corrections, sums, pixels, at);
+        }
+        let codes = stage.codes();
         let mut arguments = Finish {
-            lo: stage.codes.lo,
-            hi: stage.codes.hi,
-            sums: first.as_ptr(),
-            shift: stage.shift.as_ptr(),
+            lo: codes.lo,
+            hi: codes.hi,
+            sums: sums.as_ptr().cast(),
+            shift: shift.as_ptr().wrapping_add(first),
             codes: [core::ptr::null_mut(); 3],
-            bias: stage.bias.as_ptr(),
-            multiplier: stage.multiplier.as_ptr(),
+            bias: bias.as_ptr().wrapping_add(first),
+            multiplier: multiplier.as_ptr().wrapping_add(first),
             corrections: [0; 3],
-            zero_point: stage.codes.zero_point,
-            channels,
+            zero_point: codes.zero_point,
+            channels: count,
         };
         match (&mut pixels[..], &corrections[..]) {
-            _ if !suits => PlainRust::finish(stage, corrections, sums, pixels),
             ([one, two, three], &[of_one, of_two, of_three]) => {
-                arguments.sums = second.as_ptr();
-                arguments.codes = [one.as_mut_ptr(), two.as_mut_ptr(), three.as_mut_ptr()];
+                arguments.sums = arguments.sums.wrapping_add(CHUNK);
+                arguments.codes = [one, two, three].map(|pixel| pixel.as_mut_ptr().wrapping_add(at));
                 arguments.corrections = [of_one, of_two, of_three];
-                // SAFETY: all lists and pixels have `channels` entries, at most `CHUNK`, and sums are `CHUNK` apart.
+                // SAFETY: the lists, which are of one length, and the pixels have `count` entries from `first` and `at` on, and as many
+                // sums, at most `CHUNK`, are `CHUNK` apart.
                 unsafe { apq_mve_finish_3(&arguments) }
             }
             ([one], &[of_one]) => {
-                arguments.codes[1] = one.as_mut_ptr();
+                arguments.codes[1] = one.as_mut_ptr().wrapping_add(at);
                 arguments.corrections[1] = of_one;
                 // SAFETY: as above, of one pixel.
                 unsafe { apq_mve_finish_1(&arguments) }
             }
-            _ => PlainRust::finish(stage, corrections, sums, pixels),
+            _ => PlainRust::finish(stage, first, count, corrections, sums, pixels, at),
         }
     }
 
     #[inline(always)]
-    fn gather(rect: &Rect, from: &[u8], to: &mut [u8], wide: bool) -> i32 {
-        let ((from_bytes, to_bytes), (rows, len), strides) = (rect.bytes(), rect.size(), rect.strides());
-        let aligned = || (from.as_ptr().addr() | to.as_ptr().addr() | strides.0 | strides.1 | len).is_multiple_of(2);
-        if rows == 0 || from.len() < from_bytes || to.len() < to_bytes || (wide && !aligned()) {
-            return PlainRust::gather(rect, from, to, wide);
+    fn gather(rect: &Rect, from: &[u8], to: &mut [u8], wide: bool, totals: &mut [i32]) {
+        let (bytes, strides, steps) = (rect.bytes(totals.len()), rect.strides(), rect.steps());
+        let places = || from.as_ptr().addr() | to.as_ptr().addr() | strides.0 | strides.1 | steps.0 | steps.1 | rect.len();
+        let counts = rect.rows() != 0 && (1..=COLUMNS).contains(&totals.len());
+        if !counts || from.len() < bytes.0 || to.len() < bytes.1 || (wide && !places().is_multiple_of(2)) {
+            return PlainRust::gather(rect, from, to, wide, totals);
         }
-        let (from, to) = (from.as_ptr(), to.as_mut_ptr());
-        // SAFETY: the rectangle's rows, at least 1, are within both slices, whose bytes it counts; 16-bit codes are aligned.
+        let threes = !wide && rect.len() != 0 && rect.len().is_multiple_of(3 * LANES);
+        let arguments = Gather {
+            from: from.as_ptr(),
+            to: to.as_mut_ptr(),
+            codes: match (wide, threes) {
+                (true, _) => rect.len() / 2,
+                (false, true) => rect.len() / (3 * LANES),
+                (false, false) => rect.len(),
+            },
+            rows: rect.rows(),
+            strides: [strides.0, strides.1],
+            steps: [steps.0.wrapping_sub(rect.rows().wrapping_mul(strides.0)), steps.1.wrapping_sub(rect.rows().wrapping_mul(strides.1))],
+            columns: totals.len(),
+            totals: totals.as_mut_ptr(),
+        };
+        // SAFETY: the rectangle's rows, at least 1, for as many columns as there are totals, are within both slices, whose bytes it
+        // counts; 16-bit codes are aligned.
         unsafe {
-            if wide {
-                apq_mve_gather_wide(from, to, len / 2, rows, strides.0, strides.1)
-            } else if len.is_multiple_of(3 * LANES) {
-                apq_mve_gather_48(from, to, len / (3 * LANES), rows, strides.0, strides.1)
-            } else {
-                apq_mve_gather(from, to, len, rows, strides.0, strides.1)
+            match (wide, threes) {
+                (true, _) => apq_mve_gather_wide(&arguments),
+                (false, true) => apq_mve_gather_48(&arguments),
+                (false, false) => apq_mve_gather(&arguments),
             }
         }
     }
@@ -151,43 +171,93 @@ impl Blocks for Mve {
     }
 
     #[inline(always)]
-    fn depthwise(taps: &[&[u8]; PASS], first: usize, channels: usize, weights: &[u8], wide: bool, add: bool, sums: &mut [i32; CHUNK]) {
-        let size = if wide { 2 } else { 1 };
-        let end = first.checked_add(channels).and_then(|end| end.checked_mul(size));
+    fn depthwise(lanes: &Lanes<'_>, pass: usize, first: usize, count: usize, taps: &[&[u8]; PASS], step: usize, sums: &mut [Sums]) {
+        let (size, blocks, weights) = (if lanes.wide() { 2 } else { 1 }, count / BLOCK, lanes.blocks(pass, first));
+        let end = sums.len().saturating_sub(1).checked_mul(step).and_then(|last| last.checked_add((first + count) * size));
         let within = end.is_some_and(|end| taps.iter().all(|tap| end <= tap.len()));
-        let blocks = channels / BLOCK;
-        if !within || channels > CHUNK || weights.len() < channels.div_ceil(BLOCK) * BLOCK * PASS {
-            return PlainRust::depthwise(taps, first, channels, weights, wide, add, sums);
+        if !within || sums.is_empty() || count > CHUNK || weights.len() < count.div_ceil(BLOCK) * BLOCK * PASS {
+            return PlainRust::depthwise(lanes, pass, first, count, taps, step, sums);
         }
-        let pointers = taps.map(|tap| tap.as_ptr().wrapping_add(first * size));
         if blocks != 0 {
-            // SAFETY: `blocks` blocks of channels are within every tap and have their weights and sums.
-            unsafe { depthwise_blocks(&pointers, weights, blocks, wide, add, sums.as_mut_ptr()) };
+            let pointers = taps.map(|tap| tap.as_ptr().wrapping_add(first * size));
+            // SAFETY: `blocks` blocks of channels of all pixels are within every tap and have their weights and sums.
+            unsafe { depthwise_blocks(&pointers, weights, blocks, lanes.wide(), pass > 0, step, sums) };
         }
-        if !channels.is_multiple_of(BLOCK) {
+        if !count.is_multiple_of(BLOCK) {
             let done = blocks * BLOCK;
-            let mut last = [[0; 2 * BLOCK]; PASS];
-            for (last, tap) in last.iter_mut().zip(taps) {
-                let codes = tap.get((first + done) * size..(first + channels) * size).unwrap_or_default();
-                for (to, from) in last.iter_mut().zip(codes) {
-                    *to = *from;
-                }
-            }
             let weights = weights.get(done * PASS..).unwrap_or_default();
-            let sums = sums.as_mut_ptr().wrapping_add(done);
-            // SAFETY: a block of channels is in `last`, `weights` begins with its weights, and `CHUNK` has whole blocks of sums.
-            unsafe { depthwise_blocks(&last.each_ref().map(|tap| tap.as_ptr()), weights, 1, wide, add, sums) };
+            for (pixel, sums) in sums.iter_mut().enumerate() {
+                let begin = pixel * step + (first + done) * size;
+                last_channels(taps, begin, (count - done) * size, weights, lanes.wide(), pass > 0, done, sums);
+            }
         }
     }
 }
 
+/// Channels that do not fill a block: `bytes` bytes from byte `begin` of every tap on, with the sums from `done` on.
+#[allow(clippy::too_many_arguments)]
+#[inline(never)]
+fn last_channels(
+    taps: &[&[u8]; PASS],
+    begin: usize,
+    bytes: usize,
+    weights: &[u8],
+    wide: bool,
+    add: bool,
+    done: usize,
+    sums: &mut Sums,
+) {
+    let mut last = [[0; 2 * BLOCK]; PASS];
+    for (last, tap) in last.iter_mut().zip(taps) {
+        let codes = tap.get(begin..).and_then(|rest| rest.get(..bytes)).unwrap_or_default();
+        for (to, from) in last.iter_mut().zip(codes) {
+            *to = *from;
+        }
+    }
+    let mut block = [0; CHUNK];
+    let Some(sums) = sums.get_mut(done..) else {
+        return;
+    };
+    for (to, from) in block.iter_mut().zip(sums.iter()).take(BLOCK) {
+        *to = *from;
+    }
+    if weights.len() >= PASS * BLOCK {
+        let taps = last.each_ref().map(|tap| tap.as_ptr());
+        // SAFETY: a block of channels is in `last`, and `weights` begins with its weights.
+        unsafe { depthwise_blocks(&taps, weights, 1, wide, add, 0, core::slice::from_mut(&mut block)) };
+    }
+    for (to, from) in sums.iter_mut().zip(block).take(BLOCK) {
+        *to = from;
+    }
+}
+
 /// # Safety
-/// `blocks`, at least 1, blocks of channels can be read from every tap, their weights lie in `weights`, and their sums can be written.
+/// `blocks`, at least 1 and at most those of `CHUNK`, blocks of channels of each pixel can be read from every tap, and their weights lie
+/// in `weights`. There is at least one pixel.
 #[inline(always)]
-unsafe fn depthwise_blocks(taps: &[*const u8; PASS], weights: &[u8], blocks: usize, wide: bool, add: bool, sums: *mut i32) {
+unsafe fn depthwise_blocks(
+    taps: &[*const u8; PASS],
+    weights: &[u8],
+    blocks: usize,
+    wide: bool,
+    add: bool,
+    step: usize,
+    sums: &mut [Sums],
+) {
     let &[t0, t1, t2, t3, t4, t5, t6, t7, t8] = taps;
     let steps = [t7.addr().wrapping_sub(t6.addr()), t8.addr().wrapping_sub(t7.addr()), t6.addr().wrapping_sub(t8.addr())];
-    let arguments = Depthwise { taps: [t0, t1, t2, t3, t4, t5, t6], weights: weights.as_ptr(), steps, sums, blocks };
+    let channels = blocks * BLOCK;
+    let arguments = Depthwise {
+        taps: [t0, t1, t2, t3, t4, t5, t6],
+        weights: weights.as_ptr(),
+        steps,
+        sums: sums.as_mut_ptr().cast(),
+        blocks,
+        pixels: sums.len(),
+        to_pixel: step.wrapping_sub(if wide { 2 * channels } else { channels }),
+        to_sums: (CHUNK - channels) * size_of::<i32>(),
+        weight_bytes: channels * PASS,
+    };
     // SAFETY: the caller's promise.
     unsafe {
         match (wide, add) {

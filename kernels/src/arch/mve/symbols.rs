@@ -37,6 +37,24 @@ pub(super) struct Finish {
     pub(super) channels: usize,
 }
 
+/// Arguments of [`apq_mve_gather`] and its like: copies rows of codes, for each column, and adds each column up.
+#[repr(C)]
+pub(super) struct Gather {
+    pub(super) from: *const u8,
+    pub(super) to: *mut u8,
+    /// Of a row; in 48s where those are copied.
+    pub(super) codes: usize,
+    /// At least 1.
+    pub(super) rows: usize,
+    /// Bytes from row to row, from and to.
+    pub(super) strides: [usize; 2],
+    /// Bytes from behind a column's last row to the next column, from and to.
+    pub(super) steps: [usize; 2],
+    /// At least 1.
+    pub(super) columns: usize,
+    pub(super) totals: *mut i32,
+}
+
 /// Arguments of `apq_mve_depthwise` and its like, in the order in which registers are loaded.
 #[repr(C)]
 pub(super) struct Depthwise {
@@ -47,6 +65,13 @@ pub(super) struct Depthwise {
     pub(super) sums: *mut i32,
     /// Of eight channels, at least 1.
     pub(super) blocks: usize,
+    /// At least 1.
+    pub(super) pixels: usize,
+    /// What a tap moves by from the end of its channels to the next pixel.
+    pub(super) to_pixel: usize,
+    /// Likewise, sums.
+    pub(super) to_sums: usize,
+    pub(super) weight_bytes: usize,
 }
 
 unsafe extern "C" {
@@ -70,13 +95,11 @@ unsafe extern "C" {
     pub(super) fn apq_mve_finish_1(arguments: &Finish);
     pub(super) fn apq_mve_finish_3(arguments: &Finish);
 
-    /// Copies `rows` (not 0) rows of `codes` codes and adds them up; the strides are in bytes.
-    pub(super) fn apq_mve_gather(from: *const u8, to: *mut u8, codes: usize, rows: usize, from_stride: usize, to_stride: usize) -> i32;
+    pub(super) fn apq_mve_gather(arguments: &Gather);
     /// As [`apq_mve_gather`], of 16 bits, aligned.
-    pub(super) fn apq_mve_gather_wide(from: *const u8, to: *mut u8, codes: usize, rows: usize, from_stride: usize, to_stride: usize)
-    -> i32;
-    /// As [`apq_mve_gather`], with rows of `threes` times 48 codes.
-    pub(super) fn apq_mve_gather_48(from: *const u8, to: *mut u8, threes: usize, rows: usize, from_stride: usize, to_stride: usize) -> i32;
+    pub(super) fn apq_mve_gather_wide(arguments: &Gather);
+    /// As [`apq_mve_gather`], of rows of 48, 96, ... codes.
+    pub(super) fn apq_mve_gather_48(arguments: &Gather);
     /// Sets `count` bytes.
     pub(super) fn apq_mve_fill(to: *mut u8, count: usize, value: u8);
     /// Sum of `count` codes.

@@ -12,11 +12,12 @@ mod source;
 
 pub(crate) use blocks::{Blocks, CHUNK, COLUMNS, PlainRust, Sums};
 pub(crate) use depthwise::{conv as depthwise, scratch_bytes as depthwise_scratch_bytes};
-pub(crate) use parameters::{Lanes, Rect, Rows, Stage};
+pub(crate) use parameters::{Columns, Lanes, Pixels, Rect, Rows, Stage};
 
 use crate::arrange::vectors;
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Conv};
+use core::ops::Range;
 use source::Source;
 
 /// Columns in scratch memory; none where the input's pixels are columns already. Sums of 64 bits are the reference's.
@@ -54,59 +55,63 @@ struct Layer<'a> {
 
 impl Layer<'_> {
     #[inline(never)]
-    fn each_pixel<B: Blocks>(&self, input: Activations<'_>, output: &mut [u8], columns: &mut [i16]) {
+    fn each_pixel<B: Blocks>(&self, input: Activations<'_>, output: &mut [u8], scratch: &mut [i16]) {
         let mut sums = [[0; CHUNK]];
+        let pixel_bytes = self.conv.output.pixel_bytes(self.conv.stage.bits).max(1);
         for group in 0..self.conv.groups {
-            let mut source = Source::new(self.conv, input, group, columns);
-            for pixel in output.chunks_exact_mut(self.conv.output.pixel_bytes(self.conv.stage.bits).max(1)) {
-                let ([column, ..], [total, ..]) = source.next::<B>(1);
-                self.block::<B, 1>(group, &[column], [total], &mut [pixel], &mut sums);
+            let mut source = Source::new::<B>(self.conv, input, group, scratch);
+            let channels = self.channels(group);
+            for pixel in output.chunks_exact_mut(pixel_bytes) {
+                let (columns, totals) = source.next::<B, 1>();
+                self.block::<B, 1>(&channels, columns, totals, pixel, pixel_bytes, &mut sums);
             }
         }
     }
 
     #[inline(never)]
-    fn blocks<B: Blocks>(&self, input: Activations<'_>, output: &mut [u8], columns: &mut [i16]) {
+    fn blocks<B: Blocks>(&self, input: Activations<'_>, output: &mut [u8], scratch: &mut [i16]) {
         let pixel_bytes = self.conv.output.pixel_bytes(self.conv.stage.bits).max(1);
         let mut sums = [[0; CHUNK]; COLUMNS];
         for group in 0..self.conv.groups {
-            let mut source = Source::new(self.conv, input, group, columns);
+            let mut source = Source::new::<B>(self.conv, input, group, scratch);
+            let channels = self.channels(group);
             let mut blocks = output.chunks_exact_mut(pixel_bytes * COLUMNS);
-            for block in &mut blocks {
-                let (columns, totals) = source.next::<B>(COLUMNS);
-                let Some((one, rest)) = block.split_at_mut_checked(pixel_bytes) else {
-                    return;
-                };
-                let Some((two, three)) = rest.split_at_mut_checked(pixel_bytes) else {
-                    return;
-                };
-                self.block::<B, COLUMNS>(group, &columns, totals, &mut [one, two, three], &mut sums);
+            for pixels in &mut blocks {
+                let (columns, totals) = source.next::<B, COLUMNS>();
+                self.block::<B, COLUMNS>(&channels, columns, totals, pixels, pixel_bytes, &mut sums);
             }
             let [sums, ..] = &mut sums;
             for pixel in blocks.into_remainder().chunks_exact_mut(pixel_bytes) {
-                let ([column, ..], [total, ..]) = source.next::<B>(1);
-                self.block::<B, 1>(group, &[column], [total], &mut [pixel], core::array::from_mut(sums));
+                let (columns, totals) = source.next::<B, 1>();
+                self.block::<B, 1>(&channels, columns, totals, pixel, pixel_bytes, core::array::from_mut(sums));
             }
         }
     }
 
-    /// All output channels of a group at `N` pixels; `totals` are the sums of the columns' codes.
+    /// Output channels of a group.
+    fn channels(&self, group: usize) -> Range<usize> {
+        let outputs = self.conv.group_outputs();
+        group * outputs..(group + 1) * outputs
+    }
+
+    /// Output channels of a group at `N` pixels; `totals` are the sums of the columns' codes.
     #[inline(never)]
     fn block<B: Blocks, const N: usize>(
         &self,
-        group: usize,
-        columns: &[&[u8]; N],
+        channels: &Range<usize>,
+        columns: Columns<'_, N>,
         totals: [i32; N],
-        pixels: &mut [&mut [u8]; N],
+        bytes: &mut [u8],
+        step: usize,
         sums: &mut [Sums; N],
     ) {
         let offset = vectors::offset(self.rows.bits());
         let corrections = totals.map(|total| total.wrapping_mul(-offset));
-        let outputs = self.conv.group_outputs();
-        let (mut first, end) = (group * outputs, (group + 1) * outputs);
+        let (mut first, end) = (channels.start, channels.end);
         while first < end {
             let count = (end - first).min(CHUNK);
             B::multiply(&self.rows, first, count, columns, sums);
+            let pixels = Pixels { bytes: &mut *bytes, step, at: first };
             finish::finish::<B, N>(&self.stage, first, count, &corrections, sums, pixels);
             first += count;
         }

@@ -3,54 +3,46 @@
 use super::symbols::*;
 use crate::WeightBits;
 use crate::arrange::lanes::{BLOCK, PASS};
-use crate::arrange::vectors::LANES;
-use crate::portable::vectors::{Blocks, CHUNK, COLUMNS, Lanes, PlainRust, Rect, Rows, Stage, Sums};
+use crate::arrange::vectors;
+use crate::portable::vectors::{Blocks, CHUNK, COLUMNS, Columns, Lanes, Pixels, PlainRust, Rect, Rows, Stage, Sums};
 
 pub(super) struct Mve;
 
 /// For `N` columns, each as long as the rows and aligned to its codes.
+#[inline(always)]
 fn multiply_function<const N: usize>(bits: WeightBits, wide: bool) -> MultiplyFunction {
-    match (bits, wide, N == COLUMNS) {
-        (WeightBits::W8, false, false) => apq_mve_multiply_w8_1,
-        (WeightBits::W8, false, true) => apq_mve_multiply_w8_3,
-        (WeightBits::W6, false, false) => apq_mve_multiply_w6_1,
-        (WeightBits::W6, false, true) => apq_mve_multiply_w6_3,
-        (WeightBits::W4, false, false) => apq_mve_multiply_w4_1,
-        (WeightBits::W4, false, true) => apq_mve_multiply_w4_3,
-        (WeightBits::W2, false, false) => apq_mve_multiply_w2_1,
-        (WeightBits::W2, false, true) => apq_mve_multiply_w2_3,
-        (WeightBits::W8, true, false) => apq_mve_multiply_w8_1_wide,
-        (WeightBits::W8, true, true) => apq_mve_multiply_w8_3_wide,
-        (WeightBits::W6, true, false) => apq_mve_multiply_w6_1_wide,
-        (WeightBits::W6, true, true) => apq_mve_multiply_w6_3_wide,
-        (WeightBits::W4, true, false) => apq_mve_multiply_w4_1_wide,
-        (WeightBits::W4, true, true) => apq_mve_multiply_w4_3_wide,
-        (WeightBits::W2, true, false) => apq_mve_multiply_w2_1_wide,
-        (WeightBits::W2, true, true) => apq_mve_multiply_w2_3_wide,
-    }
+    let [one, three]: [MultiplyFunction; 2] = match (wide, bits) {
+        (false, WeightBits::W8) => [apq_mve_multiply_w8_1, apq_mve_multiply_w8_3],
+        (false, WeightBits::W6) => [apq_mve_multiply_w6_1, apq_mve_multiply_w6_3],
+        (false, WeightBits::W4) => [apq_mve_multiply_w4_1, apq_mve_multiply_w4_3],
+        (false, WeightBits::W2) => [apq_mve_multiply_w2_1, apq_mve_multiply_w2_3],
+        (true, WeightBits::W8) => [apq_mve_multiply_w8_1_wide, apq_mve_multiply_w8_3_wide],
+        (true, WeightBits::W6) => [apq_mve_multiply_w6_1_wide, apq_mve_multiply_w6_3_wide],
+        (true, WeightBits::W4) => [apq_mve_multiply_w4_1_wide, apq_mve_multiply_w4_3_wide],
+        (true, WeightBits::W2) => [apq_mve_multiply_w2_1_wide, apq_mve_multiply_w2_3_wide],
+    };
+    if N == 1 { one } else { three }
 }
 
 impl Blocks for Mve {
     #[inline(always)]
-    fn multiply<const N: usize>(rows: &Rows<'_>, first: usize, count: usize, columns: &[&[u8]; N], sums: &mut [Sums; N]) {
-        let column_bytes = rows.column_bytes();
-        let suits = |column: &&[u8]| column.len() >= column_bytes && (!rows.wide() || column.as_ptr().addr().is_multiple_of(2));
-        let channels = count <= CHUNK && first <= rows.count() && count <= rows.count() - first;
-        if !channels || !(N == 1 || N == COLUMNS) || !columns.iter().all(suits) {
+    fn multiply<const N: usize>(rows: &Rows<'_>, first: usize, count: usize, columns: Columns<'_, N>, sums: &mut [Sums; N]) {
+        let last = columns.codes.len().checked_sub(rows.column_bytes());
+        let columns_fit = last.is_some_and(|last| columns.at.iter().all(|&at| at <= last));
+        let aligned = |at: &usize| columns.codes.as_ptr().addr().wrapping_add(*at).is_multiple_of(2);
+        let channels_fit = count <= CHUNK && first <= rows.count() && count <= rows.count() - first;
+        if !channels_fit || !(N == 1 || N == COLUMNS) || !columns_fit || (rows.wide() && !columns.at.iter().all(aligned)) {
             return PlainRust::multiply(rows, first, count, columns, sums);
         }
         let mut pointers = [core::ptr::null(); COLUMNS];
-        for (pointer, column) in pointers.iter_mut().zip(columns) {
-            *pointer = column.as_ptr();
+        for (pointer, at) in pointers.iter_mut().zip(columns.at) {
+            *pointer = columns.codes.as_ptr().wrapping_add(at);
         }
         let vectors = rows.vectors();
-        let (together, left) = match rows.bits() {
-            // The loop for bytes leaves out the first vector.
-            WeightBits::W8 if !rows.wide() => (vectors - 1, 0),
-            WeightBits::W8 => (vectors, 0),
-            WeightBits::W4 => (vectors / 2, vectors % 2),
-            WeightBits::W2 | WeightBits::W6 => (vectors / 4, vectors % 4),
-        };
+        let shift = vectors::together(rows.bits()).trailing_zeros();
+        let (together, left) = (vectors >> shift, vectors & !(usize::MAX << shift));
+        // The loop for bytes leaves out the first vector.
+        let together = together - usize::from(rows.bits() == WeightBits::W8 && !rows.wide());
         let function = multiply_function::<N>(rows.bits(), rows.wide());
         let mut arguments = Multiply { row_bytes: rows.row_bytes(), columns: pointers, together };
         let (pairs, sums) = (count / 2, sums.as_flattened_mut().as_mut_ptr());
@@ -76,44 +68,40 @@ impl Blocks for Mve {
         count: usize,
         corrections: &[i32; N],
         sums: &[Sums; N],
-        pixels: &mut [&mut [u8]; N],
-        at: usize,
+        pixels: &mut Pixels<'_, N>,
     ) {
         let (bias, multiplier, shift) = stage.lists();
-        let fits = |pixel: &&mut [u8]| at <= pixel.len() && count <= pixel.len() - at;
-        let channels = count != 0 && count <= CHUNK && first <= bias.len() && count <= bias.len() - first;
-        if !channels || !pixels.iter().all(fits) {
-            return PlainRust::finish(stage, first, count, corrections, sums, pixels, at);
+        let end = N.saturating_sub(1).checked_mul(pixels.step).and_then(|last| last.checked_add(pixels.at));
+        let pixels_fit = end.and_then(|end| end.checked_add(count)).is_some_and(|end| end <= pixels.bytes.len());
+        let channels_fit = count != 0 && count <= CHUNK && first <= bias.len() && count <= bias.len() - first;
+        if !channels_fit || !(N == 1 || N == COLUMNS) || !pixels_fit {
+            return PlainRust::finish(stage, first, count, corrections, sums, pixels);
         }
         let codes = stage.codes();
+        let (start, step) = (pixels.bytes.as_mut_ptr().wrapping_add(pixels.at), pixels.step);
         let mut arguments = Finish {
             lo: codes.lo,
             hi: codes.hi,
             sums: sums.as_ptr().cast(),
             shift: shift.as_ptr().wrapping_add(first),
-            codes: [core::ptr::null_mut(); 3],
+            codes: [start, start.wrapping_add(step), start.wrapping_add(2 * step)],
             bias: bias.as_ptr().wrapping_add(first),
             multiplier: multiplier.as_ptr().wrapping_add(first),
             corrections: [0; 3],
             zero_point: codes.zero_point,
             channels: count,
         };
-        match (&mut pixels[..], &corrections[..]) {
-            ([one, two, three], &[of_one, of_two, of_three]) => {
-                arguments.sums = arguments.sums.wrapping_add(CHUNK);
-                arguments.codes = [one, two, three].map(|pixel| pixel.as_mut_ptr().wrapping_add(at));
-                arguments.corrections = [of_one, of_two, of_three];
-                // SAFETY: the lists, which are of one length, and the pixels have `count` entries from `first` and `at` on, and as many
-                // sums, at most `CHUNK`, are `CHUNK` apart.
-                unsafe { apq_mve_finish_3(&arguments) }
-            }
-            ([one], &[of_one]) => {
-                arguments.codes[1] = one.as_mut_ptr().wrapping_add(at);
-                arguments.corrections[1] = of_one;
-                // SAFETY: as above, of one pixel.
-                unsafe { apq_mve_finish_1(&arguments) }
-            }
-            _ => PlainRust::finish(stage, first, count, corrections, sums, pixels, at),
+        for (to, from) in arguments.corrections.iter_mut().zip(corrections) {
+            *to = *from;
+        }
+        if N == COLUMNS {
+            arguments.sums = arguments.sums.wrapping_add(CHUNK);
+            // SAFETY: the lists, which are of one length, have `count` entries from `first` on, there are as many sums, at most `CHUNK`,
+            // which lie `CHUNK` apart, and pixels have as many bytes from where they begin.
+            unsafe { apq_mve_finish_3(&arguments) }
+        } else {
+            // SAFETY: as above, of one pixel.
+            unsafe { apq_mve_finish_1(&arguments) }
         }
     }
 
@@ -125,14 +113,13 @@ impl Blocks for Mve {
         if !counts || from.len() < bytes.0 || to.len() < bytes.1 || (wide && !places().is_multiple_of(2)) {
             return PlainRust::gather(rect, from, to, wide, totals);
         }
-        let threes = !wide && rect.len() != 0 && rect.len().is_multiple_of(3 * LANES);
         let arguments = Gather {
             from: from.as_ptr(),
             to: to.as_mut_ptr(),
-            codes: match (wide, threes) {
-                (true, _) => rect.len() / 2,
-                (false, true) => rect.len() / (3 * LANES),
-                (false, false) => rect.len(),
+            codes: match rect.threes() {
+                _ if wide => rect.len() / 2,
+                Some(threes) => threes.get(),
+                None => rect.len(),
             },
             rows: rect.rows(),
             strides: [strides.0, strides.1],
@@ -143,7 +130,7 @@ impl Blocks for Mve {
         // SAFETY: the rectangle's rows, at least 1, for as many columns as there are totals, are within both slices, whose bytes it
         // counts; 16-bit codes are aligned.
         unsafe {
-            match (wide, threes) {
+            match (wide, rect.threes().is_some()) {
                 (true, _) => apq_mve_gather_wide(&arguments),
                 (false, true) => apq_mve_gather_48(&arguments),
                 (false, false) => apq_mve_gather(&arguments),

@@ -16,7 +16,7 @@
 
 // extern "C" fn(&Finish)
 //
-// r0: sums of the middle one of three columns, or of the only one; r1: shifts; r2, r3, r4: codes; r5: biases; r6: multipliers;
+// r0: sums of the middle one of three columns, or of the only one, which is the first; r1: shifts; r2, r3, r4: codes; r5: biases; r6: multipliers;
 // r8, r9, r10: corrections; r11: zero point; lr: channels.
 // (acc m + 2^(r-1)) >> r is the doubled high word of acc m, rounded by a shift of r - 31.
 .macro apq_finish name, n
@@ -46,9 +46,12 @@ apq_mve_\name:
     apq_codes q3, r8, r2
     vldrw.u32 q3, [r0, #256]
     apq_codes q3, r10, r4
-.endif
     vldrw.u32 q4, [r0], #16
     apq_codes q4, r9, r3
+.else
+    vldrw.u32 q3, [r0], #16
+    apq_codes q3, r8, r2
+.endif
     letp lr, 1b
     vpop {d8-d15}
     pop {r4-r11, pc}

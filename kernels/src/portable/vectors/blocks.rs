@@ -1,6 +1,6 @@
 //! The inner blocks of the kernels for vectors, and what they are in plain Rust.
 
-use super::parameters::{Lanes, Rect, Rows, Stage};
+use super::parameters::{Columns, Lanes, Pixels, Rect, Rows, Stage};
 use crate::arrange::lanes::{BLOCK, PASS};
 use crate::arrange::vectors::{self, LANES};
 use crate::requant;
@@ -17,18 +17,16 @@ pub(crate) type Sums = [i32; CHUNK];
 /// The inner blocks. `N` is 1 or [`COLUMNS`]. Channels are `first .. first + count`, `count` at most [`CHUNK`].
 pub(crate) trait Blocks {
     /// Products of the stored, offset codes of channels and each column, which has whole vectors of codes.
-    fn multiply<const N: usize>(rows: &Rows<'_>, first: usize, count: usize, columns: &[&[u8]; N], sums: &mut [Sums; N]);
+    fn multiply<const N: usize>(rows: &Rows<'_>, first: usize, count: usize, columns: Columns<'_, N>, sums: &mut [Sums; N]);
 
-    /// A byte for each sum and its pixel's correction, from byte `at` of each pixel on. For [`Stage::is_high`].
-    #[allow(clippy::too_many_arguments)]
+    /// A byte for each sum and its pixel's correction. For [`Stage::is_high`].
     fn finish<const N: usize>(
         stage: &Stage<'_>,
         first: usize,
         count: usize,
         corrections: &[i32; N],
         sums: &[Sums; N],
-        pixels: &mut [&mut [u8]; N],
-        at: usize,
+        pixels: &mut Pixels<'_, N>,
     );
 
     /// Copies a rectangle for each of `totals`, and adds up its codes. `wide`: codes of 16 bits, little-endian, and not of 8.
@@ -59,14 +57,14 @@ fn code(codes: &[u8], wide: bool, index: usize) -> i32 {
 pub(crate) struct PlainRust;
 
 impl Blocks for PlainRust {
-    fn multiply<const N: usize>(rows: &Rows<'_>, first: usize, count: usize, columns: &[&[u8]; N], sums: &mut [Sums; N]) {
+    fn multiply<const N: usize>(rows: &Rows<'_>, first: usize, count: usize, columns: Columns<'_, N>, sums: &mut [Sums; N]) {
         let vector_bytes = if rows.wide() { 2 * LANES } else { LANES };
         for channel in 0..count.min(CHUNK) {
             let mut acc = [0i32; N];
             for index in 0..rows.vectors() {
                 let weights = vectors::vector(rows.bits(), rows.row(first + channel), rows.vectors(), index);
-                for (acc, column) in acc.iter_mut().zip(columns) {
-                    let codes = column.get(index * vector_bytes..).unwrap_or_default();
+                for (acc, begin) in acc.iter_mut().zip(columns.at) {
+                    let codes = columns.codes.get(begin + index * vector_bytes..).unwrap_or_default();
                     for (lane, weight) in weights.into_iter().enumerate() {
                         *acc = acc.wrapping_add(i32::from(weight).wrapping_mul(code(codes, rows.wide(), lane)));
                     }
@@ -86,11 +84,10 @@ impl Blocks for PlainRust {
         count: usize,
         corrections: &[i32; N],
         sums: &[Sums; N],
-        pixels: &mut [&mut [u8]; N],
-        at: usize,
+        pixels: &mut Pixels<'_, N>,
     ) {
-        let codes = stage.codes();
-        for ((pixel, sums), correction) in pixels.iter_mut().zip(sums).zip(corrections) {
+        let (codes, at) = (stage.codes(), pixels.at);
+        for ((pixel, sums), correction) in pixels.each().zip(sums).zip(corrections) {
             let bytes = pixel.get_mut(at..).unwrap_or_default();
             for ((to, &sum), (bias, multiplier, shift)) in bytes.iter_mut().zip(sums).zip(stage.channels(first, count)) {
                 let acc = sum.wrapping_add(*correction).wrapping_add(bias);

@@ -2,7 +2,7 @@
 
 use super::finish::finish;
 use super::source::inside;
-use super::{Blocks, CHUNK, COLUMNS, Lanes, Stage, Sums};
+use super::{Blocks, CHUNK, COLUMNS, Lanes, Pixels, Stage, Sums};
 use crate::arrange::lanes::PASS;
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Conv, pack};
@@ -80,18 +80,12 @@ impl<'a> Depthwise<'a> {
         let mut sums = [[0; CHUNK]; COLUMNS];
         let mut at = (0, 0);
         let mut blocks = output.chunks_exact_mut(pixel_bytes * COLUMNS);
-        for block in &mut blocks {
-            let Some((one, rest)) = block.split_at_mut_checked(pixel_bytes) else {
-                return;
-            };
-            let Some((two, three)) = rest.split_at_mut_checked(pixel_bytes) else {
-                return;
-            };
-            at = self.block::<B, COLUMNS>(at, &mut [one, two, three], &mut sums);
+        for pixels in &mut blocks {
+            at = self.block::<B, COLUMNS>(at, pixels, pixel_bytes, &mut sums);
         }
         let [sums, ..] = &mut sums;
         for pixel in blocks.into_remainder().chunks_exact_mut(pixel_bytes) {
-            at = self.block::<B, 1>(at, &mut [pixel], core::array::from_mut(sums));
+            at = self.block::<B, 1>(at, pixel, pixel_bytes, core::array::from_mut(sums));
         }
     }
 
@@ -100,7 +94,8 @@ impl<'a> Depthwise<'a> {
     fn block<B: Blocks, const N: usize>(
         &mut self,
         at: (usize, usize),
-        pixels: &mut [&mut [u8]; N],
+        bytes: &mut [u8],
+        pixel_bytes: usize,
         sums: &mut [Sums; N],
     ) -> (usize, usize) {
         let (mut first, mut next) = (0, at);
@@ -113,6 +108,7 @@ impl<'a> Depthwise<'a> {
                 next = if next.1 + made < self.conv.output.width { (next.0, next.1 + made) } else { (next.0 + 1, 0) };
                 done += made;
             }
+            let pixels = Pixels { bytes: &mut *bytes, step: pixel_bytes, at: first };
             finish::<B, N>(&self.stage, first, count, &[0; N], sums, pixels);
             first += count;
         }

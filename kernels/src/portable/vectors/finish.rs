@@ -1,9 +1,9 @@
 //! Sums to codes, at every width of a code and with every shift.
 
-use super::{Blocks, CHUNK, Stage, Sums};
+use super::{Blocks, CHUNK, Pixels, Stage, Sums};
 use crate::{ActivationBits, pack, requant};
 
-/// Writes channels `first .. first + count` of the pixels.
+/// Writes channels `first .. first + count` of the pixels, whose bytes from `pixels.at` on those are where a code is a byte.
 #[inline(always)]
 pub(super) fn finish<B: Blocks, const N: usize>(
     stage: &Stage<'_>,
@@ -11,11 +11,15 @@ pub(super) fn finish<B: Blocks, const N: usize>(
     count: usize,
     corrections: &[i32; N],
     sums: &[Sums; N],
-    pixels: &mut [&mut [u8]; N],
+    mut pixels: Pixels<'_, N>,
 ) {
     match stage.codes().bits {
-        ActivationBits::A6 | ActivationBits::A8 if stage.is_high() => B::finish(stage, first, count, corrections, sums, pixels, first),
-        ActivationBits::A2 | ActivationBits::A4 if stage.is_high() => packed::<B, N>(stage, first, count, corrections, sums, pixels),
+        ActivationBits::A6 | ActivationBits::A8 if stage.is_high() => {
+            B::finish(stage, first, count, corrections, sums, &mut pixels);
+        }
+        ActivationBits::A2 | ActivationBits::A4 if stage.is_high() => {
+            packed::<B, N>(stage, first, count, corrections, sums, pixels);
+        }
         _ => any(stage, first, count, corrections, sums, pixels),
     }
 }
@@ -28,11 +32,11 @@ fn packed<B: Blocks, const N: usize>(
     count: usize,
     corrections: &[i32; N],
     sums: &[Sums; N],
-    pixels: &mut [&mut [u8]; N],
+    mut pixels: Pixels<'_, N>,
 ) {
     let mut bytes = [[0; CHUNK]; N];
-    B::finish(stage, first, count, corrections, sums, &mut bytes.each_mut().map(|bytes| &mut bytes[..]), 0);
-    for (pixel, bytes) in pixels.iter_mut().zip(&bytes) {
+    B::finish(stage, first, count, corrections, sums, &mut Pixels { bytes: bytes.as_flattened_mut(), step: CHUNK, at: 0 });
+    for (pixel, bytes) in pixels.each().zip(&bytes) {
         pack_bytes(stage.codes().bits, pixel, first, bytes.get(..count).unwrap_or_default());
         clear_unused(stage, pixel);
     }
@@ -65,8 +69,15 @@ fn pack_bytes(bits: ActivationBits, pixel: &mut [u8], first: usize, codes: &[u8]
 
 /// Code by code.
 #[inline(never)]
-fn any(stage: &Stage<'_>, first: usize, count: usize, corrections: &[i32], sums: &[Sums], pixels: &mut [&mut [u8]]) {
-    for ((pixel, sums), &correction) in pixels.iter_mut().zip(sums).zip(corrections) {
+fn any<const N: usize>(
+    stage: &Stage<'_>,
+    first: usize,
+    count: usize,
+    corrections: &[i32; N],
+    sums: &[Sums; N],
+    mut pixels: Pixels<'_, N>,
+) {
+    for ((pixel, sums), &correction) in pixels.each().zip(sums).zip(corrections) {
         for ((index, &sum), (bias, multiplier, shift)) in sums.iter().enumerate().zip(stage.channels(first, count)) {
             let acc = sum.wrapping_add(correction).wrapping_add(bias);
             let code = stage.codes().code(requant::requantize_i32(acc, multiplier, shift));

@@ -5,6 +5,7 @@ use crate::arrange::vectors;
 use crate::{ActivationBits, Conv, OutputCodes, OutputStage, WeightBits, requant};
 
 use super::COLUMNS;
+use core::num::NonZeroUsize;
 
 /// Rows of weights of [`Arrangement::Vectors`](crate::Arrangement::Vectors), of all output channels.
 #[derive(Clone, Copy)]
@@ -15,7 +16,31 @@ pub(crate) struct Rows<'a> {
     wide: bool,
     vectors: usize,
     row_bytes: usize,
+    column_bytes: usize,
     count: usize,
+}
+
+/// `N` columns (1 or [`COLUMNS`]) of as many bytes as a row has codes, or twice as many.
+#[derive(Clone, Copy)]
+pub(crate) struct Columns<'a, const N: usize> {
+    pub(crate) codes: &'a [u8],
+    /// Where each begins.
+    pub(crate) at: [usize; N],
+}
+
+/// `N` neighbouring pixels, and the byte in each from which on codes are written.
+pub(crate) struct Pixels<'a, const N: usize> {
+    pub(crate) bytes: &'a mut [u8],
+    /// From one to the next.
+    pub(crate) step: usize,
+    pub(crate) at: usize,
+}
+
+impl<const N: usize> Pixels<'_, N> {
+    /// Each pixel, whole.
+    pub(crate) fn each(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        self.bytes.chunks_mut(self.step.max(1)).take(N)
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -23,8 +48,10 @@ impl<'a> Rows<'a> {
     pub(super) fn new(conv: &Conv<'a>, input: ActivationBits) -> Option<Self> {
         let (bits, count) = (conv.weight_bits, conv.output.channels);
         let (vectors, row_bytes) = (conv.row_len().div_ceil(vectors::LANES), vectors::row_bytes(bits, conv.row_len()));
+        let wide = input == ActivationBits::A16;
+        let column_bytes = vectors.checked_mul(if wide { 2 * vectors::LANES } else { vectors::LANES })?;
         let whole = vectors != 0 && count.checked_mul(row_bytes) == Some(conv.weights.len());
-        whole.then_some(Self { weights: conv.weights, bits, wide: input == ActivationBits::A16, vectors, row_bytes, count })
+        whole.then_some(Self { weights: conv.weights, bits, wide, vectors, row_bytes, column_bytes, count })
     }
 
     pub(crate) const fn bits(&self) -> WeightBits {
@@ -47,7 +74,7 @@ impl<'a> Rows<'a> {
 
     /// Bytes of a column.
     pub(crate) const fn column_bytes(&self) -> usize {
-        self.vectors * if self.wide { 2 * vectors::LANES } else { vectors::LANES }
+        self.column_bytes
     }
 
     /// Weights from a row on.
@@ -138,6 +165,8 @@ pub(crate) struct Rect {
     steps: (usize, usize),
     /// What one column takes, in either place.
     bytes: (usize, usize),
+    /// Vectors of three in a row, where there are no others.
+    threes: Option<NonZeroUsize>,
 }
 
 impl Rect {
@@ -149,7 +178,8 @@ impl Rect {
         let all = |bytes: usize, step: usize| step.checked_mul(COLUMNS)?.checked_add(bytes);
         all(bytes.0, steps.0)?;
         all(bytes.1, steps.1)?;
-        Some(Self { rows, len, strides, steps, bytes })
+        let threes = len.is_multiple_of(3 * vectors::LANES).then_some(len / (3 * vectors::LANES));
+        Some(Self { rows, len, strides, steps, bytes, threes: threes.and_then(NonZeroUsize::new) })
     }
 
     pub(crate) const fn rows(&self) -> usize {
@@ -159,6 +189,11 @@ impl Rect {
     /// Bytes of a row.
     pub(crate) const fn len(&self) -> usize {
         self.len
+    }
+
+    /// Three vectors of bytes at a time are this many times a row, where they are.
+    pub(crate) const fn threes(&self) -> Option<NonZeroUsize> {
+        self.threes
     }
 
     /// From row to row, from and to.

@@ -84,19 +84,22 @@ struct Row {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(conv: &'a Conv<'a>, input: Activations<'a>, group: usize, scratch: &'a mut [i16]) -> Self {
+    pub(super) fn new<B: Blocks>(conv: &'a Conv<'a>, input: Activations<'a>, group: usize, scratch: &'a mut [i16]) -> Self {
         let rows = conv.groups == 1 && conv.window.dilation[1] == 1 && !matches!(input.bits, ActivationBits::A2 | ActivationBits::A4);
         let way = match (needs_none(conv, input), rows) {
             (true, _) => Way::Direct,
             (false, true) => Way::Rows,
             (false, false) => Way::Taps,
         };
-        scratch.fill(0);
+        let scratch: &mut [u8] = bytemuck::cast_slice_mut(scratch);
+        if !conv.row_len().is_multiple_of(LANES) {
+            B::fill(scratch, 0);
+        }
         let mut source = Self {
             conv,
             input,
             columns: Columns::new(conv, input, group),
-            scratch: bytemuck::cast_slice_mut(scratch),
+            scratch,
             column_bytes: column_bytes(conv, input.bits),
             pixel_bytes: conv.input.pixel_bytes(input.bits),
             way,
@@ -108,30 +111,32 @@ impl<'a> Source<'a> {
         source
     }
 
-    /// The next `count` columns, at most [`COLUMNS`], and the sum of the codes of each.
+    /// The next `N` columns, and the sum of the codes of each.
     #[inline(never)]
-    pub(super) fn next<B: Blocks>(&mut self, count: usize) -> ([&[u8]; COLUMNS], [i32; COLUMNS]) {
-        let (mut columns, mut totals) = ([[].as_slice(); COLUMNS], [0; COLUMNS]);
-        let (bytes, wide) = (self.column_bytes.max(1), self.input.bits == ActivationBits::A16);
+    pub(super) fn next<B: Blocks, const N: usize>(&mut self) -> (super::Columns<'_, N>, [i32; N]) {
+        let (mut at, mut totals) = ([0; N], [0; N]);
+        let (bytes, wide) = (self.column_bytes, self.input.bits == ActivationBits::A16);
         if self.way == Way::Direct {
-            for (column, total) in columns.iter_mut().zip(&mut totals).take(count) {
-                let begin = self.row.from + self.at.1 * self.conv.window.stride[1] * self.pixel_bytes;
-                *column = self.input.codes.get(begin..).and_then(|rest| rest.get(..bytes)).unwrap_or_default();
-                *total = B::total(column, wide);
+            for (at, total) in at.iter_mut().zip(&mut totals) {
+                *at = self.row.from + self.at.1 * self.conv.window.stride[1] * self.pixel_bytes;
+                *total = B::total(self.input.codes.get(*at..).and_then(|rest| rest.get(..bytes)).unwrap_or_default(), wide);
                 self.advance(1);
             }
-            return (columns, totals);
+            return (super::Columns { codes: self.input.codes, at }, totals);
         }
-        let mut done = 0;
-        while let Some(totals) = totals.get_mut(done..count).filter(|totals| !totals.is_empty()) {
-            let made = self.run::<B>(done * bytes, totals, wide);
-            done += made;
+        let (mut begin, mut left) = (0, &mut totals[..]);
+        while !left.is_empty() {
+            let made = self.run::<B>(begin, left, wide);
+            begin += made * bytes;
+            left = left.get_mut(made..).unwrap_or_default();
             self.advance(made);
         }
-        for (column, codes) in columns.iter_mut().zip(self.scratch.chunks_exact(bytes)).take(count) {
-            *column = codes;
+        begin = 0;
+        for at in &mut at {
+            *at = begin;
+            begin += bytes;
         }
-        (columns, totals)
+        (super::Columns { codes: self.scratch, at }, totals)
     }
 
     /// Writes columns from byte `begin` of the scratch memory on, as many as are neighbours within the input, at least one and no more

@@ -10,14 +10,13 @@ mod finish;
 mod parameters;
 mod source;
 
-pub(crate) use blocks::{Blocks, CHUNK, COLUMNS, PlainRust, Sums};
+pub(crate) use blocks::{Blocks, CHUNK, COLUMNS, Channels, PlainRust, Sums, Taps};
 pub(crate) use depthwise::{conv as depthwise, scratch_bytes as depthwise_scratch_bytes};
 pub(crate) use parameters::{Columns, Lanes, Pixels, Rect, Rows, Stage};
 
 use crate::arrange::vectors;
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Conv};
-use core::ops::Range;
 use source::Source;
 
 /// Columns in scratch memory; none where the input's pixels are columns already. Sums of 64 bits are the reference's.
@@ -58,12 +57,13 @@ impl Layer<'_> {
     fn each_pixel<B: Blocks>(&self, input: Activations<'_>, output: &mut [u8], scratch: &mut [i16]) {
         let mut sums = [[0; CHUNK]];
         let pixel_bytes = self.conv.output.pixel_bytes(self.conv.stage.bits).max(1);
+        let outputs = self.conv.group_outputs();
         for group in 0..self.conv.groups {
             let mut source = Source::new::<B>(self.conv, input, group, scratch);
-            let channels = self.channels(group);
+            let group = self.group::<B>(group * outputs, (group + 1) * outputs);
             for pixel in output.chunks_exact_mut(pixel_bytes) {
                 let (columns, totals) = source.next::<B, 1>();
-                self.block::<B, 1>(&channels, columns, totals, pixel, pixel_bytes, &mut sums);
+                self.block::<B, 1>(&group, columns, totals, pixel, pixel_bytes, &mut sums);
             }
         }
     }
@@ -72,33 +72,28 @@ impl Layer<'_> {
     fn blocks<B: Blocks>(&self, input: Activations<'_>, output: &mut [u8], scratch: &mut [i16]) {
         let pixel_bytes = self.conv.output.pixel_bytes(self.conv.stage.bits).max(1);
         let mut sums = [[0; CHUNK]; COLUMNS];
+        let outputs = self.conv.group_outputs();
         for group in 0..self.conv.groups {
             let mut source = Source::new::<B>(self.conv, input, group, scratch);
-            let channels = self.channels(group);
+            let group = self.group::<B>(group * outputs, (group + 1) * outputs);
             let mut blocks = output.chunks_exact_mut(pixel_bytes * COLUMNS);
             for pixels in &mut blocks {
                 let (columns, totals) = source.next::<B, COLUMNS>();
-                self.block::<B, COLUMNS>(&channels, columns, totals, pixels, pixel_bytes, &mut sums);
+                self.block::<B, COLUMNS>(&group, columns, totals, pixels, pixel_bytes, &mut sums);
             }
             let [sums, ..] = &mut sums;
             for pixel in blocks.into_remainder().chunks_exact_mut(pixel_bytes) {
                 let (columns, totals) = source.next::<B, 1>();
-                self.block::<B, 1>(&channels, columns, totals, pixel, pixel_bytes, core::array::from_mut(sums));
+                self.block::<B, 1>(&group, columns, totals, pixel, pixel_bytes, core::array::from_mut(sums));
             }
         }
     }
 
-    /// Output channels of a group.
-    fn channels(&self, group: usize) -> Range<usize> {
-        let outputs = self.conv.group_outputs();
-        group * outputs..(group + 1) * outputs
-    }
-
     /// Output channels of a group at `N` pixels; `totals` are the sums of the columns' codes.
-    #[inline(never)]
+    #[inline(always)]
     fn block<B: Blocks, const N: usize>(
         &self,
-        channels: &Range<usize>,
+        group: &Group<'_, B>,
         columns: Columns<'_, N>,
         totals: [i32; N],
         bytes: &mut [u8],
@@ -107,15 +102,43 @@ impl Layer<'_> {
     ) {
         let offset = vectors::offset(self.rows.bits());
         let corrections = totals.map(|total| total.wrapping_mul(-offset));
-        let (mut first, end) = (channels.start, channels.end);
-        while first < end {
-            let count = (end - first).min(CHUNK);
-            B::multiply(&self.rows, first, count, columns, sums);
-            let pixels = Pixels { bytes: &mut *bytes, step, at: first };
-            finish::finish::<B, N>(&self.stage, first, count, &corrections, sums, pixels);
-            first += count;
+        self.chunk(group, columns, &corrections, Pixels { bytes: &mut *bytes, step, at: group.chunk.first }, sums);
+        let mut first = group.chunk.first + group.chunk.count;
+        while first < group.end {
+            let next = self.group::<B>(first, group.end);
+            self.chunk(&next, columns, &corrections, Pixels { bytes: &mut *bytes, step, at: first }, sums);
+            first += next.chunk.count;
         }
     }
+
+    /// The first chunk of channels at `N` pixels.
+    #[inline(always)]
+    fn chunk<B: Blocks, const N: usize>(
+        &self,
+        group: &Group<'_, B>,
+        columns: Columns<'_, N>,
+        corrections: &[i32; N],
+        pixels: Pixels<'_, N>,
+        sums: &mut [Sums; N],
+    ) {
+        B::multiply(&group.products, columns, sums);
+        finish::finish::<B, N>(&self.stage, &group.codes, group.chunk, corrections, sums, pixels);
+    }
+
+    /// Prepares output channels `first .. end`, not none.
+    fn group<B: Blocks>(&self, first: usize, end: usize) -> Group<'_, B> {
+        let chunk = Channels { first, count: (end - first).min(CHUNK) };
+        Group { chunk, end, products: B::products(&self.rows, chunk), codes: B::codes(&self.stage, chunk) }
+    }
+}
+
+/// Output channels of a group, the first chunk of them prepared.
+struct Group<'a, B: Blocks> {
+    chunk: Channels,
+    /// Behind the last chunk.
+    end: usize,
+    products: B::Products<'a>,
+    codes: B::Codes<'a>,
 }
 
 #[cfg(test)]

@@ -21,20 +21,18 @@ pub(super) struct Multiply {
 pub(super) type MultiplyFunction =
     unsafe extern "C" fn(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
 
-/// Arguments of `apq_mve_finish_1` and `_3`, in the order in which registers are loaded.
+/// What [`apq_mve_finish_1`] and [`apq_mve_finish_3`] know of channels, in the order in which registers are loaded.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub(super) struct Finish {
-    pub(super) lo: i32,
-    pub(super) hi: i32,
-    /// Of the second column, or the only one.
-    pub(super) sums: *const i32,
     pub(super) shift: *const u8,
-    pub(super) codes: [*mut u8; 3],
     pub(super) bias: *const i32,
     pub(super) multiplier: *const i32,
-    pub(super) corrections: [i32; 3],
+    pub(super) lo: i32,
     pub(super) zero_point: i32,
+    /// At least 1.
     pub(super) channels: usize,
+    pub(super) hi: i32,
 }
 
 /// Arguments of [`apq_mve_gather`] and its like: copies rows of codes, for each column, and adds each column up.
@@ -92,8 +90,10 @@ unsafe extern "C" {
     pub(super) fn apq_mve_multiply_w2_1_wide(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w2_3_wide(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
 
-    pub(super) fn apq_mve_finish_1(arguments: &Finish);
-    pub(super) fn apq_mve_finish_3(arguments: &Finish);
+    /// Codes of sums at one pixel.
+    pub(super) fn apq_mve_finish_1(finish: &Finish, sums: *const i32, to: *mut u8, step: usize, corrections: *const i32);
+    /// As [`apq_mve_finish_1`], at three pixels, `step` bytes apart; sums lie 64 apart.
+    pub(super) fn apq_mve_finish_3(finish: &Finish, sums: *const i32, to: *mut u8, step: usize, corrections: *const i32);
 
     pub(super) fn apq_mve_gather(arguments: &Gather);
     /// As [`apq_mve_gather`], of 16 bits, aligned.

@@ -14,20 +14,29 @@ pub(crate) const CHUNK: usize = 64;
 /// Sums of a chunk of output channels at a pixel.
 pub(crate) type Sums = [i32; CHUNK];
 
-/// The inner blocks. `N` is 1 or [`COLUMNS`]. Channels are `first .. first + count`, `count` at most [`CHUNK`].
+/// Some channels: at most [`CHUNK`].
+#[derive(Clone, Copy)]
+pub(crate) struct Channels {
+    pub(crate) first: usize,
+    pub(crate) count: usize,
+}
+
+/// The inner blocks. `N` is 1 or [`COLUMNS`].
 pub(crate) trait Blocks {
+    /// What is prepared for the products of some channels.
+    type Products<'a>: Copy;
+    /// What is prepared for the codes of some channels.
+    type Codes<'a>: Copy;
+
+    fn products<'a>(rows: &Rows<'a>, channels: Channels) -> Self::Products<'a>;
+
+    fn codes<'a>(stage: &Stage<'a>, channels: Channels) -> Self::Codes<'a>;
+
     /// Products of the stored, offset codes of channels and each column, which has whole vectors of codes.
-    fn multiply<const N: usize>(rows: &Rows<'_>, first: usize, count: usize, columns: Columns<'_, N>, sums: &mut [Sums; N]);
+    fn multiply<const N: usize>(products: &Self::Products<'_>, columns: Columns<'_, N>, sums: &mut [Sums; N]);
 
     /// A byte for each sum and its pixel's correction. For [`Stage::is_high`].
-    fn finish<const N: usize>(
-        stage: &Stage<'_>,
-        first: usize,
-        count: usize,
-        corrections: &[i32; N],
-        sums: &[Sums; N],
-        pixels: &mut Pixels<'_, N>,
-    );
+    fn finish<const N: usize>(codes: &Self::Codes<'_>, corrections: &[i32; N], sums: &[Sums; N], pixels: &mut Pixels<'_, N>);
 
     /// Copies a rectangle for each of `totals`, and adds up its codes. `wide`: codes of 16 bits, little-endian, and not of 8.
     fn gather(rect: &Rect, from: &[u8], to: &mut [u8], wide: bool, totals: &mut [i32]);
@@ -38,8 +47,24 @@ pub(crate) trait Blocks {
     /// Sum of codes.
     fn total(codes: &[u8], wide: bool) -> i32;
 
-    /// Products of the taps of a pass, from a multiple of [`BLOCK`] channels on, with pixels, one for each of `sums`, which are `step` bytes apart; added to what other passes left.
-    fn depthwise(lanes: &Lanes<'_>, pass: usize, first: usize, count: usize, taps: &[&[u8]; PASS], step: usize, sums: &mut [Sums]);
+    /// Products of a pass's taps and channels, from a multiple of [`BLOCK`] on, with one pixel for each of `sums`; added to what the
+    /// passes before left.
+    fn depthwise(lanes: &Lanes<'_>, pass: usize, channels: Channels, taps: &Taps<'_>, sums: &mut [Sums]);
+}
+
+/// What the taps of a pass read.
+pub(crate) struct Taps<'a> {
+    pub(crate) codes: &'a [u8],
+    /// Where the pixel of each tap begins; [`Taps::ZERO`] where it is `zeros`.
+    pub(crate) at: [usize; PASS],
+    /// Bytes from an output pixel's to the next one's.
+    pub(crate) step: usize,
+    /// A pixel of zero points.
+    pub(crate) zeros: &'a [u8],
+}
+
+impl Taps<'_> {
+    pub(crate) const ZERO: usize = usize::MAX;
 }
 
 /// Code `index` of codes of 8 or 16 bits.
@@ -57,7 +82,22 @@ fn code(codes: &[u8], wide: bool, index: usize) -> i32 {
 pub(crate) struct PlainRust;
 
 impl Blocks for PlainRust {
-    fn multiply<const N: usize>(rows: &Rows<'_>, first: usize, count: usize, columns: Columns<'_, N>, sums: &mut [Sums; N]) {
+    type Products<'a> = (Rows<'a>, Channels);
+    type Codes<'a> = (Stage<'a>, Channels);
+
+    fn products<'a>(rows: &Rows<'a>, channels: Channels) -> Self::Products<'a> {
+        (*rows, channels)
+    }
+
+    fn codes<'a>(stage: &Stage<'a>, channels: Channels) -> Self::Codes<'a> {
+        (*stage, channels)
+    }
+
+    fn multiply<const N: usize>(
+        &(rows, Channels { first, count }): &Self::Products<'_>,
+        columns: Columns<'_, N>,
+        sums: &mut [Sums; N],
+    ) {
         let vector_bytes = if rows.wide() { 2 * LANES } else { LANES };
         for channel in 0..count.min(CHUNK) {
             let mut acc = [0i32; N];
@@ -79,9 +119,7 @@ impl Blocks for PlainRust {
     }
 
     fn finish<const N: usize>(
-        stage: &Stage<'_>,
-        first: usize,
-        count: usize,
+        &(stage, Channels { first, count }): &Self::Codes<'_>,
         corrections: &[i32; N],
         sums: &[Sums; N],
         pixels: &mut Pixels<'_, N>,
@@ -126,15 +164,16 @@ impl Blocks for PlainRust {
         }
     }
 
-    fn depthwise(lanes: &Lanes<'_>, pass: usize, first: usize, count: usize, taps: &[&[u8]; PASS], step: usize, sums: &mut [Sums]) {
+    fn depthwise(lanes: &Lanes<'_>, pass: usize, Channels { first, count }: Channels, taps: &Taps<'_>, sums: &mut [Sums]) {
         let (blocks, code_bytes) = (lanes.blocks(pass, first), if lanes.wide() { 2 } else { 1 });
         for (pixel, sums) in sums.iter_mut().enumerate() {
             for (channel, sum) in sums.iter_mut().take(count).enumerate() {
                 let mut acc = if pass > 0 { *sum } else { 0 };
                 let rows = blocks.as_chunks::<BLOCK>().0.as_chunks::<PASS>().0.get(channel / BLOCK);
-                for (tap, row) in taps.iter().zip(rows.into_iter().flatten()) {
+                for (at, row) in taps.at.into_iter().zip(rows.into_iter().flatten()) {
+                    let (codes, at) = if at == Taps::ZERO { (taps.zeros, 0) } else { (taps.codes, at + pixel * taps.step) };
                     let weight = row.get(channel % BLOCK).map_or(0, |&weight| i32::from(weight as i8));
-                    let codes = tap.get(pixel * step + (first + channel) * code_bytes..).unwrap_or_default();
+                    let codes = codes.get(at + (first + channel) * code_bytes..).unwrap_or_default();
                     acc = acc.wrapping_add(weight.wrapping_mul(code(codes, lanes.wide(), 0)));
                 }
                 *sum = acc;

@@ -1,50 +1,52 @@
 //! Sums to codes, at every width of a code and with every shift.
 
-use super::{Blocks, CHUNK, Pixels, Stage, Sums};
+use super::{Blocks, CHUNK, Channels, Pixels, Stage, Sums};
 use crate::{ActivationBits, pack, requant};
 
-/// Writes channels `first .. first + count` of the pixels, whose bytes from `pixels.at` on those are where a code is a byte.
+/// Writes some channels of the pixels, whose bytes from `pixels.at` on those are where a code is a byte. `codes` is what is prepared for
+/// these channels.
 #[inline(always)]
 pub(super) fn finish<B: Blocks, const N: usize>(
     stage: &Stage<'_>,
-    first: usize,
-    count: usize,
+    codes: &B::Codes<'_>,
+    channels: Channels,
     corrections: &[i32; N],
     sums: &[Sums; N],
     mut pixels: Pixels<'_, N>,
 ) {
-    match stage.codes().bits {
-        ActivationBits::A6 | ActivationBits::A8 if stage.is_high() => {
-            B::finish(stage, first, count, corrections, sums, &mut pixels);
-        }
-        ActivationBits::A2 | ActivationBits::A4 if stage.is_high() => {
-            packed::<B, N>(stage, first, count, corrections, sums, pixels);
-        }
-        _ => any(stage, first, count, corrections, sums, pixels),
+    if stage.is_high() && matches!(stage.codes().bits, ActivationBits::A6 | ActivationBits::A8) {
+        B::finish(codes, corrections, sums, &mut pixels);
+    } else {
+        others::<B, N>(stage, codes, channels, corrections, sums, pixels);
     }
 }
 
-/// Codes of 2 and 4 bits, by way of bytes.
+/// Codes that are not bytes, or by any shift.
 #[inline(never)]
-fn packed<B: Blocks, const N: usize>(
+fn others<B: Blocks, const N: usize>(
     stage: &Stage<'_>,
-    first: usize,
-    count: usize,
+    codes: &B::Codes<'_>,
+    channels: Channels,
     corrections: &[i32; N],
     sums: &[Sums; N],
     mut pixels: Pixels<'_, N>,
 ) {
-    let mut bytes = [[0; CHUNK]; N];
-    B::finish(stage, first, count, corrections, sums, &mut Pixels { bytes: bytes.as_flattened_mut(), step: CHUNK, at: 0 });
-    for (pixel, bytes) in pixels.each().zip(&bytes) {
-        pack_bytes(stage.codes().bits, pixel, first, bytes.get(..count).unwrap_or_default());
-        clear_unused(stage, pixel);
+    let bits = stage.codes().bits;
+    if stage.is_high() && matches!(bits, ActivationBits::A2 | ActivationBits::A4) {
+        let mut bytes = [[0; CHUNK]; N];
+        B::finish(codes, corrections, sums, &mut Pixels { bytes: bytes.as_flattened_mut(), step: CHUNK, at: 0 });
+        for (pixel, bytes) in pixels.each().zip(&bytes) {
+            pack_bytes(bits, pixel, channels.first, bytes.get(..channels.count).unwrap_or_default());
+        }
+    } else {
+        for ((pixel, sums), &correction) in pixels.each().zip(sums).zip(corrections) {
+            any(stage, channels, correction, sums, pixel);
+        }
     }
-}
-
-/// Channels are written in ascending order.
-fn clear_unused(stage: &Stage<'_>, pixel: &mut [u8]) {
-    pack::clear_unused(pixel, stage.codes().bits, stage.lists().0.len());
+    for pixel in pixels.each() {
+        // Channels are written in ascending order.
+        pack::clear_unused(pixel, bits, stage.lists().0.len());
+    }
 }
 
 /// Packs codes of 2 or 4 bits as channels `first ..` of a pixel.
@@ -69,20 +71,10 @@ fn pack_bytes(bits: ActivationBits, pixel: &mut [u8], first: usize, codes: &[u8]
 
 /// Code by code.
 #[inline(never)]
-fn any<const N: usize>(
-    stage: &Stage<'_>,
-    first: usize,
-    count: usize,
-    corrections: &[i32; N],
-    sums: &[Sums; N],
-    mut pixels: Pixels<'_, N>,
-) {
-    for ((pixel, sums), &correction) in pixels.each().zip(sums).zip(corrections) {
-        for ((index, &sum), (bias, multiplier, shift)) in sums.iter().enumerate().zip(stage.channels(first, count)) {
-            let acc = sum.wrapping_add(correction).wrapping_add(bias);
-            let code = stage.codes().code(requant::requantize_i32(acc, multiplier, shift));
-            pack::set_code(pixel, stage.codes().bits, first + index, code);
-        }
-        clear_unused(stage, pixel);
+fn any(stage: &Stage<'_>, Channels { first, count }: Channels, correction: i32, sums: &Sums, pixel: &mut [u8]) {
+    for ((index, &sum), (bias, multiplier, shift)) in sums.iter().enumerate().zip(stage.channels(first, count)) {
+        let acc = sum.wrapping_add(correction).wrapping_add(bias);
+        let code = stage.codes().code(requant::requantize_i32(acc, multiplier, shift));
+        pack::set_code(pixel, stage.codes().bits, first + index, code);
     }
 }

@@ -10,7 +10,7 @@ mod finish;
 mod parameters;
 mod source;
 
-pub(crate) use blocks::{Blocks, CHUNK, COLUMNS, Channels, PlainRust, Sums, Taps};
+pub(crate) use blocks::{Blocks, CHUNK, COLUMNS, Channels, Places, PlainPass, PlainRust, Sums, ZERO};
 pub(crate) use depthwise::{conv as depthwise, scratch_bytes as depthwise_scratch_bytes};
 pub(crate) use parameters::{Columns, Lanes, Pixels, Rect, Rows, Stage};
 

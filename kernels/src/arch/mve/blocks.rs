@@ -4,7 +4,7 @@ use super::symbols::*;
 use crate::WeightBits;
 use crate::arrange::lanes::{BLOCK, PASS};
 use crate::arrange::vectors;
-use crate::portable::vectors::{Blocks, CHUNK, COLUMNS, Channels, Columns, Lanes, Pixels, PlainRust, Rect, Rows, Stage, Sums, Taps};
+use crate::portable::vectors::{Blocks, CHUNK, COLUMNS, Channels, Columns, Lanes, Pixels, Places, PlainPass, PlainRust, Rect, Rows, Stage, Sums, ZERO};
 
 pub(super) struct Mve;
 
@@ -47,6 +47,7 @@ pub(super) struct Codes<'a> {
 impl Blocks for Mve {
     type Products<'a> = Products<'a>;
     type Codes<'a> = Codes<'a>;
+    type Pass<'a> = Pass<'a>;
 
     #[inline(never)]
     fn products<'a>(rows: &Rows<'a>, channels: Channels) -> Products<'a> {
@@ -185,99 +186,113 @@ impl Blocks for Mve {
         }
     }
 
-    #[inline(always)]
-    fn depthwise(lanes: &Lanes<'_>, pass: usize, channels: Channels, taps: &Taps<'_>, sums: &mut [Sums]) {
+    #[inline(never)]
+    fn pass<'a>(lanes: &Lanes<'a>, pass: usize, channels: Channels, places: Places) -> Pass<'a> {
         let Channels { first, count } = channels;
-        let (size, blocks, weights) = (if lanes.wide() { 2 } else { 1 }, count / BLOCK, lanes.blocks(pass, first));
-        let pixels_end = sums.len().saturating_sub(1).checked_mul(taps.step).and_then(|last| last.checked_add((first + count) * size));
-        let last = pixels_end.and_then(|end| taps.codes.len().checked_sub(end));
-        // Zeros are of one pixel.
-        let zeros_fit = sums.len() == 1 && (first + count) * size <= taps.zeros.len();
-        let mut pointers = [core::ptr::null(); PASS];
-        let mut fits = !sums.is_empty() && count <= CHUNK && weights.len() >= count.div_ceil(BLOCK) * BLOCK * PASS;
-        for (pointer, at) in pointers.iter_mut().zip(taps.at) {
-            let is_zero = at == Taps::ZERO;
-            fits &= if is_zero { zeros_fit } else { last.is_some_and(|last| at <= last) };
-            let begin = if is_zero { taps.zeros.as_ptr() } else { taps.codes.as_ptr().wrapping_add(at) };
-            *pointer = begin.wrapping_add(first * size);
+        let (size, weights) = (if lanes.wide() { 2 } else { 1 }, lanes.blocks(pass, first));
+        let fits = count != 0 && count <= CHUNK && count.is_multiple_of(BLOCK) && weights.len() >= count * PASS;
+        let depthwise = Depthwise {
+            taps: [0; PASS - 2],
+            weights: weights.as_ptr(),
+            steps: [0; 3],
+            blocks: count / BLOCK,
+            to_pixel: places.step.wrapping_sub(size * count),
+            to_sums: CHUNK.wrapping_sub(count).wrapping_mul(size_of::<i32>()),
+            weight_bytes: count * PASS,
+        };
+        let functions: [DepthwiseFunction; 2] = if lanes.wide() {
+            [apq_mve_depthwise_wide, apq_mve_depthwise_add_wide]
+        } else {
+            [apq_mve_depthwise, apq_mve_depthwise_add]
+        };
+        let plain = PlainRust::pass(lanes, pass, channels, places);
+        Pass {
+            plain,
+            fits,
+            begin: first * size,
+            end: (first + count) * size,
+            last_place: places.taps.into_iter().fold(0, usize::max),
+            function: functions[usize::from(pass > 0)],
+            depthwise: depthwise.with_taps(&places.taps),
         }
-        if !fits || !count.is_multiple_of(BLOCK) {
-            return others(lanes, pass, channels, taps, sums);
+    }
+
+    #[inline(always)]
+    fn depthwise(pass: &Pass<'_>, codes: &[u8], begin: usize, sums: &mut [Sums]) {
+        let (pixels, step) = (sums.len(), pass.plain.places.step);
+        let last = pixels.checked_sub(1).and_then(|last| last.checked_mul(step)).and_then(|last| last.checked_add(begin));
+        let end = last.and_then(|last| last.checked_add(pass.last_place)).and_then(|last| last.checked_add(pass.end));
+        if !pass.fits || end.is_none_or(|end| end > codes.len()) {
+            return others(pass, codes, begin, sums);
         }
-        // SAFETY: `blocks` blocks of channels of all pixels are within every tap and have their weights and sums.
-        unsafe { depthwise_blocks(&pointers, weights, blocks, lanes.wide(), pass > 0, taps.step, sums) };
+        let from = codes.as_ptr().addr().wrapping_add(begin).wrapping_add(pass.begin);
+        // SAFETY: all channels of all pixels, at least one, are within every tap, and have their weights and sums.
+        unsafe { (pass.function)(&pass.depthwise, from, sums.as_mut_ptr().cast(), pixels) };
+    }
+
+    #[inline(always)]
+    fn depthwise_at(pass: &Pass<'_>, codes: &[u8], zeros: &[u8], at: &[usize; PASS], sums: &mut Sums) {
+        let (mut fits, last) = (pass.fits && pass.end <= zeros.len(), codes.len().checked_sub(pass.end));
+        let taps = at.map(|at| {
+            let begin = if at == ZERO { zeros.as_ptr().addr() } else { codes.as_ptr().addr().wrapping_add(at) };
+            fits &= at == ZERO || last.is_some_and(|last| at <= last);
+            begin.wrapping_add(pass.begin)
+        });
+        if !fits {
+            return others_at(pass, codes, zeros, at, sums);
+        }
+        let depthwise = pass.depthwise.with_taps(&taps);
+        // SAFETY: all channels are within the pixel of every tap, and have their weights and sums.
+        unsafe { (pass.function)(&depthwise, 0, sums.as_mut_ptr(), 1) };
     }
 }
 
-/// Channels that are not whole blocks: as many blocks as there are, from copies of their codes.
+/// A pass of a depthwise convolution.
+#[derive(Clone, Copy)]
+pub(super) struct Pass<'a> {
+    plain: PlainPass<'a>,
+    /// There are channels, at most [`CHUNK`], in whole blocks, with their weights.
+    fits: bool,
+    /// First byte of the channels in a pixel, and the one behind their last.
+    begin: usize,
+    end: usize,
+    last_place: usize,
+    function: DepthwiseFunction,
+    depthwise: Depthwise,
+}
+
+/// Windows whose channels are not whole blocks.
 #[inline(never)]
-fn others(lanes: &Lanes<'_>, pass: usize, channels: Channels, taps: &Taps<'_>, sums: &mut [Sums]) {
-    let (Channels { first, count }, size) = (channels, if lanes.wide() { 2 } else { 1 });
-    let weights = lanes.blocks(pass, first);
-    let mut blocks = weights.chunks_exact(BLOCK * PASS);
-    if count.div_ceil(BLOCK) > blocks.len() || count > CHUNK {
-        return PlainRust::depthwise(lanes, pass, channels, taps, sums);
+fn others(pass: &Pass<'_>, codes: &[u8], begin: usize, sums: &mut [Sums]) {
+    let places = pass.plain.places;
+    for (pixel, sums) in sums.iter_mut().enumerate() {
+        let at = places.taps.map(|place| begin.wrapping_add(place).wrapping_add(pixel.wrapping_mul(places.step)));
+        others_at(pass, codes, &[], &at, sums);
     }
-    for (start, weights) in (0..count).step_by(BLOCK).zip(&mut blocks) {
+}
+
+/// A pixel whose channels are not whole blocks: block by block, the last one from copies.
+#[inline(never)]
+fn others_at(pass: &Pass<'_>, codes: &[u8], zeros: &[u8], at: &[usize; PASS], sums: &mut Sums) {
+    let PlainPass { lanes, channels: Channels { first, count }, .. } = pass.plain;
+    let (size, weights) = (if lanes.wide() { 2 } else { 1 }, lanes.blocks(pass.plain.pass, first));
+    if count > CHUNK {
+        return PlainRust::depthwise_at(&pass.plain, codes, zeros, at, sums);
+    }
+    let blocks = weights.as_chunks::<{ BLOCK * PASS }>().0.iter().zip(sums.as_chunks_mut::<BLOCK>().0);
+    for (start, (weights, sums)) in (0..count).step_by(BLOCK).zip(blocks) {
         let bytes = (count - start).min(BLOCK) * size;
-        for (pixel, sums) in sums.iter_mut().enumerate() {
-            let mut codes = [[0; 2 * BLOCK]; PASS];
-            for (codes, at) in codes.iter_mut().zip(taps.at) {
-                let (from, at) = if at == Taps::ZERO { (taps.zeros, 0) } else { (taps.codes, at + pixel * taps.step) };
-                let from = from.get(at + (first + start) * size..).and_then(|rest| rest.get(..bytes)).unwrap_or_default();
-                for (to, from) in codes.iter_mut().zip(from) {
-                    *to = *from;
-                }
-            }
-            let mut block = [0; CHUNK];
-            let sums = sums.get_mut(start..).unwrap_or_default();
-            for (to, from) in block.iter_mut().zip(sums.iter()).take(BLOCK) {
+        let mut copies = [[0; 2 * BLOCK]; PASS];
+        for (copy, &at) in copies.iter_mut().zip(at) {
+            let (from, at) = if at == ZERO { (zeros, 0) } else { (codes, at) };
+            let from = from.get(at..).and_then(|rest| rest.get((first + start) * size..)).and_then(|rest| rest.get(..bytes));
+            for (to, from) in copy.iter_mut().zip(from.unwrap_or_default()) {
                 *to = *from;
             }
-            let taps = codes.each_ref().map(|tap| tap.as_ptr());
-            // SAFETY: a block of channels is in `codes`, and `weights` are its weights.
-            unsafe { depthwise_blocks(&taps, weights, 1, lanes.wide(), pass > 0, 0, core::slice::from_mut(&mut block)) };
-            for (to, from) in sums.iter_mut().zip(block).take(BLOCK) {
-                *to = from;
-            }
         }
-    }
-}
-
-/// # Safety
-/// `blocks`, at least 1 and at most those of `CHUNK`, blocks of channels of each pixel can be read from every tap, and their weights lie
-/// in `weights`. There is at least one pixel.
-#[inline(always)]
-unsafe fn depthwise_blocks(
-    taps: &[*const u8; PASS],
-    weights: &[u8],
-    blocks: usize,
-    wide: bool,
-    add: bool,
-    step: usize,
-    sums: &mut [Sums],
-) {
-    let &[t0, t1, t2, t3, t4, t5, t6, t7, t8] = taps;
-    let steps = [t7.addr().wrapping_sub(t6.addr()), t8.addr().wrapping_sub(t7.addr()), t6.addr().wrapping_sub(t8.addr())];
-    let channels = blocks * BLOCK;
-    let arguments = Depthwise {
-        taps: [t0, t1, t2, t3, t4, t5, t6],
-        weights: weights.as_ptr(),
-        steps,
-        sums: sums.as_mut_ptr().cast(),
-        blocks,
-        pixels: sums.len(),
-        to_pixel: step.wrapping_sub(if wide { 2 * channels } else { channels }),
-        to_sums: (CHUNK - channels) * size_of::<i32>(),
-        weight_bytes: channels * PASS,
-    };
-    // SAFETY: the caller's promise.
-    unsafe {
-        match (wide, add) {
-            (false, false) => apq_mve_depthwise(&arguments),
-            (false, true) => apq_mve_depthwise_add(&arguments),
-            (true, false) => apq_mve_depthwise_wide(&arguments),
-            (true, true) => apq_mve_depthwise_add_wide(&arguments),
-        }
+        let depthwise = Depthwise { weights: weights.as_ptr(), blocks: 1, ..pass.depthwise };
+        let depthwise = depthwise.with_taps(&copies.each_ref().map(|copy| copy.as_ptr().addr()));
+        // SAFETY: a block of channels is in `copies`, `weights` are its weights and `sums` its sums.
+        unsafe { (pass.function)(&depthwise, 0, sums.as_mut_ptr(), 1) };
     }
 }

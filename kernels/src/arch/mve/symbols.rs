@@ -53,24 +53,35 @@ pub(super) struct Gather {
     pub(super) totals: *mut i32,
 }
 
-/// Arguments of `apq_mve_depthwise` and its like, in the order in which registers are loaded.
+/// What [`DepthwiseFunction`]s know of a pass, in the order in which registers are loaded.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub(super) struct Depthwise {
-    pub(super) taps: [*const u8; 7],
+    /// Where taps 0 to 6 begin, from the function's `base` on.
+    pub(super) taps: [usize; 7],
     pub(super) weights: *const u8,
     /// From tap 6 to 7, from 7 to 8, from 8 to 6.
     pub(super) steps: [usize; 3],
-    pub(super) sums: *mut i32,
     /// Of eight channels, at least 1.
     pub(super) blocks: usize,
-    /// At least 1.
-    pub(super) pixels: usize,
     /// What a tap moves by from the end of its channels to the next pixel.
     pub(super) to_pixel: usize,
     /// Likewise, sums.
     pub(super) to_sums: usize,
     pub(super) weight_bytes: usize,
 }
+
+impl Depthwise {
+    /// The same with other taps.
+    #[inline(always)]
+    pub(super) fn with_taps(self, &[t0, t1, t2, t3, t4, t5, t6, t7, t8]: &[usize; 9]) -> Self {
+        let steps = [t7.wrapping_sub(t6), t8.wrapping_sub(t7), t6.wrapping_sub(t8)];
+        Self { taps: [t0, t1, t2, t3, t4, t5, t6], steps, ..self }
+    }
+}
+
+/// Products of nine taps at `pixels` pixels, at least 1; sums of a pixel lie 64 apart from those of the next.
+pub(super) type DepthwiseFunction = unsafe extern "C" fn(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
 
 unsafe extern "C" {
     pub(super) fn apq_mve_multiply_w8_1(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
@@ -107,8 +118,8 @@ unsafe extern "C" {
     /// As [`apq_mve_total`], of 16 bits, aligned.
     pub(super) fn apq_mve_total_wide(codes: *const u8, count: usize) -> i32;
 
-    pub(super) fn apq_mve_depthwise(arguments: &Depthwise);
-    pub(super) fn apq_mve_depthwise_add(arguments: &Depthwise);
-    pub(super) fn apq_mve_depthwise_wide(arguments: &Depthwise);
-    pub(super) fn apq_mve_depthwise_add_wide(arguments: &Depthwise);
+    pub(super) fn apq_mve_depthwise(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
+    pub(super) fn apq_mve_depthwise_add(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
+    pub(super) fn apq_mve_depthwise_wide(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
+    pub(super) fn apq_mve_depthwise_add_wide(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
 }

@@ -27,6 +27,8 @@ pub(crate) trait Blocks {
     type Products<'a>: Copy;
     /// What is prepared for the codes of some channels.
     type Codes<'a>: Copy;
+    /// What is prepared for a pass of a depthwise convolution over some channels.
+    type Pass<'a>: Copy;
 
     fn products<'a>(rows: &Rows<'a>, channels: Channels) -> Self::Products<'a>;
 
@@ -47,25 +49,27 @@ pub(crate) trait Blocks {
     /// Sum of codes.
     fn total(codes: &[u8], wide: bool) -> i32;
 
-    /// Products of a pass's taps and channels, from a multiple of [`BLOCK`] on, with one pixel for each of `sums`; added to what the
-    /// passes before left.
-    fn depthwise(lanes: &Lanes<'_>, pass: usize, channels: Channels, taps: &Taps<'_>, sums: &mut [Sums]);
+    /// `places` are those of the pass's taps in a window, and `channels` begin at a multiple of [`BLOCK`].
+    fn pass<'a>(lanes: &Lanes<'a>, pass: usize, channels: Channels, places: Places) -> Self::Pass<'a>;
+
+    /// Depthwise products of a pass, added to what the passes before left, of windows that lie within the input: one for each of `sums`,
+    /// the first from byte `begin` of `codes` on.
+    fn depthwise(pass: &Self::Pass<'_>, codes: &[u8], begin: usize, sums: &mut [Sums]);
+
+    /// Likewise of one pixel whose taps read from bytes `at` of `codes` on, or at [`ZERO`] `zeros`, a pixel of zero points.
+    fn depthwise_at(pass: &Self::Pass<'_>, codes: &[u8], zeros: &[u8], at: &[usize; PASS], sums: &mut Sums);
 }
 
-/// What the taps of a pass read.
-pub(crate) struct Taps<'a> {
-    pub(crate) codes: &'a [u8],
-    /// Where the pixel of each tap begins; [`Taps::ZERO`] where it is `zeros`.
-    pub(crate) at: [usize; PASS],
-    /// Bytes from an output pixel's to the next one's.
+/// What the taps of a pass read in a window within the input: how far from the window's first byte.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    pub(crate) taps: [usize; PASS],
+    /// Bytes from a window to the next one.
     pub(crate) step: usize,
-    /// A pixel of zero points.
-    pub(crate) zeros: &'a [u8],
 }
 
-impl Taps<'_> {
-    pub(crate) const ZERO: usize = usize::MAX;
-}
+/// Where a tap begins that reads padding.
+pub(crate) const ZERO: usize = usize::MAX;
 
 /// Code `index` of codes of 8 or 16 bits.
 #[inline(always)]
@@ -84,6 +88,7 @@ pub(crate) struct PlainRust;
 impl Blocks for PlainRust {
     type Products<'a> = (Rows<'a>, Channels);
     type Codes<'a> = (Stage<'a>, Channels);
+    type Pass<'a> = PlainPass<'a>;
 
     fn products<'a>(rows: &Rows<'a>, channels: Channels) -> Self::Products<'a> {
         (*rows, channels)
@@ -164,20 +169,39 @@ impl Blocks for PlainRust {
         }
     }
 
-    fn depthwise(lanes: &Lanes<'_>, pass: usize, Channels { first, count }: Channels, taps: &Taps<'_>, sums: &mut [Sums]) {
-        let (blocks, code_bytes) = (lanes.blocks(pass, first), if lanes.wide() { 2 } else { 1 });
+    fn pass<'a>(lanes: &Lanes<'a>, pass: usize, channels: Channels, places: Places) -> Self::Pass<'a> {
+        PlainPass { lanes: *lanes, pass, channels, places }
+    }
+
+    fn depthwise(pass: &Self::Pass<'_>, codes: &[u8], begin: usize, sums: &mut [Sums]) {
         for (pixel, sums) in sums.iter_mut().enumerate() {
-            for (channel, sum) in sums.iter_mut().take(count).enumerate() {
-                let mut acc = if pass > 0 { *sum } else { 0 };
-                let rows = blocks.as_chunks::<BLOCK>().0.as_chunks::<PASS>().0.get(channel / BLOCK);
-                for (at, row) in taps.at.into_iter().zip(rows.into_iter().flatten()) {
-                    let (codes, at) = if at == Taps::ZERO { (taps.zeros, 0) } else { (taps.codes, at + pixel * taps.step) };
-                    let weight = row.get(channel % BLOCK).map_or(0, |&weight| i32::from(weight as i8));
-                    let codes = codes.get(at + (first + channel) * code_bytes..).unwrap_or_default();
-                    acc = acc.wrapping_add(weight.wrapping_mul(code(codes, lanes.wide(), 0)));
-                }
-                *sum = acc;
-            }
+            let at = pass.places.taps.map(|place| begin.wrapping_add(place).wrapping_add(pixel * pass.places.step));
+            Self::depthwise_at(pass, codes, &[], &at, sums);
         }
     }
+
+    fn depthwise_at(pass: &Self::Pass<'_>, codes: &[u8], zeros: &[u8], at: &[usize; PASS], sums: &mut Sums) {
+        let PlainPass { lanes, channels: Channels { first, count }, .. } = pass;
+        let blocks = lanes.blocks(pass.pass, *first).as_chunks::<BLOCK>().0.as_chunks::<PASS>().0;
+        for (channel, sum) in sums.iter_mut().take(*count).enumerate() {
+            let mut acc = if pass.pass > 0 { *sum } else { 0 };
+            let rows = blocks.get(channel / BLOCK).into_iter().flatten();
+            for (&at, row) in at.iter().zip(rows) {
+                let (codes, at) = if at == ZERO { (zeros, 0) } else { (codes, at) };
+                let weight = row.get(channel % BLOCK).map_or(0, |&weight| i32::from(weight as i8));
+                let value = code(codes.get(at..).unwrap_or_default(), lanes.wide(), first + channel);
+                acc = acc.wrapping_add(weight.wrapping_mul(value));
+            }
+            *sum = acc;
+        }
+    }
+}
+
+/// What [`PlainRust`] prepares for a pass: nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct PlainPass<'a> {
+    pub(crate) lanes: Lanes<'a>,
+    pub(crate) pass: usize,
+    pub(crate) channels: Channels,
+    pub(crate) places: Places,
 }

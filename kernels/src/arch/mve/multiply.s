@@ -6,8 +6,6 @@
 // Row 0 and 1 of a pair: r5, r7. Columns: r1, r3, r11. Sums of row 0: r0, r2, r4; of row 1: r6, r8, r10. r9: where sums go, lr: count,
 // r12: pairs. q7 is the mask of a code. On the stack: [sp] arguments, [sp, #4] left.
 
-    .cpu cortex-m55
-
 // One vector of each row, in \wa and \wb, and of each column; \qa and \qb hold columns and may be one.
 .macro apq_products n, op, load, wa, wb, qa, qb
     \load \qa, [r1], #16
@@ -24,12 +22,7 @@
 .endm
 
 .macro apq_begin name
-    .section .text.apq_mve_\name, "ax", %progbits
-    .global apq_mve_\name
-    .type apq_mve_\name, %function
-    .balign 4
-    .thumb_func
-apq_mve_\name:
+    apq_function \name
     push {r4-r11, lr}
     vpush {d8-d15}
     ldr r4, [sp, #100]

@@ -9,8 +9,9 @@ use crate::portable::vectors::{Blocks, CHUNK, COLUMNS, Channels, Columns, Lanes,
 pub(super) struct Mve;
 
 /// For 1 column and for [`COLUMNS`], each as long as the rows and aligned to its codes.
-fn multiply_functions(bits: WeightBits, wide: bool) -> [MultiplyFunction; 2] {
+fn multiply_functions(bits: WeightBits, wide: bool, vectors: usize) -> [MultiplyFunction; 2] {
     match (wide, bits) {
+        (false, WeightBits::W8) if vectors.is_multiple_of(2) => [apq_mve_multiply_w8_1_even, apq_mve_multiply_w8_3_even],
         (false, WeightBits::W8) => [apq_mve_multiply_w8_1, apq_mve_multiply_w8_3],
         (false, WeightBits::W6) => [apq_mve_multiply_w6_1, apq_mve_multiply_w6_3],
         (false, WeightBits::W4) => [apq_mve_multiply_w4_1, apq_mve_multiply_w4_3],
@@ -62,9 +63,9 @@ impl Blocks for Mve {
             weights: rows.row(channels.first).as_ptr(),
             row_bytes: rows.row_bytes(),
             column_bytes: rows.column_bytes(),
-            functions: multiply_functions(rows.bits(), rows.wide()),
-            // The loop for bytes leaves out the first vector.
-            together: together - usize::from(rows.bits() == WeightBits::W8 && !rows.wide()),
+            functions: multiply_functions(rows.bits(), rows.wide(), vectors),
+            // The loop for bytes takes two vectors, and leaves out one or two.
+            together: if rows.bits() == WeightBits::W8 && !rows.wide() { (vectors - 1) / 2 } else { together },
             left,
         }
     }

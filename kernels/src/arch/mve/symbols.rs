@@ -18,7 +18,7 @@ global_asm!(
 pub(super) struct Multiply {
     pub(super) row_bytes: usize,
     pub(super) columns: [*const u8; 3],
-    /// Vectors packed together, in whole; at 8 bits one less than there are.
+    /// Vectors packed together, in whole; at 8 bits, with columns of 8, pairs of vectors after the first or the first two.
     pub(super) together: usize,
 }
 
@@ -119,6 +119,9 @@ unsafe extern "C" {
 
     pub(super) fn apq_mve_multiply_w8_1(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w8_3(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
+    /// For an even number of vectors, as the two before for an odd one.
+    pub(super) fn apq_mve_multiply_w8_1_even(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
+    pub(super) fn apq_mve_multiply_w8_3_even(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w6_1(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w6_3(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w4_1(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);

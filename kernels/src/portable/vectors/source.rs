@@ -51,6 +51,8 @@ pub(super) struct Source<'a> {
     scratch: &'a mut [u8],
     column_bytes: usize,
     pixel_bytes: usize,
+    /// See [`packed_from`].
+    packed_from: usize,
     way: Way,
     /// Output columns whose windows lie between the input's left and right ends.
     inside: Range<usize>,
@@ -102,6 +104,7 @@ impl<'a> Source<'a> {
             scratch,
             column_bytes: column_bytes(conv, input.bits),
             pixel_bytes: conv.input.pixel_bytes(input.bits),
+            packed_from: packed_from(conv, input.bits),
             way,
             inside: inside(conv, 1, conv.input.width),
             row: Row::default(),
@@ -150,14 +153,9 @@ impl<'a> Source<'a> {
             let from = self.row.from + (x * conv.window.stride[1] - conv.window.pad[1]) * self.pixel_bytes;
             let totals = totals.get_mut(..count).unwrap_or_default();
             let from = self.input.codes.get(from..).unwrap_or_default();
-            if is_packed(self.input.bits) {
-                let packed = packed_from(conv, self.input.bits);
-                B::gather(&self.row.window, from, to.get_mut(packed..).unwrap_or_default(), wide, totals);
-                for (total, column) in totals.iter_mut().zip(to.chunks_mut(self.column_bytes.max(1))) {
-                    *total = B::unpack(self.input.bits, column.get_mut(..conv.row_len()).unwrap_or_default());
-                }
-            } else {
-                B::gather(&self.row.window, from, to, wide, totals);
+            B::gather(&self.row.window, from, to.get_mut(self.packed_from..).unwrap_or_default(), wide, totals);
+            if self.packed_from != 0 {
+                unpack::<B>(self.input.bits, to, self.column_bytes, conv.row_len(), totals);
             }
             return count;
         }
@@ -205,6 +203,14 @@ impl<'a> Source<'a> {
             whole: self.way == Way::Rows && taps.len() == window.kernel[0] && rect.is_some(),
             window: rect.unwrap_or_default(),
         };
+    }
+}
+
+/// Unpacks columns of `len` codes, which lie `step` bytes apart, and adds them up.
+#[inline(never)]
+fn unpack<B: Blocks>(bits: ActivationBits, columns: &mut [u8], step: usize, len: usize, totals: &mut [i32]) {
+    for (total, column) in totals.iter_mut().zip(columns.chunks_mut(step.max(1))) {
+        *total = B::unpack(bits, column.get_mut(..len).unwrap_or_default());
     }
 }
 
@@ -280,8 +286,9 @@ pub(super) fn inside(conv: &Conv<'_>, axis: usize, extent: usize) -> Range<usize
     let (window, stride) = (&conv.window, conv.window.stride[axis].max(1));
     let span = (window.kernel[axis] - 1).saturating_mul(window.dilation[axis]);
     let first = window.pad[axis].div_ceil(stride);
-    match (extent + window.pad[axis]).checked_sub(span + 1) {
-        Some(last) => first..last / stride + 1,
+    let outputs = if axis == 0 { conv.output.height } else { conv.output.width };
+    match (extent + window.pad[axis]).checked_sub(span.saturating_add(1)) {
+        Some(last) => first..outputs.min(last / stride + 1),
         None => 0..0,
     }
 }

@@ -3,9 +3,10 @@
 use apq_kernels::WeightBits;
 use apq_lut::{Candidate, CostError, CostModel, LayerKey, Operator};
 use apq_search::{NetworkCost, Totals};
+use apq_targets::Target;
 
 use crate::graph::{Graph, Node, NodeId, Op};
-use crate::lower::arena_bytes;
+use crate::lower::{arena_bytes, arrangement};
 use crate::quant::QuantizedNetwork;
 use crate::quant::bank::Bank;
 use crate::quant::groups::Grouping;
@@ -74,12 +75,19 @@ pub struct NodeCost {
 }
 
 /// The cost of one node at given widths.
-pub fn node_cost(graph: &Graph, node: &Node, candidate: Candidate, model: Option<&dyn CostModel>) -> Result<NodeCost, CostError> {
+pub fn node_cost(
+    graph: &Graph,
+    node: &Node,
+    candidate: Candidate,
+    target: &Target,
+    model: Option<&dyn CostModel>,
+) -> Result<NodeCost, CostError> {
     let mut cost = NodeCost { modelled: true, ..NodeCost::default() };
     let other_bits = if let Op::MatMul { .. } = node.op { candidate.activation_bits } else { candidate.weight_bits };
     cost.bops = graph.macs(node) * u64::from(other_bits) * u64::from(candidate.activation_bits);
-    if let (Some(weights), Ok(bits)) = (node.op.weights(), WeightBits::try_from(candidate.weight_bits)) {
-        cost.weights_bytes = (weights.outputs() * apq_kernels::pack::weight_row_bytes(bits, weights.row_len())) as u64;
+    if let (Some(shape), Ok(bits)) = (node.op.weight_shape(), WeightBits::try_from(candidate.weight_bits)) {
+        let arrangement = arrangement(target, node, candidate.weight_bits, candidate.activation_bits);
+        cost.weights_bytes = arrangement.bytes(bits, &shape).unwrap_or(usize::MAX) as u64;
     }
     let (Some(model), Some(key)) = (model, layer_key(graph, node, candidate)) else { return Ok(cost) };
     match model.cost(&key) {
@@ -99,6 +107,7 @@ pub struct NetworkCosts<'a> {
     graph: &'a Graph,
     grouping: &'a Grouping,
     bank: &'a Bank,
+    target: &'a Target,
     output_bits: u8,
     /// For each node with a group, the costs at the group's candidates.
     nodes: Vec<Vec<(Candidate, NodeCost)>>,
@@ -116,7 +125,7 @@ impl<'a> NetworkCosts<'a> {
         grouping: &'a Grouping,
         bank: &'a Bank,
         output_bits: u8,
-        model: Option<&dyn CostModel>,
+        (target, model): (&'a Target, Option<&dyn CostModel>),
         overhead_bytes: u64,
         plan_ram: bool,
     ) -> Result<Self, CostError> {
@@ -125,12 +134,12 @@ impl<'a> NetworkCosts<'a> {
             let mut costs = Vec::new();
             if let Some(group) = grouping.of_node[index] {
                 for candidate in &grouping.groups[group].candidates {
-                    costs.push((*candidate, node_cost(graph, node, *candidate, model)?));
+                    costs.push((*candidate, node_cost(graph, node, *candidate, target, model)?));
                 }
             }
             nodes.push(costs);
         }
-        Ok(NetworkCosts { graph, grouping, bank, output_bits, nodes, has_model: model.is_some(), overhead_bytes, plan_ram })
+        Ok(NetworkCosts { graph, grouping, bank, target, output_bits, nodes, has_model: model.is_some(), overhead_bytes, plan_ram })
     }
 
     /// Cost of a node at its assigned width; `None` for a node behind the network's last computation.
@@ -161,7 +170,8 @@ impl NetworkCost for NetworkCosts<'_> {
             }
         }
         let ram_bytes = if self.plan_ram {
-            let network = QuantizedNetwork::new(self.graph, self.grouping, self.bank, assignment.to_vec(), self.output_bits);
+            let mut network = QuantizedNetwork::new(self.graph, self.grouping, self.bank, assignment.to_vec(), self.output_bits);
+            network.layout = Some(self.target);
             arena_bytes(&network).map_or(u64::MAX, |bytes| bytes as u64)
         } else {
             0

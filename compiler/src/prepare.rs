@@ -5,7 +5,7 @@
 use apq_lut::{Candidate, CostModel};
 use apq_runtime::build::RawType;
 use apq_search::{Estimator, Group, Sensitivity};
-use apq_targets::Target;
+use apq_targets::{ROW_MAJOR, Target};
 
 use crate::compile::{CompileError, Data, Options, Progress, Stage};
 use crate::cost::NetworkCosts;
@@ -48,6 +48,8 @@ impl ListStore for () {
 
 /// A calibrated network with every quantizer that an assignment may choose.
 pub struct Prepared<'a> {
+    /// What it is compiled for.
+    pub target: &'a Target,
     /// The model.
     pub network: &'a Network,
     /// Its quantizer groups.
@@ -93,7 +95,7 @@ impl<'a> Prepared<'a> {
     /// The data do not fit, the target lacks a kernel, or the network is not what the float reference computes.
     pub fn new(
         network: &'a Network,
-        target: &Target,
+        target: &'a Target,
         data: &Data<'_>,
         options: &Options,
         progress: &dyn Progress,
@@ -122,6 +124,7 @@ impl<'a> Prepared<'a> {
         let group = |group: &crate::quant::groups::QuantizerGroup| Group { name: group.name.clone(), candidates: group.candidates.clone() };
         let groups: Vec<Group> = grouping.groups.iter().map(group).collect();
         Ok(Prepared {
+            target,
             network,
             widest: groups.iter().filter_map(Group::widest).collect(),
             groups,
@@ -166,7 +169,7 @@ impl<'a> Prepared<'a> {
     /// The cost model lacks an entry, or the widest assignment cannot be lowered.
     pub fn costs(&self, model: Option<&dyn CostModel>, plan_ram: bool) -> Result<NetworkCosts<'_>, CompileError> {
         let overhead = self.overhead_bytes()?;
-        Ok(NetworkCosts::new(&self.network.graph, &self.grouping, &self.bank, self.output_bits, model, overhead, plan_ram)?)
+        Ok(NetworkCosts::new(&self.network.graph, &self.grouping, &self.bank, self.output_bits, (self.target, model), overhead, plan_ram)?)
     }
 
     /// The network with that width for each group as it is shipped: layers rounded once more with the inputs that they really get, or, where weights
@@ -199,26 +202,27 @@ impl<'a> Prepared<'a> {
         QuantizedNetwork::new(&self.network.graph, &self.grouping, &self.bank, assignment, self.output_bits)
     }
 
-    /// The files of a network: the one that ends at the logits, on which everything is measured, and the one with the softmax where that is to stay.
+    /// The files of a network: the one that ends at the logits with weights for this machine, on which everything is measured, and the one that is
+    /// shipped, where that is another: with the softmax, or with weights arranged for the target's kernels.
     ///
     /// # Errors
     /// The network cannot be lowered.
-    pub fn lowered(&self, network: &mut QuantizedNetwork<'_>) -> Result<(Lowered, Option<Lowered>), LowerError> {
+    pub fn lowered<'n>(&'n self, network: &mut QuantizedNetwork<'n>) -> Result<(Lowered, Option<Lowered>), LowerError> {
         let logits = lower(network, &self.raw_input, Effort::default())?;
-        if !self.keep_softmax {
+        if !self.keep_softmax && self.target.kernels().iter().all(|row| row.arrangement == ROW_MAJOR) {
             return Ok((logits, None));
         }
-        network.keep_softmax = true;
-        let kept = lower(network, &self.raw_input, Effort::default())?;
-        network.keep_softmax = false;
-        Ok((logits, Some(kept)))
+        (network.keep_softmax, network.layout) = (self.keep_softmax, Some(self.target));
+        let shipped = lower(network, &self.raw_input, Effort::default())?;
+        (network.keep_softmax, network.layout) = (false, None);
+        Ok((logits, Some(shipped)))
     }
 
     /// Bytes of the file beside packed weights, at most: those of the network at its widest, and room for nodes that only narrow widths need.
     fn overhead_bytes(&self) -> Result<u64, CompileError> {
         const REPACKING_NODE_BYTES: usize = 128;
         let mut network = self.quantized(self.widest.clone());
-        network.keep_softmax = self.keep_softmax;
+        (network.keep_softmax, network.layout) = (self.keep_softmax, Some(self.target));
         let lowered = lower(&network, &self.raw_input, Effort::quick())?;
         let reshapes = self.network.graph.nodes.iter().filter(|node| matches!(node.op, Op::Reshape)).count();
         Ok((lowered.file.len() - lowered.weights_bytes + reshapes * REPACKING_NODE_BYTES) as u64)

@@ -6,8 +6,8 @@
 use apq_kernels::bitfused::BitFused;
 use apq_kernels::reference::{self, Native};
 use apq_kernels::{
-    Accumulator, ActivationBits, Activations, Add, AveragePool, Conv, CountPadding, Image, OutputCodes, OutputStage, Requantize,
-    WeightBits, Window, native, portable,
+    Accumulator, ActivationBits, Activations, Add, Arrangement, AveragePool, Conv, CountPadding, Image, OutputCodes, OutputStage,
+    Requantize, WeightBits, Window, native, portable,
 };
 use std::time::Instant;
 
@@ -132,6 +132,7 @@ impl Data {
             window,
             groups,
             weight_bits,
+            arrangement: Arrangement::RowMajor,
             weights: &self.weights,
             accumulator: Accumulator::I32,
             stage: OutputStage {

@@ -300,6 +300,7 @@ mod tests {
                     inputs: INPUTS,
                     outputs: 1,
                     weight_bits: w_bits,
+                    arrangement: crate::Arrangement::RowMajor,
                     weights: &packed_weights,
                     accumulator: Accumulator::I64,
                     stage: OutputStage {

@@ -29,6 +29,7 @@ pub mod testing;
 #[allow(unsafe_code)]
 mod arch;
 
+mod arrange;
 pub mod bitfused;
 pub mod native;
 pub mod pack;
@@ -37,4 +38,5 @@ pub mod reference;
 pub mod requant;
 pub mod types;
 
+pub use arrange::{Arrangement, WeightShape};
 pub use types::*;

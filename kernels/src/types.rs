@@ -13,7 +13,7 @@ mod prelu;
 mod resize;
 mod stage;
 
-pub use bits::{Accumulator, ActivationBits, Arrangement, UnknownBits, WeightBits};
+pub use bits::{Accumulator, ActivationBits, UnknownBits, WeightBits};
 pub use elementwise::{Add, Mul, Requantize, Softmax, Table};
 pub use geometry::{Activations, Image, Operand, Window};
 pub use invalid::Invalid;

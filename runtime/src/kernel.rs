@@ -3,7 +3,7 @@
 //! Loading and running both come through [`bind`], so that what was checked is what runs.
 
 use apq_kernels as kernels;
-use apq_kernels::{Arrangement, CountPadding, Image, Invalid, Operand, OutputCodes, OutputStage, pack};
+use apq_kernels::{Arrangement, CountPadding, Image, Invalid, Operand, OutputCodes, OutputStage, WeightShape};
 
 use crate::error::NodeProblem;
 use crate::model::Model;
@@ -72,13 +72,15 @@ pub(crate) fn bind<'a>(
             let window = kernels::Window::from(conv.window);
             let group_inputs = input.channels.checked_div(groups).ok_or(Invalid::Groups)?;
             let row_len = window.taps().checked_mul(group_inputs).ok_or(Invalid::TooLarge)?;
-            let (weights, stage) = weighted(model, &conv.weighted, channels, row_len, codes)?;
+            let shape = WeightShape { groups, rows: channels, row_len };
+            let (arrangement, weights, stage) = weighted(model, &conv.weighted, &shape, codes)?;
             Kernel::Conv(kernels::Conv {
                 input,
                 output: image(&output.shape)?,
                 window,
                 groups,
                 weight_bits: conv.weighted.bits,
+                arrangement,
                 weights,
                 accumulator: conv.weighted.accumulator,
                 stage,
@@ -89,12 +91,14 @@ pub(crate) fn bind<'a>(
             if first.shape.pixels() != rows {
                 return Err(NodeProblem::Shape);
             }
-            let (weights, stage) = weighted(model, record, channels, inputs, codes)?;
+            let shape = WeightShape { groups: 1, rows: channels, row_len: inputs };
+            let (arrangement, weights, stage) = weighted(model, record, &shape, codes)?;
             Kernel::FullyConnected(kernels::FullyConnected {
                 rows,
                 inputs,
                 outputs: channels,
                 weight_bits: record.bits,
+                arrangement,
                 weights,
                 accumulator: record.accumulator,
                 stage,
@@ -370,26 +374,22 @@ fn matmul(
     })
 }
 
-/// Weights and output stage of a layer with `outputs` output channels of `row_len` weights each.
+/// Weights and output stage of a layer.
 fn weighted<'a>(
     model: &Model<'a>,
     record: &Weighted,
-    outputs: usize,
-    row_len: usize,
+    shape: &WeightShape,
     codes: OutputCodes,
-) -> Result<(&'a [u8], OutputStage<'a>), NodeProblem> {
-    if row_len > usize::MAX / 8 {
-        return Err(NodeProblem::Parameters(Invalid::TooLarge));
-    }
-    let bytes = match model.arrangement(record.arrangement).ok_or(NodeProblem::Reference)? {
-        Arrangement::RowMajor => pack::weight_row_bytes(record.bits, row_len).checked_mul(outputs),
-    };
+) -> Result<(Arrangement, &'a [u8], OutputStage<'a>), NodeProblem> {
+    let arrangement = model.arrangement(record.arrangement).ok_or(NodeProblem::Reference)?;
+    let bytes = arrangement.bytes(record.bits, shape).ok_or(NodeProblem::Parameters(Invalid::TooLarge))?;
+    let outputs = shape.rows;
     let read = || {
-        let weights = Cursor::at(model.raw(), record.weights)?.take(bytes?)?;
+        let weights = Cursor::at(model.raw(), record.weights)?.take(bytes)?;
         let mut cursor = Cursor::at(model.raw(), record.stage)?;
         Some((weights, cursor.take(outputs)?, cursor.take(outputs)?, cursor.take(outputs)?))
     };
     let (weights, bias, multiplier, shift) = read().ok_or(NodeProblem::Raw)?;
     let OutputCodes { zero_point, lo, hi, bits } = codes;
-    Ok((weights, OutputStage { bias, multiplier, shift, zero_point, lo, hi, bits }))
+    Ok((arrangement, weights, OutputStage { bias, multiplier, shift, zero_point, lo, hi, bits }))
 }

@@ -144,9 +144,10 @@ fn the_transformer_wins_ten_decibels_from_mixed_widths() {
 fn bops_are_those_of_the_imported_network() {
     for model in [RESNET8, DSCNN, RESNET20, AUTOENCODER] {
         let Some((uniform, _)) = uniform(&model) else { return };
-        let network = uniform.network;
+        let (network, target) = (uniform.network, target("host"));
         assert_eq!(network.macs, model.macs, "{}", model.name);
-        let costs = NetworkCosts::new(&network.graph, uniform.quantized.grouping, uniform.quantized.bank, OUTPUT_BITS, None, 0, false);
+        let costs =
+            NetworkCosts::new(&network.graph, uniform.quantized.grouping, uniform.quantized.bank, OUTPUT_BITS, (&target, None), 0, false);
         let totals = costs.unwrap_or_else(|error| panic!("{error}")).totals(&uniform.quantized.assignment);
         assert_eq!(totals.bops, 64 * model.macs, "{}", model.name);
         assert_eq!(totals.latency_ns, None);
@@ -158,9 +159,10 @@ fn mobilenet_costs_on_bitfusion_what_the_paper_says() {
     let Some(folder) = data::folder() else { return };
     let network = MOBILENET.load(&folder);
     let zeros = vec![vec![0.5; network.sample_shape().iter().product()]];
-    let prepared = Prepared::new(&network, &target("bitfusion"), &[candidate("w8a8"), candidate("w6a8")], &zeros, RangeRule::MinMax)
+    let target = target("bitfusion");
+    let prepared = Prepared::new(&network, &target, &[candidate("w8a8"), candidate("w6a8")], &zeros, RangeRule::MinMax)
         .unwrap_or_else(|error| panic!("{error}"));
-    let costs = NetworkCosts::new(&network.graph, &prepared.grouping, &prepared.bank, OUTPUT_BITS, Some(&BitFusion), 0, false)
+    let costs = NetworkCosts::new(&network.graph, &prepared.grouping, &prepared.bank, OUTPUT_BITS, (&target, Some(&BitFusion)), 0, false)
         .unwrap_or_else(|error| panic!("{error}"));
     let at = |text: &str| costs.totals(&vec![candidate(text); prepared.grouping.groups.len()]);
     let ms = |text: &str| at(text).latency_ns.map(|ns| format!("{:.3}", ns as f64 / 1e6));
@@ -399,7 +401,8 @@ fn task_budgets_are_located_on_resnet8() {
     let calibration = RESNET8.samples(&folder, &network, "calib", 16);
     let data = Data { calibration: &calibration, test: None, preprocess: &preprocess };
     let options = options(&["w4a8", "w8a8", "w8a16"], Vec::new());
-    let prepared = apqc::prepare::Prepared::new(&network, &target("host"), &data, &options, &()).unwrap_or_else(|error| panic!("{error}"));
+    let host = target("host");
+    let prepared = apqc::prepare::Prepared::new(&network, &host, &data, &options, &()).unwrap_or_else(|error| panic!("{error}"));
     let list = prepared.sensitivity(options.estimator, (&(), ""), &()).unwrap_or_else(|error| panic!("{error}")).list;
     let costs = prepared.costs(None, false).unwrap_or_else(|error| panic!("{error}"));
     let problem = Problem::new(&prepared.groups, &list, &costs).unwrap_or_else(|error| panic!("{error}"));

@@ -10,6 +10,8 @@ mod verify;
 pub use function::{Function, Pair, Unary};
 pub use verify::{GraphError, verify};
 
+use apq_kernels::WeightShape;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -254,6 +256,13 @@ impl Op {
             Op::Conv { weights, .. } | Op::FullyConnected { weights } => Some(weights),
             _ => None,
         }
+    }
+
+    /// The matrix that the weights are, for the operators that have them.
+    pub fn weight_shape(&self) -> Option<WeightShape> {
+        let weights = self.weights()?;
+        let groups = if let Op::Conv { groups, .. } = self { *groups } else { 1 };
+        Some(WeightShape { groups, rows: weights.outputs(), row_len: weights.row_len() })
     }
 
     /// Weights, for the operators that have them.

@@ -1,6 +1,6 @@
 //! Integer parameters of a convolution or fully connected layer, with its accumulator width proved from the real weights.
 
-use apq_kernels::{Accumulator, Arrangement, WeightBits, pack};
+use apq_kernels::{Accumulator, Arrangement, WeightBits, WeightShape};
 use apq_runtime::build::WeightedSpec;
 
 use super::LowerError;
@@ -29,6 +29,8 @@ const BIAS_FRACTION_BITS: i32 = 14;
 
 pub(super) fn lower_layer(
     float: &Weights,
+    shape: &WeightShape,
+    arrangement: Arrangement,
     rounded: &RoundedLayer,
     input: &ActivationQuantizer,
     output: &ActivationQuantizer,
@@ -61,7 +63,7 @@ pub(super) fn lower_layer(
     let mut spec = WeightedSpec {
         bits,
         accumulator,
-        arrangement: Arrangement::RowMajor,
+        arrangement,
         weights: Vec::new(),
         bias: Vec::with_capacity(channels.len()),
         multiplier: Vec::with_capacity(channels.len()),
@@ -76,20 +78,17 @@ pub(super) fn lower_layer(
         spec.shift.push(r);
         codes.extend_from_slice(&channel.codes);
     }
-    let row_bytes = pack::weight_row_bytes(bits, row_len);
-    spec.weights = vec![0; row_bytes * channels.len()];
-    for (row, codes) in spec.weights.chunks_exact_mut(row_bytes.max(1)).zip(codes.chunks_exact(row_len.max(1))) {
-        pack::pack_weights(bits, codes, row);
-    }
+    spec.weights = vec![0; arrangement.bytes(bits, shape).ok_or(LowerError::Weights)?];
+    arrangement.arrange(bits, shape, &codes, &mut spec.weights);
     Ok(LoweredLayer { spec, raised })
 }
 
 /// A layer of the right size without its data, for planning memory.
-pub(super) fn outline(bits: u8) -> Result<WeightedSpec, LowerError> {
+pub(super) fn outline(bits: u8, arrangement: Arrangement) -> Result<WeightedSpec, LowerError> {
     Ok(WeightedSpec {
         bits: WeightBits::try_from(bits).map_err(|_| LowerError::Bits(bits))?,
         accumulator: Accumulator::I32,
-        arrangement: Arrangement::RowMajor,
+        arrangement,
         weights: Vec::new(),
         bias: Vec::new(),
         multiplier: Vec::new(),

@@ -12,12 +12,14 @@ pub use table::{look_up, table_entries};
 
 use std::collections::BTreeSet;
 
-use apq_kernels::ActivationBits;
+use apq_kernels::{ActivationBits, Arrangement};
+use apq_lut::Operator;
 use apq_runtime::Model;
 use apq_runtime::build::{
     Add, AlignedBytes, DivisorSpec, InputSpec, MatMul, ModelSpec, NodeSpec, OperatorSpec, OutputSpec, Pad, RawType, Region, Rescale,
     TensorSpec, Window, write,
 };
+use apq_targets::Target;
 
 use crate::data::Preprocess;
 use crate::graph::{Clamp, Graph, Node, NodeId, Op, TensorId};
@@ -52,6 +54,9 @@ pub enum LowerError {
     /// A tensor or layer without a quantizer.
     #[error("internal: \"{0}\" has no quantizer")]
     NoQuantizer(String),
+    /// More weights than this machine can address.
+    #[error("a layer's weights are beyond the address space")]
+    Weights,
     /// The plan of the arena.
     #[error("internal: memory plan: {0}")]
     Plan(String),
@@ -285,13 +290,16 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
     let plain = |operator| Ok((operator, Vec::new()));
     match &node.op {
         Op::Conv { weights, .. } | Op::FullyConnected { weights } => {
+            let shape = node.op.weight_shape().ok_or(LowerError::Weights)?;
             let rounded = network.layer(id).ok_or_else(|| LowerError::NoQuantizer(node.name.clone()))?;
+            let arranged = |target| arrangement(target, node, rounded.weights.bits, input.bits);
+            let arrangement = network.layout.map_or(Arrangement::RowMajor, arranged);
             let (weighted, raised) = match detail {
                 Detail::Whole => {
-                    let lowered = layer::lower_layer(weights, rounded, &input, &output)?;
+                    let lowered = layer::lower_layer(weights, &shape, arrangement, rounded, &input, &output)?;
                     (lowered.spec, lowered.raised)
                 }
-                Detail::Outline => (layer::outline(rounded.weights.bits)?, Vec::new()),
+                Detail::Outline => (layer::outline(rounded.weights.bits, arrangement)?, Vec::new()),
             };
             let operator = match &node.op {
                 Op::Conv { window, groups, .. } => OperatorSpec::Conv { window: window_spec(node, window)?, groups: *groups, weighted },
@@ -352,6 +360,14 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
         Op::LayerNorm { gamma, beta, epsilon } => plain(norm::lower(gamma, beta, *epsilon, &input, &output)?),
         Op::ChannelAffine { .. } => Err(LowerError::NoQuantizer(format!("{} (channel_affine)", node.name))),
     }
+}
+
+/// The first arrangement of the target's kernel table that this build knows.
+pub(crate) fn arrangement(target: &Target, node: &Node, weight_bits: u8, activation_bits: u8) -> Arrangement {
+    let Ok(operator) = node.op.name().parse::<Operator>() else {
+        return Arrangement::RowMajor;
+    };
+    target.arrangements(&operator, weight_bits, activation_bits).find_map(Arrangement::from_name).unwrap_or_default()
 }
 
 /// From the codes of a softmax's input to exponents of two in units of 2^-16.

@@ -12,6 +12,7 @@ pub mod sensitivity;
 use std::sync::Arc;
 
 use apq_lut::Candidate;
+use apq_targets::Target;
 
 use crate::float::{Layer, Simulation};
 use crate::graph::{Graph, NodeId, TensorId};
@@ -33,6 +34,8 @@ pub struct QuantizedNetwork<'a> {
     pub output_bits: u8,
     /// Whether the file ends with the softmax that [`Graph::output`] goes without.
     pub keep_softmax: bool,
+    /// The target whose kernels say how weights are arranged in the file; row by row where there is none.
+    pub layout: Option<&'a Target>,
     /// For each node, its weights and bias at its width; `None` where it has none.
     layers: Vec<Option<Arc<RoundedLayer>>>,
 }
@@ -42,7 +45,7 @@ impl<'a> QuantizedNetwork<'a> {
     pub fn new(graph: &'a Graph, grouping: &'a Grouping, bank: &'a Bank, assignment: Vec<Candidate>, output_bits: u8) -> Self {
         let layer = |(node, group): (usize, &Option<usize>)| bank.layers[node].get(&assignment[(*group)?].weight_bits).cloned();
         let layers = grouping.of_node.iter().enumerate().map(layer).collect();
-        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, keep_softmax: false, layers }
+        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, keep_softmax: false, layout: None, layers }
     }
 
     /// Width of a tensor.

@@ -6,7 +6,7 @@ mod vnni;
 
 pub(crate) use level::Level;
 
-use crate::{ActivationBits, Activations, Add, Conv, pack};
+use crate::{ActivationBits, Activations, Add, Arrangement, Conv, pack};
 
 /// Channels of a panel of weights.
 const PANEL: usize = 16;
@@ -18,7 +18,8 @@ pub(crate) fn conv(params: &Conv<'_>, input: Activations<'_>, output: &mut [u8],
 
 /// As [`conv`], with the instructions of that level, which the processor must have.
 fn conv_at(level: Level, params: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) -> bool {
-    if level == Level::Baseline || params.check(input.operand(), output.len(), scratch.len()).is_err() {
+    let arranged = params.arrangement != Arrangement::RowMajor;
+    if arranged || level == Level::Baseline || params.check(input.operand(), output.len(), scratch.len()).is_err() {
         return false;
     }
     (level == Level::Vnni && vnni::conv(params, input, output, scratch)) || avx2::conv(params, input, output, scratch)

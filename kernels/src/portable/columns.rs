@@ -75,13 +75,14 @@ impl<'a> Columns<'a> {
         let mut rest = column;
         if start == 0 && self.taps_join && rest.len() >= conv.row_len() && self.inside(y, x) {
             // Whole rows of the kernel, one after the other.
-            let row_bytes = conv.window.dilation[0] * width * self.pixel_bytes;
+            // The dilation of a kernel of one row is bounded by nothing, and not used.
+            let row_bytes = conv.window.dilation[0].wrapping_mul(width * self.pixel_bytes);
             let mut begin = ((y * conv.window.stride[0] - conv.window.pad[0]) * width + x * conv.window.stride[1] - conv.window.pad[1])
                 * self.pixel_bytes;
             for _ in 0..conv.window.kernel[0] {
                 let (codes, others) = core::mem::take(&mut rest).split_at_mut_checked(taps_x * inputs).unwrap_or_default();
                 unpack(self.input.codes.get(begin..).unwrap_or_default(), 0, codes);
-                (rest, begin, ky) = (others, begin + row_bytes, ky + 1);
+                (rest, begin, ky) = (others, begin.wrapping_add(row_bytes), ky + 1);
             }
         }
         while !rest.is_empty() {

@@ -4,7 +4,7 @@ use super::columns::{Columns, unpack_from};
 use super::depthwise;
 use super::dot::{LANES, Lanes, dot, dot_wide};
 use crate::reference::{self, Native};
-use crate::{Accumulator, ActivationBits, Activations, Conv, FullyConnected, OutputCodes, pack, requant};
+use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, FullyConnected, OutputCodes, pack, requant};
 
 /// Columns of a block together stay below this many codes, where that leaves at least [`BLOCK_MIN`] of them: half of
 /// a common first-level cache.
@@ -21,6 +21,9 @@ const ALIGNMENT: usize = align_of::<Lanes>() - 1;
 
 /// Scratch bytes with which [`conv`] is fastest, for that input width.
 pub fn conv_scratch_bytes(conv: &Conv<'_>, _input: ActivationBits) -> usize {
+    if conv.arrangement != Arrangement::RowMajor {
+        return 0;
+    }
     if depthwise::applies(conv) {
         return depthwise::scratch_bytes(conv);
     }
@@ -31,6 +34,9 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, _input: ActivationBits) -> usize {
 
 /// Scratch bytes below which [`conv`] falls back to the reference.
 pub fn conv_scratch_bytes_min(conv: &Conv<'_>, _input: ActivationBits) -> usize {
+    if conv.arrangement != Arrangement::RowMajor {
+        return 0;
+    }
     if depthwise::applies(conv) {
         return depthwise::scratch_bytes(conv);
     }
@@ -66,6 +72,9 @@ pub(crate) struct Dots {
 
 /// Convolution; see [`Conv`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
+    if conv.arrangement != Arrangement::RowMajor {
+        return reference::conv::<Native>(conv, input, output);
+    }
     if depthwise::applies(conv) {
         let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);
         depthwise::conv(conv, input, output, scratch);

@@ -9,12 +9,10 @@ use crate::{Accumulator, Activations, Conv, FullyConnected, pack, requant};
 pub fn conv<P: Product>(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8]) {
     let bits = input.bits;
     let (pixel_bytes, output_bytes) = (conv.input.pixel_bytes(bits), conv.output.pixel_bytes(conv.stage.bits));
-    let row_bytes = pack::weight_row_bytes(conv.weight_bits, conv.row_len());
     for y in 0..conv.output.height {
         for x in 0..conv.output.width {
             let out = pack::row_mut(output, output_bytes, y * conv.output.width + x);
             for o in 0..conv.output.channels {
-                let weights = pack::row(conv.weights, row_bytes, o);
                 let first_input = o / conv.group_outputs().max(1) * conv.group_inputs();
                 let Some((bias, multiplier, shift)) = conv.stage.channel(o) else {
                     return;
@@ -28,7 +26,7 @@ pub fn conv<P: Product>(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u
                         let pixel = from_y.zip(from_x).map(|(y, x)| pack::row(input.codes, pixel_bytes, y * conv.input.width + x));
                         for i in first_input..first_input + conv.group_inputs() {
                             let a = pixel.map_or(input.zero_point, |pixel| pack::code(pixel, bits, i));
-                            let w = pack::weight(weights, conv.weight_bits, k);
+                            let w = conv.weight(o, k);
                             acc = acc.wrapping_add(P::product(w, conv.weight_bits, a, bits, bits.signed()));
                             k += 1;
                         }
@@ -54,7 +52,7 @@ pub fn fully_connected<P: Product>(layer: &FullyConnected<'_>, input: Activation
 mod tests {
     use super::*;
     use crate::reference::Native;
-    use crate::{ActivationBits, Image, OutputStage, WeightBits, Window};
+    use crate::{ActivationBits, Arrangement, Image, OutputStage, WeightBits, Window};
 
     const UNIT: i32 = 1 << 30;
 
@@ -77,6 +75,7 @@ mod tests {
             window: Window { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pad: [1, 1] },
             groups: 1,
             weight_bits: WeightBits::W8,
+            arrangement: Arrangement::RowMajor,
             weights: &weights,
             accumulator: Accumulator::I32,
             stage: plain(&[-450], &[UNIT], &[30]),
@@ -99,6 +98,7 @@ mod tests {
             window: Window { kernel: [1, 2], stride: [1, 2], dilation: [1, 1], pad: [0, 1] },
             groups: 2,
             weight_bits: WeightBits::W4,
+            arrangement: Arrangement::RowMajor,
             weights: &weights,
             accumulator: Accumulator::I64,
             stage: plain(&[0; 4], &[1 << 22; 4], &[22; 4]),
@@ -127,6 +127,7 @@ mod tests {
             inputs: 1,
             outputs: 6,
             weight_bits: WeightBits::W2,
+            arrangement: Arrangement::RowMajor,
             weights: &[0; 6],
             accumulator: Accumulator::I32,
             stage,

@@ -2,7 +2,7 @@
 
 use super::{Random, Tensor};
 use crate::reference::{self, Native};
-use crate::{Accumulator, ActivationBits, Activations, Conv, Image, OutputStage, WeightBits, Window, pack};
+use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, Image, OutputStage, WeightBits, Window, pack};
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -12,6 +12,7 @@ pub(crate) struct Case {
     pub(crate) shape: Shape,
     pub(crate) weight_bits: WeightBits,
     pub(crate) accumulator: Accumulator,
+    pub(crate) arrangement: Arrangement,
     pub(crate) weights: Vec<u8>,
     pub(crate) bias: Vec<i32>,
     pub(crate) multiplier: Vec<i32>,
@@ -54,6 +55,7 @@ impl Case {
             shape,
             weight_bits,
             accumulator,
+            arrangement: Arrangement::RowMajor,
             weights,
             bias: (0..outputs).map(|_| random.between(-bias_max, bias_max)).collect(),
             multiplier: stages.iter().map(|stage| stage.0).collect(),
@@ -70,6 +72,7 @@ impl Case {
             window: self.shape.window,
             groups: self.shape.groups,
             weight_bits: self.weight_bits,
+            arrangement: self.arrangement,
             weights: &self.weights,
             accumulator: self.accumulator,
             stage: OutputStage {
@@ -81,6 +84,26 @@ impl Case {
                 hi: self.codes.hi,
                 bits: self.codes.bits,
             },
+        }
+    }
+
+    /// The same convolution with its weights in another order.
+    pub(crate) fn arranged(&self, arrangement: Arrangement) -> Self {
+        let (conv, shape) = (self.conv(), self.conv().weight_shape());
+        let mut codes = Vec::with_capacity(shape.rows * shape.row_len);
+        for row in 0..shape.rows {
+            codes.extend((0..shape.row_len).map(|index| conv.weight(row, index) as i8));
+        }
+        let mut weights = vec![0; arrangement.bytes(self.weight_bits, &shape).unwrap()];
+        arrangement.arrange(self.weight_bits, &shape, &codes, &mut weights);
+        Self {
+            arrangement,
+            weights,
+            bias: self.bias.clone(),
+            multiplier: self.multiplier.clone(),
+            shift: self.shift.clone(),
+            input: self.input.clone(),
+            ..*self
         }
     }
 
@@ -193,6 +216,17 @@ pub(crate) fn check(seed: u64, kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut 
 /// As [`check`], on those geometries.
 #[track_caller]
 pub(crate) fn check_shapes(seed: u64, shapes: Vec<Shape>, kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
+    check_arranged(Arrangement::RowMajor, seed, shapes, kernel);
+}
+
+/// As [`check_shapes`], with weights in that order for the kernel, and row by row for the reference.
+#[track_caller]
+pub(crate) fn check_arranged(
+    arrangement: Arrangement,
+    seed: u64,
+    shapes: Vec<Shape>,
+    kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut [u8]),
+) {
     let mut random = Random::new(seed);
     for shape in shapes {
         for weight_bits in WeightBits::ALL {
@@ -201,7 +235,7 @@ pub(crate) fn check_shapes(seed: u64, shapes: Vec<Shape>, kernel: impl Fn(&Conv<
                     let output_bits = random.choose(&ActivationBits::ALL);
                     let bits = [input_bits, output_bits];
                     let case = Case::random(&mut random, shape, weight_bits, bits, accumulator);
-                    check_case(&case, &kernel);
+                    check_case(&case, arrangement, &kernel);
                 }
             }
         }
@@ -212,25 +246,27 @@ pub(crate) fn check_shapes(seed: u64, shapes: Vec<Shape>, kernel: impl Fn(&Conv<
         for input_bits in ActivationBits::ALL {
             for output_bits in ActivationBits::ALL {
                 let bits = [input_bits, output_bits];
-                check_case(&Case::random(&mut random, shape, weight_bits, bits, Accumulator::I32), &kernel);
+                let case = Case::random(&mut random, shape, weight_bits, bits, Accumulator::I32);
+                check_case(&case, arrangement, &kernel);
             }
         }
     }
-    check_bounds(kernel);
+    check_bounds(arrangement, kernel);
 }
 
 #[track_caller]
-fn check_case(case: &Case, kernel: &impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
-    let conv = case.conv();
+fn check_case(case: &Case, arrangement: Arrangement, kernel: &impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
+    let (conv, arranged) = (case.conv(), case.arranged(arrangement));
+    let other = arranged.conv();
     let (input, bytes) = (case.input.view(), case.output_bytes());
-    conv.check(input.operand(), bytes, usize::MAX).unwrap();
+    other.check(input.operand(), bytes, usize::MAX).unwrap();
     let what = (&case.shape, case.weight_bits, case.input.bits, case.codes, case.accumulator);
-    super::same(bytes, &what, |out| reference::conv::<Native>(&conv, input, out), |out| kernel(&conv, input, out));
+    super::same(bytes, &what, |out| reference::conv::<Native>(&conv, input, out), |out| kernel(&other, input, out));
 }
 
 /// Accumulators at their bounds: 2^31 - 1, -2^31 and 2^39 - 1, from the longest rows of the largest products.
 #[track_caller]
-fn check_bounds(kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
+fn check_bounds(arrangement: Arrangement, kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
     let cases = [
         (Accumulator::I32, 511, -128, -32768, (1 << 22) - 1, (1i64 << 31) - 1),
         (Accumulator::I32, 511, -128, 32767, -(511 * 128) - (1 << 22), -(1i64 << 31)),
@@ -242,7 +278,8 @@ fn check_bounds(kernel: impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
         let shape = shape([1, 1], [inputs, 1], Window::POINT, [0, 0], 1);
         let mut case = Case::random(&mut Random::new(1), shape, w8, [a8, ActivationBits::A16], accumulator);
         case.weights.fill(weight as i8 as u8);
-        case.input.codes = vec![code as i16; inputs].into_iter().flat_map(i16::to_le_bytes).collect();
+        case = case.arranged(arrangement);
+        case.input.codes.chunks_exact_mut(2).for_each(|pair| pair.copy_from_slice(&(code as i16).to_le_bytes()));
         case.bias = vec![bias];
         for m in [accumulator.multiplier_max(), accumulator.multiplier_max() / 2 + 1] {
             for r in 1..=62 {

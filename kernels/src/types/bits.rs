@@ -151,29 +151,3 @@ impl Accumulator {
         }
     }
 }
-
-/// Order in which a layer's weights lie in the file.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Arrangement {
-    /// `[O][H][W][I]`, I = input channels of the group; one row for each output channel, each row starts at a byte.
-    #[default]
-    RowMajor,
-}
-
-impl Arrangement {
-    /// Every arrangement this crate has kernels for.
-    pub const ALL: [Self; 1] = [Self::RowMajor];
-
-    /// The name that a model file stores.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::RowMajor => "row-major",
-        }
-    }
-
-    /// The arrangement of that name, if this crate has kernels for it.
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|arrangement| arrangement.name() == name)
-    }
-}

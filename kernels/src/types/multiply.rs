@@ -1,7 +1,7 @@
 //! Parameters of the multiply-accumulate operators.
 
 use super::{Accumulator, Image, Invalid, Operand, OutputStage, WeightBits, Window};
-use crate::{pack, portable};
+use crate::{Arrangement, WeightShape, portable};
 
 /// Two-dimensional convolution, dense, grouped or depthwise (`groups == input.channels`, with or without a multiplier).
 ///
@@ -18,7 +18,9 @@ pub struct Conv<'a> {
     pub groups: usize,
     /// Width of a weight.
     pub weight_bits: WeightBits,
-    /// Weights `[O][kernel H][kernel W][I / groups]`, packed by rows.
+    /// Order of the weights.
+    pub arrangement: Arrangement,
+    /// Weights of `O` output channels by `kernel H * kernel W * I / groups`, in that order.
     pub weights: &'a [u8],
     /// Width of the accumulator.
     pub accumulator: Accumulator,
@@ -42,6 +44,17 @@ impl Conv<'_> {
         self.window.taps() * self.group_inputs()
     }
 
+    /// The matrix that the weights are.
+    pub const fn weight_shape(&self) -> WeightShape {
+        WeightShape { groups: self.groups, rows: self.output.channels, row_len: self.row_len() }
+    }
+
+    /// Weight `index` of output channel `row`, wherever the arrangement has it.
+    #[inline]
+    pub fn weight(&self, row: usize, index: usize) -> i32 {
+        self.arrangement.weight(self.weight_bits, &self.weight_shape(), self.weights, row, index)
+    }
+
     /// Multiply-accumulates of one inference, padding included.
     pub const fn macs(&self) -> usize {
         self.output.pixels() * self.output.channels * self.row_len()
@@ -63,7 +76,12 @@ impl Conv<'_> {
             return Err(Invalid::Groups);
         }
         let row_len = self.window.taps().checked_mul(self.group_inputs()).ok_or(Invalid::TooLarge)?;
-        check_weights(self.weights, self.weight_bits, self.output.channels, row_len)?;
+        let shape = WeightShape { groups: self.groups, rows: self.output.channels, row_len };
+        match self.arrangement.bytes(self.weight_bits, &shape) {
+            None => return Err(Invalid::TooLarge),
+            Some(bytes) if bytes != self.weights.len() => return Err(Invalid::WeightLength),
+            Some(_) => {}
+        }
         self.stage.check(self.output.channels, self.accumulator)?;
         check_scratch(portable::conv_scratch_bytes_min(self, input.bits), scratch_bytes)
     }
@@ -80,7 +98,9 @@ pub struct FullyConnected<'a> {
     pub outputs: usize,
     /// Width of a weight.
     pub weight_bits: WeightBits,
-    /// Weights `[outputs][inputs]`, packed by rows.
+    /// Order of the weights.
+    pub arrangement: Arrangement,
+    /// Weights of `outputs` by `inputs`, in that order.
     pub weights: &'a [u8],
     /// Width of the accumulator.
     pub accumulator: Accumulator,
@@ -97,6 +117,7 @@ impl<'a> FullyConnected<'a> {
             window: Window::POINT,
             groups: 1,
             weight_bits: self.weight_bits,
+            arrangement: self.arrangement,
             weights: self.weights,
             accumulator: self.accumulator,
             stage: self.stage,
@@ -117,17 +138,6 @@ const fn divide(channels: usize, groups: usize) -> usize {
     match channels.checked_div(groups) {
         Some(each) => each,
         None => 0,
-    }
-}
-
-fn check_weights(weights: &[u8], bits: WeightBits, rows: usize, row_len: usize) -> Result<(), Invalid> {
-    if row_len > usize::MAX / 8 {
-        return Err(Invalid::TooLarge);
-    }
-    match rows.checked_mul(pack::weight_row_bytes(bits, row_len)) {
-        None => Err(Invalid::TooLarge),
-        Some(bytes) if bytes != weights.len() => Err(Invalid::WeightLength),
-        Some(_) => Ok(()),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Lengths of the lists in a description: the file stores none, a reader takes them from the shapes.
 
-use apq_kernels::{Arrangement, Table, pack};
+use apq_kernels::{Table, WeightShape};
 
 use super::{ModelSpec, NodeSpec, OperatorSpec, WeightedSpec, WriteError};
 
@@ -22,9 +22,9 @@ pub(super) fn check_lengths(spec: &ModelSpec, node: &NodeSpec, index: usize) -> 
             let [vertical, horizontal] = window.kernel.map(usize::from);
             let group_inputs = inputs.checked_div(*groups);
             let row_len = group_inputs.and_then(|each| each.checked_mul(vertical)?.checked_mul(horizontal));
-            check_weighted(weighted, outputs, row_len, index)
+            check_weighted(weighted, *groups, outputs, row_len, index)
         }
-        OperatorSpec::FullyConnected { weighted } => check_weighted(weighted, outputs, Some(inputs), index),
+        OperatorSpec::FullyConnected { weighted } => check_weighted(weighted, 1, outputs, Some(inputs), index),
         OperatorSpec::Resize { rows, columns, .. } => {
             let side = |back: usize| output.shape.len().checked_sub(back).map_or(1, |axis| output.shape[axis]);
             if [rows.len(), columns.len()] == [side(3), side(2)] { Ok(()) } else { Err(WriteError::StageLength { node: index }) }
@@ -52,19 +52,19 @@ pub(super) fn check_lengths(spec: &ModelSpec, node: &NodeSpec, index: usize) -> 
     }
 }
 
-fn check_weighted(weighted: &WeightedSpec, outputs: usize, row_len: Option<usize>, node: usize) -> Result<(), WriteError> {
+fn check_weighted(weighted: &WeightedSpec, groups: usize, outputs: usize, row_len: Option<usize>, node: usize) -> Result<(), WriteError> {
     let WeightedSpec { bias, multiplier, shift, weights, .. } = weighted;
     if [bias.len(), multiplier.len(), shift.len()] != [outputs; 3] {
         return Err(WriteError::StageLength { node });
     }
-    // Bytes of a row are counted in bits first.
-    let Some(row_len) = row_len.filter(|&row_len| row_len <= usize::MAX / 8) else {
+    let Some(row_len) = row_len else {
         return Ok(());
     };
-    let expected = match weighted.arrangement {
-        Arrangement::RowMajor => pack::weight_row_bytes(weighted.bits, row_len).checked_mul(outputs),
-    };
-    if expected == Some(weights.len()) { Ok(()) } else { Err(WriteError::WeightLength { node }) }
+    let shape = WeightShape { groups, rows: outputs, row_len };
+    match weighted.arrangement.bytes(weighted.bits, &shape) {
+        Some(bytes) if bytes != weights.len() => Err(WriteError::WeightLength { node }),
+        _ => Ok(()),
+    }
 }
 
 fn channels(shape: &[usize]) -> usize {

@@ -1,6 +1,6 @@
 //! One node: its references, its kernel's parameters, its data and its own places in the arena.
 
-use apq_kernels::{Accumulator, ActivationBits, Invalid, OutputStage, WeightBits, pack};
+use apq_kernels::{Accumulator, ActivationBits, Conv, Invalid, pack};
 
 use super::same_quantizer;
 use crate::error::NodeProblem;
@@ -105,11 +105,11 @@ fn parameters(
     match kernel {
         Kernel::Conv(conv) => {
             conv.check(input, bytes, scratch)?;
-            accumulator(conv.weights, conv.weight_bits, conv.row_len(), &conv.stage, conv.accumulator, first.bits)
+            accumulator(conv, first.bits)
         }
         Kernel::FullyConnected(layer) => {
             layer.check(input, bytes, scratch)?;
-            accumulator(layer.weights, layer.weight_bits, layer.inputs, &layer.stage, layer.accumulator, first.bits)
+            accumulator(&layer.as_conv(), first.bits)
         }
         Kernel::Add(add) => {
             let second = second.ok_or(NodeProblem::InputCount)?;
@@ -222,22 +222,14 @@ fn shared_quantizer(first: &Tensor<'_>, output: &Tensor<'_>) -> Result<(), NodeP
 
 /// Proves from the weights that no sum of any output channel, whole or partial, leaves the accumulator for any codes of
 /// the input: `|bias| + sum |w| * max |a|` stays below 2^31 or 2^39.
-fn accumulator(
-    weights: &[u8],
-    bits: WeightBits,
-    row_len: usize,
-    stage: &OutputStage<'_>,
-    accumulator: Accumulator,
-    input: ActivationBits,
-) -> Result<(), NodeProblem> {
-    let limit: u64 = match accumulator {
+fn accumulator(conv: &Conv<'_>, input: ActivationBits) -> Result<(), NodeProblem> {
+    let limit: u64 = match conv.accumulator {
         Accumulator::I32 => 1 << 31,
         Accumulator::I64 => 1 << 39,
     };
     let code_max = u64::from(input.lo().unsigned_abs().max(input.hi().unsigned_abs()));
-    let rows = weights.chunks_exact(pack::weight_row_bytes(bits, row_len).max(1));
-    for (channel, (row, bias)) in rows.zip(stage.bias).enumerate() {
-        let sum: u64 = (0..row_len).map(|index| u64::from(pack::weight(row, bits, index).unsigned_abs())).sum();
+    for (channel, bias) in conv.stage.bias.iter().enumerate() {
+        let sum: u64 = (0..conv.row_len()).map(|index| u64::from(conv.weight(channel, index).unsigned_abs())).sum();
         let bound = sum.saturating_mul(code_max).saturating_add(u64::from(bias.unsigned_abs()));
         if bound >= limit {
             return Err(NodeProblem::Accumulator { channel: channel as u32 });

@@ -3,7 +3,6 @@
 use apq_lut::Candidate;
 use apq_runtime::{Arithmetic, Model};
 use apq_search::{Budget, Problem, Quantity, Sensitivity};
-use apq_targets::Target;
 use apqc::compile::{Data, Options, run_reference};
 use apqc::data::Dataset;
 use apqc::evaluate::{quality, run_integer, sqnr_db, top1};
@@ -76,9 +75,8 @@ impl<'a> Lab<'a> {
     /// Calibrates, rounds and measures the list.
     pub(crate) fn new(case: &'a Case, calibration: &Dataset, candidates: &str, rounding: Rounding) -> Result<Lab<'a>> {
         let options = Options { rounding, ..options(candidates, Vec::new()) };
-        let target = Target::builtin("host")?;
         let data = Data { calibration, test: None, preprocess: &case.preprocess };
-        let prepared = Prepared::new(&case.network, &target, &data, &options, &())?;
+        let prepared = Prepared::new(&case.network, &case.target, &data, &options, &())?;
         let list = prepared.sensitivity(options.estimator, (&(), ""), &())?.list;
         Ok(Lab { case, prepared, list, options })
     }

@@ -28,6 +28,8 @@ pub(crate) struct Case {
     pub(crate) test: Dataset,
     /// Preprocessing.
     pub(crate) preprocess: Preprocess,
+    /// What accuracy is studied on: this machine.
+    pub(crate) target: Target,
 }
 
 /// The folder of models and data, where it exists.
@@ -60,7 +62,8 @@ pub(crate) fn load(data: &Path, name: &str) -> Result<Case, Box<dyn std::error::
     let preprocess = Preprocess::from_json(&std::fs::read_to_string(onnx.with_extension("json"))?, channels)?;
     let calibration = load_at_most(&data.join(calibration), &shape, CALIBRATION_SAMPLES)?;
     let test = load_at_most(&data.join(test), &shape, usize::MAX)?;
-    Ok(Case { name, network, onnx, calibration, test, preprocess })
+    let target = Target::builtin("host")?;
+    Ok(Case { name, network, onnx, calibration, test, preprocess, target })
 }
 
 /// All calibration samples of a model, from which subsets are drawn.

@@ -1,0 +1,121 @@
+//! Arrangements: the orders in which a layer's weights may lie in the file.
+//!
+//! The compiler arranges weights once, for the kernels of the target; nothing is rearranged on the device. Each arrangement is a
+//! module with the same three functions, for a layer of any shape: how many bytes it takes, where a weight is read, and how a whole
+//! layer is written. Reading one weight at a time is what [`reference`](mod@crate::reference) and the proof of the accumulator
+//! need; kernels read whole words.
+
+mod row_major;
+
+use crate::WeightBits;
+
+/// The matrix that the weights of a layer are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WeightShape {
+    /// Groups of output channels; every group reads input channels of its own.
+    pub groups: usize,
+    /// Output channels of all groups together.
+    pub rows: usize,
+    /// Weights of one output channel, in the order `[kernel H][kernel W][I / groups]`.
+    pub row_len: usize,
+}
+
+/// Order in which a layer's weights lie in the file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Arrangement {
+    /// `[O][H][W][I]`, I = input channels of the group; one row for each output channel, each row starts at a byte.
+    #[default]
+    RowMajor,
+}
+
+impl Arrangement {
+    /// Every arrangement this crate has kernels for.
+    pub const ALL: [Self; 1] = [Self::RowMajor];
+
+    /// The name that a model file stores.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::RowMajor => "row-major",
+        }
+    }
+
+    /// The arrangement of that name, if this crate has kernels for it.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|arrangement| arrangement.name() == name)
+    }
+
+    /// Bytes of a layer's weights; `None` where they would not fit the address space.
+    pub fn bytes(self, bits: WeightBits, shape: &WeightShape) -> Option<usize> {
+        // The largest padding of any arrangement, and bits counted before bytes.
+        const MARGIN: usize = 64;
+        if shape.row_len.checked_add(MARGIN)?.checked_mul(shape.rows.checked_add(MARGIN)?)? > usize::MAX / 16 {
+            return None;
+        }
+        match self {
+            Self::RowMajor => row_major::bytes(bits, shape),
+        }
+    }
+
+    /// Weight `index` of output channel `row`. 0 outside of `weights`.
+    #[inline]
+    pub fn weight(self, bits: WeightBits, shape: &WeightShape, weights: &[u8], row: usize, index: usize) -> i32 {
+        match self {
+            Self::RowMajor => row_major::weight(bits, shape, weights, row, index),
+        }
+    }
+
+    /// Writes a layer: `codes` is `[rows][row_len]`, `weights` has [`Arrangement::bytes`] bytes. Every byte is written.
+    pub fn arrange(self, bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {
+        match self {
+            Self::RowMajor => row_major::arrange(bits, shape, codes, weights),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Random;
+    use std::vec;
+    use std::vec::Vec;
+
+    #[test]
+    fn weights_are_read_back_from_every_arrangement() {
+        let mut random = Random::new(7);
+        for arrangement in Arrangement::ALL {
+            for bits in WeightBits::ALL {
+                for groups in [1, 2, 5] {
+                    for group_rows in [1, 2, 3, 4, 5] {
+                        for row_len in [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 27, 64, 65] {
+                            let shape = WeightShape { groups, rows: groups * group_rows, row_len };
+                            let codes: Vec<i8> =
+                                random.values(bits.lo(), bits.hi(), shape.rows * row_len).into_iter().map(|code| code as i8).collect();
+                            let bytes = arrangement.bytes(bits, &shape).unwrap();
+                            let (mut ones, mut zeros) = (vec![0xff; bytes], vec![0; bytes]);
+                            arrangement.arrange(bits, &shape, &codes, &mut ones);
+                            arrangement.arrange(bits, &shape, &codes, &mut zeros);
+                            assert_eq!(ones, zeros, "{arrangement:?} {bits:?} {shape:?} leaves bytes unwritten");
+                            for (place, &code) in codes.iter().enumerate() {
+                                let read = arrangement.weight(bits, &shape, &ones, place / row_len, place % row_len);
+                                assert_eq!(read, i32::from(code), "{arrangement:?} {bits:?} {shape:?} {place}");
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_found_and_sizes_do_not_overflow() {
+        for arrangement in Arrangement::ALL {
+            assert_eq!(Arrangement::from_name(arrangement.name()), Some(arrangement));
+            for bits in WeightBits::ALL {
+                for row_len in [usize::MAX, usize::MAX / 2, usize::MAX / 16] {
+                    assert_eq!(arrangement.bytes(bits, &WeightShape { groups: 1, rows: 3, row_len }), None);
+                }
+            }
+        }
+    }
+}

@@ -88,13 +88,13 @@ impl Case {
     }
 
     /// The same convolution with its weights in another order.
-    pub(crate) fn arranged(&self, arrangement: Arrangement) -> Self {
+    pub(crate) fn arranged(self, arrangement: Arrangement) -> Self {
         let (conv, shape) = (self.conv(), self.conv().weight_shape());
         let places = (0..shape.rows).flat_map(|row| (0..shape.row_len).map(move |index| (row, index)));
         let codes: Vec<i8> = places.map(|(row, index)| conv.weight(row, index) as i8).collect();
         let mut weights = vec![0; arrangement.bytes(self.weight_bits, &shape).unwrap()];
         arrangement.arrange(self.weight_bits, &shape, &codes, &mut weights);
-        Self { arrangement, weights, ..self.clone() }
+        Self { arrangement, weights, ..self }
     }
 
     pub(crate) fn output_bytes(&self) -> usize {
@@ -246,7 +246,7 @@ pub(crate) fn check_arranged(
 
 #[track_caller]
 fn check_case(case: &Case, arrangement: Arrangement, kernel: &impl Fn(&Conv<'_>, Activations<'_>, &mut [u8])) {
-    let (conv, arranged) = (case.conv(), case.arranged(arrangement));
+    let (conv, arranged) = (case.conv(), case.clone().arranged(arrangement));
     let other = arranged.conv();
     let (input, bytes) = (case.input.view(), case.output_bytes());
     other.check(input.operand(), bytes, usize::MAX).unwrap();

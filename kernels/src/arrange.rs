@@ -5,6 +5,7 @@
 //! layer is written. Reading one weight at a time is what [`reference`](mod@crate::reference) and the proof of the accumulator
 //! need; kernels read whole words.
 
+pub(crate) mod pairs;
 mod row_major;
 
 use crate::WeightBits;
@@ -27,16 +28,20 @@ pub enum Arrangement {
     /// `[O][H][W][I]`, I = input channels of the group; one row for each output channel, each row starts at a byte.
     #[default]
     RowMajor,
+    /// Two output channels in one word, codes of the first offset: for processors with products of two 16-bit halves. Rows `[H][W][I]` are padded
+    /// with zeros to a multiple of 4 weights, 8 at 2 and 6 bits.
+    Pairs,
 }
 
 impl Arrangement {
     /// Every arrangement this crate has kernels for.
-    pub const ALL: [Self; 1] = [Self::RowMajor];
+    pub const ALL: [Self; 2] = [Self::RowMajor, Self::Pairs];
 
     /// The name that a model file stores.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RowMajor => "row-major",
+            Self::Pairs => "pairs",
         }
     }
 
@@ -54,6 +59,7 @@ impl Arrangement {
         }
         match self {
             Self::RowMajor => row_major::bytes(bits, shape),
+            Self::Pairs => pairs::bytes(bits, shape),
         }
     }
 
@@ -62,6 +68,7 @@ impl Arrangement {
     pub fn weight(self, bits: WeightBits, shape: &WeightShape, weights: &[u8], row: usize, index: usize) -> i32 {
         match self {
             Self::RowMajor => row_major::weight(bits, shape, weights, row, index),
+            Self::Pairs => pairs::weight(bits, shape, weights, row, index),
         }
     }
 
@@ -69,6 +76,7 @@ impl Arrangement {
     pub fn arrange(self, bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {
         match self {
             Self::RowMajor => row_major::arrange(bits, shape, codes, weights),
+            Self::Pairs => pairs::arrange(bits, shape, codes, weights),
         }
     }
 }

@@ -13,6 +13,7 @@ mod dot;
 mod elementwise;
 mod matmul;
 mod movement;
+pub(crate) mod pairs;
 mod pool;
 mod resize;
 

@@ -27,3 +27,6 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_64;
+
+#[cfg(core_feature = "dsp")]
+pub(crate) mod arm_dsp;

@@ -19,6 +19,10 @@ pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch:
     if crate::arch::x86_64::conv(conv, input, output, scratch) {
         return;
     }
+    #[cfg(core_feature = "dsp")]
+    if crate::arch::arm_dsp::depthwise::conv(conv, input, output, scratch) {
+        return;
+    }
     portable::conv(conv, input, output, scratch);
 }
 

@@ -13,6 +13,8 @@ mod dot;
 mod elementwise;
 mod matmul;
 mod movement;
+#[cfg(any(test, core_feature = "dsp"))]
+pub(crate) mod planes;
 mod pool;
 mod resize;
 

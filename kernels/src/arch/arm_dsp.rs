@@ -1,0 +1,3 @@
+//! Cortex-M with DSP instructions: M4, M7, M33.
+
+pub(crate) mod depthwise;

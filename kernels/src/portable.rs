@@ -13,7 +13,7 @@ mod dot;
 mod elementwise;
 mod matmul;
 mod movement;
-#[cfg(any(test, core_feature = "dsp"))]
+#[cfg_attr(not(any(test, core_feature = "dsp")), expect(dead_code, reason = "every machine knows how much scratch memory it wants"))]
 pub(crate) mod planes;
 mod pool;
 mod resize;

@@ -1,7 +1,7 @@
 //! Convolution and fully connected layers as dot products of weight rows and columns.
 
 use super::columns::{Columns, unpack_from};
-use super::depthwise;
+use super::{depthwise, planes};
 use super::dot::{LANES, Lanes, dot, dot_wide};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, FullyConnected, OutputCodes, pack, requant};
@@ -20,16 +20,18 @@ const BLOCK_MAX: usize = 64;
 const ALIGNMENT: usize = align_of::<Lanes>() - 1;
 
 /// Scratch bytes with which [`conv`] is fastest, for that input width.
-pub fn conv_scratch_bytes(conv: &Conv<'_>, _input: ActivationBits) -> usize {
+pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
     if conv.arrangement != Arrangement::RowMajor {
         return 0;
     }
-    if depthwise::applies(conv) {
-        return depthwise::scratch_bytes(conv);
-    }
-    let chunks = conv.row_len().div_ceil(LANES).max(1);
-    let columns = (BLOCK_CODES / LANES / chunks).clamp(BLOCK_MIN, BLOCK_MAX).min(conv.output.pixels());
-    bytes(chunks, columns)
+    let plain = if depthwise::applies(conv) {
+        depthwise::scratch_bytes(conv)
+    } else {
+        let chunks = conv.row_len().div_ceil(LANES).max(1);
+        let columns = (BLOCK_CODES / LANES / chunks).clamp(BLOCK_MIN, BLOCK_MAX).min(conv.output.pixels());
+        bytes(chunks, columns)
+    };
+    plain.max(planes::scratch_bytes(conv, input))
 }
 
 /// Scratch bytes below which [`conv`] falls back to the reference.

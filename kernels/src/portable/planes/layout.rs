@@ -1,7 +1,7 @@
 //! Where things are in the planes.
 
 use super::TOGETHER;
-use crate::{Accumulator, ActivationBits, Conv};
+use crate::{Accumulator, ActivationBits, Arrangement, Conv};
 
 /// Outputs of the largest block.
 pub(crate) const BLOCK_MAX: usize = 6;
@@ -84,7 +84,8 @@ impl Layout {
         let [stride_y, stride_x] = conv.window.stride;
         // Of one tap the dilation says nothing.
         let dilation = |axis: usize, taps: usize| if taps == 1 { 1 } else { conv.window.dilation[axis] };
-        if conv.groups != conv.input.channels || conv.accumulator != Accumulator::I32 || taps_y == 0 || taps_x == 0 {
+        let depthwise = conv.groups == conv.input.channels && conv.arrangement == Arrangement::RowMajor;
+        if !depthwise || conv.accumulator != Accumulator::I32 || taps_y == 0 || taps_x == 0 {
             return None;
         }
         let (order, pairs) = match (stride_x, dilation(1, taps_x)) {

@@ -8,16 +8,22 @@
 pub(crate) mod blocks;
 pub(crate) mod layout;
 pub(crate) mod program;
+mod stage;
 pub(crate) mod widen;
 
 use crate::{ActivationBits, Activations, Conv, pack, requant};
 use blocks::{Blocks, Column};
 use layout::{BLOCK_MAX, Layout};
-use program::{End, Program};
+use program::{Channel, End, Program};
+use stage::Stage;
 use widen::{Widen, pair};
 
 /// Channels that are widened together: as many as a word has bytes.
 pub(crate) const TOGETHER: usize = 4;
+
+/// Rows of which the words are kept where they do not become codes at once.
+const SUMS_ROWS: usize = 4;
+const SUMS_WORDS: usize = SUMS_ROWS * BLOCK_MAX;
 
 /// Scratch bytes with which [`conv`] is fastest; 0 where it does not apply.
 pub(crate) fn scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
@@ -33,7 +39,7 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
     let Some((program, rest)) = scratch.split_at_mut_checked(layout.program_words) else {
         return false;
     };
-    let Some((sums, planes)) = rest.split_at_mut_checked(layout.rows * BLOCK_MAX) else {
+    let Some((sums, planes)) = rest.split_first_chunk_mut::<SUMS_WORDS>() else {
         return false;
     };
     let Some(planes) = planes.get_mut(..TOGETHER * layout.plane_words) else {
@@ -58,7 +64,8 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
             };
             for (plane, channel) in planes.chunks_exact(layout.plane_words.max(1)).zip(first..conv.groups) {
                 for channel in channel * outputs..(channel + 1) * outputs {
-                    if let Some(program) = Program::new(blocks, conv, &layout, input.bits, channel, program) {
+                    let parts = parts(conv, input.bits, channel);
+                    if let Some(program) = parts.and_then(|parts| Program::new(blocks, conv, &layout, parts, program)) {
                         let strip = Strip { blocks, conv, layout: &layout, program, plane, rows, channel };
                         strip.run(sums, output);
                     }
@@ -74,6 +81,19 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
     true
 }
 
+/// What the program of an output channel is made from.
+fn parts<'a>(conv: &Conv<'a>, input: ActivationBits, channel: usize) -> Option<Channel<'a>> {
+    let taps = conv.window.taps();
+    let row = pack::row(conv.weights, pack::weight_row_bytes(conv.weight_bits, taps), channel);
+    let (bias, multiplier, shift) = conv.stage.channel(channel)?;
+    let stage = Stage::new(&conv.stage.codes(), shift, || {
+        let taps: u64 = (0..taps).map(|tap| u64::from(pack::weight(row, conv.weight_bits, tap).unsigned_abs())).sum();
+        let code = input.hi().unsigned_abs().max(input.lo().unsigned_abs());
+        taps * u64::from(code) + u64::from(bias.unsigned_abs())
+    });
+    Some(Channel { row, bias, multiplier, stage })
+}
+
 /// One output channel of a strip of rows.
 struct Strip<'a, B> {
     blocks: &'a B,
@@ -86,7 +106,7 @@ struct Strip<'a, B> {
 }
 
 impl<B: Blocks> Strip<'_, B> {
-    fn run(&self, sums: &mut [u32], output: &mut [u8]) {
+    fn run(&self, sums: &mut [u32; SUMS_WORDS], output: &mut [u8]) {
         let straight = self.program.end == End::Codes;
         for (start, size) in Layout::columns(self.conv.output.width, straight && self.layout.compact) {
             let Some(pairs) = self.plane.get(self.layout.offset(start)..) else {
@@ -95,9 +115,7 @@ impl<B: Blocks> Strip<'_, B> {
             if straight {
                 self.codes(start, size, pairs, output);
             } else {
-                let column = Column { program: &self.program, size: BLOCK_MAX, pairs, rows: self.rows };
-                self.blocks.sums(&column, sums);
-                self.finish(start, sums, output);
+                self.words(start, pairs, sums, output);
             }
         }
     }
@@ -124,8 +142,19 @@ impl<B: Blocks> Strip<'_, B> {
         }
     }
 
-    /// Codes of any width from sums.
+    /// Codes of any width, from words.
     #[inline(never)]
+    fn words(&self, start: usize, pairs: &[u32], sums: &mut [u32; SUMS_WORDS], output: &mut [u8]) {
+        let pixel_bytes = self.conv.output.pixel_bytes(self.conv.stage.bits);
+        for first in (0..self.rows).step_by(SUMS_ROWS) {
+            let rows = SUMS_ROWS.min(self.rows - first);
+            let pairs = pairs.get(first * self.layout.row_words..).unwrap_or_default();
+            self.blocks.sums(&Column { program: &self.program, size: BLOCK_MAX, pairs, rows }, sums);
+            let output = output.get_mut(first * self.conv.output.width * pixel_bytes..).unwrap_or_default();
+            self.finish(start, sums.get(..rows * BLOCK_MAX).unwrap_or_default(), output);
+        }
+    }
+
     fn finish(&self, start: usize, sums: &[u32], output: &mut [u8]) {
         let (width, codes) = (self.conv.output.width, self.conv.stage.codes());
         let pixel_bytes = self.conv.output.pixel_bytes(codes.bits).max(1);

@@ -15,7 +15,7 @@ pub struct Check {
 }
 
 /// All comparisons.
-pub const CHECKS: [Check; 15] = [
+pub const CHECKS: [Check; 16] = [
     Check { name: "pad", run: || spatial::check_pad(native::pad) },
     Check { name: "slice", run: || spatial::check_slice(native::slice) },
     Check { name: "transpose", run: || spatial::check_transpose(native::transpose) },
@@ -30,6 +30,7 @@ pub const CHECKS: [Check; 15] = [
     Check { name: "average_pool", run: || spatial::check_average_pool(native::average_pool) },
     Check { name: "matmul", run: || attention::check_matmul(native::matmul) },
     Check { name: "conv", run: || conv::check(300, scratched) },
+    Check { name: "conv_depthwise", run: || conv::check_shapes(302, conv::depthwise_shapes(), scratched) },
     Check { name: "conv_wide", run: || conv::check_shapes(301, conv::wide_shapes(), scratched) },
 ];
 

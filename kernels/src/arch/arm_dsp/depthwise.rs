@@ -55,7 +55,7 @@ impl Blocks for Dsp {
         let fits = column.rows.checked_sub(1).zip(column.size.checked_sub(1)).and_then(|(rows, size)| last(rows, size));
         let small = program.compact && column.size == BLOCK_MIN;
         if program.end != End::Codes
-            || program.reach(column.rows) > column.pairs.len()
+            || program.reach(column.rows, column.size) > column.pairs.len()
             || fits.is_none_or(|last| last >= to.len())
             || (column.size != BLOCK_MAX && !small)
         {
@@ -94,7 +94,7 @@ impl Blocks for Dsp {
         let words = column.rows.checked_mul(BLOCK_MAX);
         if program.end == End::Codes
             || column.rows == 0
-            || program.reach(column.rows) > column.pairs.len()
+            || program.reach(column.rows, BLOCK_MAX) > column.pairs.len()
             || words.is_none_or(|words| words > to.len())
         {
             return;

@@ -1,6 +1,6 @@
 //! Where things are in the planes.
 
-use super::TOGETHER;
+use super::{SUMS_WORDS, TOGETHER};
 use crate::{Accumulator, ActivationBits, Arrangement, Conv};
 
 /// Outputs of the largest block.
@@ -54,7 +54,7 @@ impl Layout {
         let rows = conv.output.height;
         let strip = |rows| Self::of_rows(conv, rows).filter(|layout| layout.words() <= words);
         let mut best = strip(1)?;
-        let each = conv.window.stride[0].saturating_mul(best.row_words).saturating_mul(TOGETHER).saturating_add(BLOCK_MAX);
+        let each = conv.window.stride[0].saturating_mul(best.row_words).saturating_mul(TOGETHER);
         let more = rows.min(1 + (words - best.words()) / each.max(1));
         // Strips of the same height, as far as that goes.
         let strips = rows.div_ceil(more.max(1));
@@ -114,7 +114,7 @@ impl Layout {
 
     /// Words of it all.
     pub(crate) fn words(&self) -> usize {
-        self.program_words + self.rows * BLOCK_MAX + TOGETHER * self.plane_words
+        self.program_words + SUMS_WORDS + TOGETHER * self.plane_words
     }
 
     /// Input rows of a strip of that many output rows.

@@ -29,3 +29,6 @@
 pub(crate) mod arm_dsp;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_64;
+
+#[cfg(core_feature = "dsp")]
+pub(crate) mod arm_dsp;

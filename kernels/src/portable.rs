@@ -14,6 +14,8 @@ mod elementwise;
 mod matmul;
 mod movement;
 pub(crate) mod pairs;
+#[cfg_attr(not(any(test, core_feature = "dsp")), expect(dead_code, reason = "every machine knows how much scratch memory it wants"))]
+pub(crate) mod planes;
 mod pool;
 mod resize;
 

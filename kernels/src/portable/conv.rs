@@ -1,8 +1,8 @@
 //! Convolution and fully connected layers as dot products of weight rows and columns.
 
 use super::columns::{Columns, unpack_from};
-use super::{depthwise, pairs};
 use super::dot::{LANES, Lanes, dot, dot_wide};
+use super::{depthwise, pairs, planes};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, FullyConnected, OutputCodes, pack, requant};
 
@@ -24,12 +24,14 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
     if conv.arrangement == Arrangement::Pairs {
         return pairs::scratch_bytes(conv, input);
     }
-    if depthwise::applies(conv) {
-        return depthwise::scratch_bytes(conv);
-    }
-    let chunks = conv.row_len().div_ceil(LANES).max(1);
-    let columns = (BLOCK_CODES / LANES / chunks).clamp(BLOCK_MIN, BLOCK_MAX).min(conv.output.pixels());
-    bytes(chunks, columns)
+    let plain = if depthwise::applies(conv) {
+        depthwise::scratch_bytes(conv)
+    } else {
+        let chunks = conv.row_len().div_ceil(LANES).max(1);
+        let columns = (BLOCK_CODES / LANES / chunks).clamp(BLOCK_MIN, BLOCK_MAX).min(conv.output.pixels());
+        bytes(chunks, columns)
+    };
+    plain.max(planes::scratch_bytes(conv, input))
 }
 
 /// Scratch bytes below which [`conv`] falls back to the reference.

@@ -3,8 +3,8 @@
 use super::{Random, Tensor};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, Image, OutputStage, WeightBits, Window, pack};
-use std::vec;
-use std::vec::Vec;
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// A convolution with its data.
 #[derive(Clone, Debug)]

@@ -6,6 +6,7 @@
 //! need; kernels read whole words.
 
 mod row_major;
+pub(crate) mod unsigned;
 
 use crate::WeightBits;
 
@@ -27,16 +28,20 @@ pub enum Arrangement {
     /// `[O][H][W][I]`, I = input channels of the group; one row for each output channel, each row starts at a byte.
     #[default]
     RowMajor,
+    /// Rows of whole words, weights stored as `w + 2^(b-1)`, in an order that lets one mask take two of them out of a word: for processors
+    /// that multiply whole words only. The kernels' convolutions and fully connected layers.
+    Unsigned,
 }
 
 impl Arrangement {
     /// Every arrangement this crate has kernels for.
-    pub const ALL: [Self; 1] = [Self::RowMajor];
+    pub const ALL: [Self; 2] = [Self::RowMajor, Self::Unsigned];
 
     /// The name that a model file stores.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RowMajor => "row-major",
+            Self::Unsigned => "unsigned",
         }
     }
 
@@ -54,6 +59,7 @@ impl Arrangement {
         }
         match self {
             Self::RowMajor => row_major::bytes(bits, shape),
+            Self::Unsigned => unsigned::bytes(bits, shape),
         }
     }
 
@@ -62,6 +68,7 @@ impl Arrangement {
     pub fn weight(self, bits: WeightBits, shape: &WeightShape, weights: &[u8], row: usize, index: usize) -> i32 {
         match self {
             Self::RowMajor => row_major::weight(bits, shape, weights, row, index),
+            Self::Unsigned => unsigned::weight(bits, shape, weights, row, index),
         }
     }
 
@@ -69,6 +76,7 @@ impl Arrangement {
     pub fn arrange(self, bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {
         match self {
             Self::RowMajor => row_major::arrange(bits, shape, codes, weights),
+            Self::Unsigned => unsigned::arrange(bits, shape, codes, weights),
         }
     }
 }

@@ -15,6 +15,7 @@ mod matmul;
 mod movement;
 mod pool;
 mod resize;
+pub(crate) mod unsigned;
 
 pub use add::{add, mul};
 pub use conv::{

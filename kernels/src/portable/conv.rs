@@ -1,7 +1,7 @@
 //! Convolution and fully connected layers as dot products of weight rows and columns.
 
 use super::columns::{Columns, unpack_from};
-use super::depthwise;
+use super::{depthwise, unsigned};
 use super::dot::{LANES, Lanes, dot, dot_wide};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, FullyConnected, OutputCodes, pack, requant};
@@ -20,9 +20,9 @@ const BLOCK_MAX: usize = 64;
 const ALIGNMENT: usize = align_of::<Lanes>() - 1;
 
 /// Scratch bytes with which [`conv`] is fastest, for that input width.
-pub fn conv_scratch_bytes(conv: &Conv<'_>, _input: ActivationBits) -> usize {
-    if conv.arrangement != Arrangement::RowMajor {
-        return 0;
+pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
+    if conv.arrangement == Arrangement::Unsigned {
+        return unsigned::scratch_bytes(conv, input);
     }
     if depthwise::applies(conv) {
         return depthwise::scratch_bytes(conv);
@@ -33,9 +33,9 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, _input: ActivationBits) -> usize {
 }
 
 /// Scratch bytes below which [`conv`] falls back to the reference.
-pub fn conv_scratch_bytes_min(conv: &Conv<'_>, _input: ActivationBits) -> usize {
-    if conv.arrangement != Arrangement::RowMajor {
-        return 0;
+pub fn conv_scratch_bytes_min(conv: &Conv<'_>, input: ActivationBits) -> usize {
+    if conv.arrangement == Arrangement::Unsigned {
+        return unsigned::scratch_bytes(conv, input);
     }
     if depthwise::applies(conv) {
         return depthwise::scratch_bytes(conv);
@@ -72,8 +72,8 @@ pub(crate) struct Dots {
 
 /// Convolution; see [`Conv`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
-    if conv.arrangement != Arrangement::RowMajor {
-        return reference::conv::<Native>(conv, input, output);
+    if conv.arrangement == Arrangement::Unsigned {
+        return unsigned::conv::<unsigned::Portable>(conv, input, output, scratch);
     }
     if depthwise::applies(conv) {
         let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);

@@ -27,3 +27,5 @@
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_64;
+#[cfg(all(target_arch = "arm", not(core_feature = "dsp")))]
+pub(crate) mod thumb;

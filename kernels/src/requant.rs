@@ -50,7 +50,7 @@ pub const fn requantize_upper(acc: i32, m: i32, r: u8) -> i32 {
 
 /// The upper word of a product.
 #[inline(always)]
-const fn upper(a: i32, b: i32) -> i32 {
+pub(crate) const fn upper(a: i32, b: i32) -> i32 {
     // Cortex-M0 and its like have no long multiplication, and the library's is for 64-bit factors.
     if cfg!(all(target_arch = "arm", not(core_feature = "thumb2"))) { upper_by_halves(a, b) } else { ((a as i64 * b as i64) >> 32) as i32 }
 }

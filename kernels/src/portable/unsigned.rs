@@ -12,7 +12,8 @@ mod blocks;
 mod columns;
 mod finish;
 
-pub(crate) use blocks::{Blocks, Portable, Product};
+pub(crate) use blocks::{Blocks, Portable, Product, Rows};
+pub(crate) use finish::ByteStage;
 
 use crate::arrange::unsigned;
 use crate::reference::{self, Native};
@@ -81,17 +82,18 @@ fn by_blocks<B: Blocks, const N: usize>(
         let source = Source::new(conv, input, group, product);
         let mut pixel = 0;
         while pixel < pixels {
-            let codes = source.fill(pixel, columns);
-            let excess = codes.map(|sum| sum.wrapping_mul(unsigned::offset(conv.weight_bits) as u32));
+            let codes = source.fill::<B, N>(pixel, columns);
+            // What the weights' offset adds.
+            let start = codes.map(|sum| sum.wrapping_mul(unsigned::offset(conv.weight_bits) as u32).wrapping_neg());
             let (mut channel, end) = (group * outputs, (group + 1) * outputs);
             while channel < end {
                 let count = CHANNELS.min(end - channel);
                 let mut sums = [[0; N]; CHANNELS];
-                let (Some(sums), Some(rows)) = (sums.get_mut(..count), weights.get(channel * row_words..)) else {
+                let (Some(sums), Some(words)) = (sums.get_mut(..count), weights.get(channel * row_words..)) else {
                     return;
                 };
-                B::run(conv.weight_bits, product, rows, row_words, columns, sums);
-                finish.block(pixel, channel, sums, &excess, output);
+                B::run(Rows { bits: conv.weight_bits, product, words, row_words }, columns, &start, sums);
+                finish.block::<B, N>(pixel, channel, sums, output);
                 channel += count;
             }
             pixel += N;

@@ -1,5 +1,7 @@
 //! Sums of products of rows of weights and columns of codes.
 
+use super::columns;
+use super::finish::ByteStage;
 use crate::arrange::unsigned::{step, step_of_four, unit};
 use crate::{ActivationBits, WeightBits};
 
@@ -46,16 +48,29 @@ impl Product {
 
 /// Inner loops.
 pub(crate) trait Blocks {
-    /// `sums[c][j]` = the sum of row `c` of `rows` times column `j`, the codes of `columns[..][j]`, wrapping. A row has `row_words` words.
-    /// Nothing is promised where `columns` or `rows` are shorter than the rows need.
-    fn run<const N: usize>(
-        bits: WeightBits,
-        product: Product,
-        rows: &[u32],
-        row_words: usize,
-        columns: &[[u32; N]],
-        sums: &mut [[u32; N]],
-    );
+    /// `sums[c][j]` = `start[j]` and the sum of row `c` of `rows` times column `j`, the codes of `columns[..][j]`, wrapping. Nothing is
+    /// promised where `columns` or `rows` are shorter than the rows need.
+    fn run<const N: usize>(rows: Rows<'_>, columns: &[[u32; N]], start: &[u32; N], sums: &mut [[u32; N]]);
+
+    /// Writes groups of four bytes `a0` to `a3` into column `index` as `a0 | a2 << 16` and `a1 | a3 << 16`, and returns the sum of the codes.
+    fn bytes<const N: usize>(codes: &[u32], index: usize, columns: &mut [[u32; N]]) -> u32 {
+        columns::apart(codes, index, columns)
+    }
+
+    /// Writes the codes of `sums` into bytes: channel `c` of pixel `j` at `c + j * pixel_bytes` of `output`, as far as that reaches.
+    fn finish<const N: usize>(stage: &ByteStage<'_>, sums: &[[u32; N]], output: &mut [u8]) {
+        stage.finish(sums, output);
+    }
+}
+
+/// Rows of weights.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows<'a> {
+    pub(crate) bits: WeightBits,
+    pub(crate) product: Product,
+    pub(crate) words: &'a [u32],
+    /// Words of one row.
+    pub(crate) row_words: usize,
 }
 
 /// Plain Rust.
@@ -63,20 +78,14 @@ pub(crate) trait Blocks {
 pub(crate) struct Portable;
 
 impl Blocks for Portable {
-    fn run<const N: usize>(
-        bits: WeightBits,
-        product: Product,
-        mut rows: &[u32],
-        row_words: usize,
-        columns: &[[u32; N]],
-        sums: &mut [[u32; N]],
-    ) {
+    fn run<const N: usize>(rows: Rows<'_>, columns: &[[u32; N]], start: &[u32; N], sums: &mut [[u32; N]]) {
+        let mut words = rows.words;
         for sums in sums {
-            let Some((row, others)) = rows.split_at_checked(row_words) else {
+            let Some((row, others)) = words.split_at_checked(rows.row_words) else {
                 return;
             };
-            rows = others;
-            *sums = match (product, bits) {
+            words = others;
+            *sums = match (rows.product, rows.bits) {
                 (Product::Four, _) => four(row, columns),
                 (Product::Two { units: 0 }, _) => two::<6, 3, 8, 2, N>(1, row, columns),
                 (Product::Two { units }, WeightBits::W2) => two::<2, 1, 8, 8, N>(units, row, columns),
@@ -88,6 +97,9 @@ impl Blocks for Portable {
                 (Product::Single, WeightBits::W6) => single::<6, 3, 8, N>(row, columns),
                 (Product::Single, WeightBits::W8) => single::<8, 1, 2, N>(row, columns),
             };
+            for (sum, start) in sums.iter_mut().zip(start) {
+                *sum = sum.wrapping_add(*start);
+            }
         }
     }
 }

@@ -27,8 +27,7 @@
 
 #[cfg(all(target_arch = "arm", core_feature = "dsp"))]
 pub(crate) mod arm_dsp;
+#[cfg(all(target_arch = "arm", not(core_feature = "dsp")))]
+pub(crate) mod thumb;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_64;
-
-#[cfg(core_feature = "dsp")]
-pub(crate) mod arm_dsp;

@@ -7,6 +7,7 @@
 
 pub(crate) mod pairs;
 mod row_major;
+pub(crate) mod unsigned;
 
 use crate::WeightBits;
 
@@ -31,17 +32,21 @@ pub enum Arrangement {
     /// Two output channels in one word, codes of the first offset: for processors with products of two 16-bit halves. Rows `[H][W][I]` are padded
     /// with zeros to a multiple of 4 weights, 8 at 2 and 6 bits.
     Pairs,
+    /// Rows of whole words, weights stored as `w + 2^(b-1)`, in an order that lets one mask take two of them out of a word: for processors
+    /// that multiply whole words only. The kernels' convolutions and fully connected layers.
+    Unsigned,
 }
 
 impl Arrangement {
     /// Every arrangement this crate has kernels for.
-    pub const ALL: [Self; 2] = [Self::RowMajor, Self::Pairs];
+    pub const ALL: [Self; 3] = [Self::RowMajor, Self::Pairs, Self::Unsigned];
 
     /// The name that a model file stores.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RowMajor => "row-major",
             Self::Pairs => "pairs",
+            Self::Unsigned => "unsigned",
         }
     }
 
@@ -60,6 +65,7 @@ impl Arrangement {
         match self {
             Self::RowMajor => row_major::bytes(bits, shape),
             Self::Pairs => pairs::bytes(bits, shape),
+            Self::Unsigned => unsigned::bytes(bits, shape),
         }
     }
 
@@ -69,6 +75,7 @@ impl Arrangement {
         match self {
             Self::RowMajor => row_major::weight(bits, shape, weights, row, index),
             Self::Pairs => pairs::weight(bits, shape, weights, row, index),
+            Self::Unsigned => unsigned::weight(bits, shape, weights, row, index),
         }
     }
 
@@ -77,6 +84,7 @@ impl Arrangement {
         match self {
             Self::RowMajor => row_major::arrange(bits, shape, codes, weights),
             Self::Pairs => pairs::arrange(bits, shape, codes, weights),
+            Self::Unsigned => unsigned::arrange(bits, shape, codes, weights),
         }
     }
 }

@@ -23,6 +23,10 @@ pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch:
     if crate::arch::arm_dsp::conv(conv, input, output, scratch) {
         return;
     }
+    #[cfg(all(target_arch = "arm", not(core_feature = "dsp")))]
+    if conv.arrangement == crate::Arrangement::Unsigned {
+        return portable::unsigned::conv::<crate::arch::thumb::Thumb>(conv, input, output, scratch);
+    }
     portable::conv(conv, input, output, scratch);
 }
 

@@ -18,6 +18,7 @@ pub(crate) mod pairs;
 pub(crate) mod planes;
 mod pool;
 mod resize;
+pub(crate) mod unsigned;
 
 pub use add::{add, mul};
 pub use conv::{

@@ -2,7 +2,7 @@
 
 use super::columns::{Columns, unpack_from};
 use super::dot::{LANES, Lanes, dot, dot_wide};
-use super::{depthwise, pairs, planes};
+use super::{depthwise, pairs, planes, unsigned};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, FullyConnected, OutputCodes, pack, requant};
 
@@ -21,8 +21,10 @@ const ALIGNMENT: usize = align_of::<Lanes>() - 1;
 
 /// Scratch bytes with which [`conv`] is fastest, for that input width.
 pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
-    if conv.arrangement == Arrangement::Pairs {
-        return pairs::scratch_bytes(conv, input);
+    match conv.arrangement {
+        Arrangement::RowMajor => {}
+        Arrangement::Pairs => return pairs::scratch_bytes(conv, input),
+        Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
     }
     let plain = if depthwise::applies(conv) {
         depthwise::scratch_bytes(conv)
@@ -36,8 +38,10 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
 
 /// Scratch bytes below which [`conv`] falls back to the reference.
 pub fn conv_scratch_bytes_min(conv: &Conv<'_>, input: ActivationBits) -> usize {
-    if conv.arrangement == Arrangement::Pairs {
-        return pairs::scratch_bytes(conv, input);
+    match conv.arrangement {
+        Arrangement::RowMajor => {}
+        Arrangement::Pairs => return pairs::scratch_bytes(conv, input),
+        Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
     }
     if depthwise::applies(conv) {
         return depthwise::scratch_bytes(conv);
@@ -74,8 +78,10 @@ pub(crate) struct Dots {
 
 /// Convolution; see [`Conv`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
-    if conv.arrangement == Arrangement::Pairs {
-        return pairs::conv(pairs::Portable, conv, input, output, scratch);
+    match conv.arrangement {
+        Arrangement::RowMajor => {}
+        Arrangement::Pairs => return pairs::conv(pairs::Portable, conv, input, output, scratch),
+        Arrangement::Unsigned => return unsigned::conv::<unsigned::Portable>(conv, input, output, scratch),
     }
     if depthwise::applies(conv) {
         let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);

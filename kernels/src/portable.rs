@@ -19,6 +19,7 @@ pub(crate) mod planes;
 mod pool;
 mod resize;
 pub(crate) mod unsigned;
+pub(crate) mod vectors;
 
 pub use add::{add, mul};
 pub use conv::{
@@ -31,9 +32,10 @@ pub use pool::{average_pool, max_pool};
 pub use resize::resize;
 
 // What `arch` builds on.
+#[cfg(any(target_arch = "x86_64", core_feature = "mve"))]
+pub(crate) use add::fits_32_bits;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use {
-    add::fits_32_bits,
     columns::{Columns, bytes_from, unpack_from},
     conv::{Dots, conv_with},
     dot::Lanes,

@@ -2,6 +2,7 @@
 
 use super::columns::{Columns, unpack_from};
 use super::dot::{LANES, Lanes, dot, dot_wide};
+use super::vectors::{self, PlainRust};
 use super::{depthwise, pairs, planes, unsigned};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, FullyConnected, OutputCodes, pack, requant};
@@ -25,6 +26,8 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
         Arrangement::RowMajor => {}
         Arrangement::Pairs => return pairs::scratch_bytes(conv, input),
         Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
+        Arrangement::Vectors => return vectors::scratch_bytes(conv, input),
+        Arrangement::Lanes => return vectors::depthwise_scratch_bytes(conv, input),
     }
     let plain = if depthwise::applies(conv) {
         depthwise::scratch_bytes(conv)
@@ -42,6 +45,8 @@ pub fn conv_scratch_bytes_min(conv: &Conv<'_>, input: ActivationBits) -> usize {
         Arrangement::RowMajor => {}
         Arrangement::Pairs => return pairs::scratch_bytes(conv, input),
         Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
+        Arrangement::Vectors => return vectors::scratch_bytes(conv, input),
+        Arrangement::Lanes => return vectors::depthwise_scratch_bytes(conv, input),
     }
     if depthwise::applies(conv) {
         return depthwise::scratch_bytes(conv);
@@ -80,8 +85,12 @@ pub(crate) struct Dots {
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     match conv.arrangement {
         Arrangement::RowMajor => {}
+        // Known when the program is built: kernels for other cores are not linked.
+        other if !other.has_kernels() => return reference::conv::<Native>(conv, input, output),
         Arrangement::Pairs => return pairs::conv(pairs::Portable, conv, input, output, scratch),
         Arrangement::Unsigned => return unsigned::conv::<unsigned::Portable>(conv, input, output, scratch),
+        Arrangement::Vectors => return vectors::conv::<PlainRust>(conv, input, output, scratch),
+        Arrangement::Lanes => return vectors::depthwise::<PlainRust>(conv, input, output, scratch),
     }
     if depthwise::applies(conv) {
         let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);

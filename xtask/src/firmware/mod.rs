@@ -2,6 +2,7 @@
 
 mod cores;
 mod emulator;
+mod library;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,7 +20,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
         ["build", rest @ ..] => build_runners(rest),
         ["test", rest @ ..] => test(rest),
-        _ => Err("usage: cargo xtask firmware build [CORE...] | test [CORE...] [-- CHECK...]".into()),
+        ["library", core, folder] => library::build(core, folder),
+        _ => Err("usage: cargo xtask firmware build [CORE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER".into()),
     }
 }
 
@@ -70,6 +72,7 @@ fn install(cores: &[&'static Core]) -> Result<Toolchain, Failure> {
 
 /// As [`install`], for every core.
 pub(crate) fn install_all() -> Result<(), Failure> {
+    library::install_compiler()?;
     install(&CORES.iter().collect::<Vec<_>>()).map(|_| ())
 }
 

@@ -30,11 +30,10 @@ pub(crate) fn scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
     if conv.accumulator != Accumulator::I32 {
         return 0;
     }
-    let codes = padded(conv.weight_bits, conv.row_len());
-    if vector::applies(conv) {
-        return if matches!(input, ActivationBits::A6 | ActivationBits::A8) { 0 } else { codes * size_of::<i16>() };
+    if vector::applies(conv, input) {
+        return vector::scratch_bytes(conv, input);
     }
-    (columns_words(conv) * size_of::<u32>()).saturating_add(columns::border_bytes(conv, input))
+    (columns_words(conv) * size_of::<u32>()).saturating_add(columns::extra_bytes(conv, input))
 }
 
 /// Words of the columns of a block.
@@ -45,7 +44,7 @@ fn columns_words(conv: &Conv<'_>) -> usize {
 /// Convolution; see [`Conv`].
 pub(crate) fn conv(blocks: impl Blocks, conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     let done = conv.accumulator == Accumulator::I32
-        && if vector::applies(conv) {
+        && if vector::applies(conv, input.bits) {
             vector::fully_connected(blocks, conv, input, output, scratch)
         } else {
             by_columns(blocks, conv, input, output, scratch)
@@ -59,20 +58,17 @@ pub(crate) fn conv(blocks: impl Blocks, conv: &Conv<'_>, input: Activations<'_>,
     }
 }
 
-/// The columns of up to three output pixels.
-pub(crate) struct Block<'a> {
+/// Output channels that read the same columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Group<'a> {
     pub(crate) weight_bits: WeightBits,
     pub(crate) input_bits: ActivationBits,
-    /// Weights of the group.
+    /// Weights of a row, padding included.
+    pub(crate) row_len: usize,
+    /// Rows of two channels each.
     pub(crate) weights: &'a [u8],
     /// Bytes of two channels' rows.
     pub(crate) row_bytes: usize,
-    /// `[pairs][COLUMNS]`: the two codes of a pair in the halves of a word.
-    pub(crate) columns: &'a [u32],
-    /// Sum of the codes of each column.
-    pub(crate) totals: [i32; COLUMNS],
-    /// Columns that are pixels of the output, from the first on; the others hold rubbish.
-    pub(crate) used: usize,
     /// Output stage of the group's channels.
     pub(crate) stage: OutputStage<'a>,
     /// Whether all shifts are in [`HIGH_SHIFTS`].
@@ -83,71 +79,42 @@ pub(crate) struct Block<'a> {
     pub(crate) pixel_bytes: usize,
 }
 
-/// Weights and output stage of a group.
-fn group<'a>(conv: &Conv<'a>, index: usize) -> Option<(&'a [u8], OutputStage<'a>)> {
-    let bytes = group_pairs(&conv.weight_shape()) * row_bytes(conv.weight_bits, conv.row_len());
-    let channels = conv.group_outputs();
-    let (first, stage) = (index * channels, conv.stage);
-    Some((
-        conv.weights.get(index * bytes..)?.get(..bytes)?,
-        OutputStage {
+impl<'a> Group<'a> {
+    fn new(conv: &Conv<'a>, input: ActivationBits, index: usize) -> Option<Self> {
+        let row_bytes = row_bytes(conv.weight_bits, conv.row_len());
+        let bytes = group_pairs(&conv.weight_shape()) * row_bytes;
+        let channels = conv.group_outputs();
+        let (first, stage) = (index * channels, conv.stage);
+        let stage = OutputStage {
             bias: stage.bias.get(first..)?.get(..channels)?,
             multiplier: stage.multiplier.get(first..)?.get(..channels)?,
             shift: stage.shift.get(first..)?.get(..channels)?,
             ..stage
-        },
-    ))
-}
-
-/// `false` where the scratch is too small.
-fn by_columns(blocks: impl Blocks, conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) -> bool {
-    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
-    let Some((columns, border)) = words.split_at_mut_checked(columns_words(conv)) else {
-        return false;
-    };
-    let Some(border) = bytemuck::cast_slice_mut(border).get_mut(..columns::border_bytes(conv, input.bits)) else {
-        return false;
-    };
-    let pixel_bytes = conv.output.pixel_bytes(conv.stage.bits).max(1);
-    for index in 0..conv.groups {
-        let Some((weights, stage)) = group(conv, index) else {
-            return true;
         };
-        let Some(mut packer) = Packer::new(conv, input, index, border) else {
-            return true;
-        };
-        let high = stage.shift.iter().all(|shift| HIGH_SHIFTS.contains(shift));
-        for pixels in output.chunks_mut(pixel_bytes * COLUMNS) {
-            let mut block = Block {
-                weight_bits: conv.weight_bits,
-                input_bits: input.bits,
-                weights,
-                row_bytes: row_bytes(conv.weight_bits, conv.row_len()),
-                totals: packer.fill(&blocks, columns),
-                columns,
-                used: COLUMNS.min(pixels.chunks_exact(pixel_bytes).len()),
-                stage,
-                high,
-                first: index * conv.group_outputs(),
-                pixel_bytes,
-            };
-            let done = blocks.channels(&block, pixels);
-            block.finish(blocks, done, pixels);
-        }
+        Some(Self {
+            weight_bits: conv.weight_bits,
+            input_bits: input,
+            row_len: padded(conv.weight_bits, conv.row_len()),
+            weights: conv.weights.get(index * bytes..)?.get(..bytes)?,
+            row_bytes,
+            stage,
+            high: stage.shift.iter().all(|shift| HIGH_SHIFTS.contains(shift)),
+            first,
+            pixel_bytes: conv.output.pixel_bytes(conv.stage.bits).max(1),
+        })
     }
-    true
-}
 
-impl Block<'_> {
     /// Writes the channels from pair `done` on.
-    fn finish(&mut self, blocks: impl Blocks, done: usize, pixels: &mut [u8]) {
-        let rows = self.weights.chunks_exact(self.row_bytes.max(1)).enumerate();
-        for (index, row) in rows.skip(done) {
+    #[inline(never)]
+    fn finish<B: Blocks>(&self, blocks: B, columns: &[u32], totals: [i32; COLUMNS], done: usize, pixels: &mut [u8]) {
+        let begin = done.wrapping_mul(self.row_bytes);
+        let rows = self.weights.get(begin..).unwrap_or_default().chunks_exact(self.row_bytes.max(1));
+        for (row, index) in rows.zip(done..) {
             let (channel, stage) = (2 * index, self.stage);
             let [Some(first), second] = [stage.channel(channel), stage.channel(channel + 1)] else {
                 return;
             };
-            let sums = blocks.sums(self, row, [first.0, second.map_or(0, |second| second.0)]);
+            let sums = blocks.sums(self, row, columns, totals, [first.0, second.map_or(0, |second| second.0)]);
             for (offset, (channel, sums)) in [Some(first), second].into_iter().zip(sums).enumerate() {
                 let Some((_, multiplier, shift)) = channel else {
                     return;
@@ -158,6 +125,34 @@ impl Block<'_> {
             }
         }
     }
+}
+
+/// `false` where the scratch is too small.
+fn by_columns<B: Blocks>(blocks: B, conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) -> bool {
+    let (_, words, _) = bytemuck::pod_align_to_mut::<u8, u32>(scratch);
+    let Some((columns, rest)) = words.split_at_mut_checked(columns_words(conv)) else {
+        return false;
+    };
+    let Some(rest) = bytemuck::cast_slice_mut(rest).get_mut(..columns::extra_bytes(conv, input.bits)) else {
+        return false;
+    };
+    // What pads a row stays.
+    columns.fill(0);
+    for index in 0..conv.groups {
+        let Some((group, mut packer)) = Group::new(conv, input.bits, index).zip(Packer::new(conv, input, index, rest)) else {
+            return true;
+        };
+        let mut plan = blocks.plan(&group);
+        let pairs = group.stage.bias.len().div_ceil(2);
+        for pixels in output.chunks_mut((group.pixel_bytes * COLUMNS).max(1)) {
+            let totals = packer.fill(blocks, columns);
+            let done = blocks.channels(&mut plan, columns, totals, pixels);
+            if done < pairs {
+                group.finish(blocks, columns, totals, done, pixels);
+            }
+        }
+    }
+    true
 }
 
 /// One output code.

@@ -2,10 +2,11 @@
 
 use core::arch::global_asm;
 
-use crate::portable::pairs::{Block, Blocks, COLUMNS, Portable, Run, Sums};
+use crate::portable::pairs::{Blocks, COLUMNS, Group, Portable, Run, Sums};
 use crate::{ActivationBits, WeightBits, pack};
 
 global_asm!(include_str!("pairs.s"), options(raw));
+global_asm!(include_str!("vector.s"), options(raw));
 global_asm!(include_str!("widen.s"), options(raw));
 
 unsafe extern "C" {
@@ -19,6 +20,10 @@ unsafe extern "C" {
     fn apq_dsp_stage_sums();
     fn apq_dsp_stage_8();
     fn apq_dsp_stage_4();
+    fn apq_dsp_vector_8(task: *mut VectorTask);
+    fn apq_dsp_vector_6(task: *mut VectorTask);
+    fn apq_dsp_vector_4(task: *mut VectorTask);
+    fn apq_dsp_vector_2(task: *mut VectorTask);
     fn apq_dsp_widen_16(widen: *mut Widen);
     fn apq_dsp_widen_8(widen: *mut Widen);
     fn apq_dsp_widen_4(widen: *mut Widen);
@@ -45,6 +50,9 @@ struct Task {
     /// Segments before the last one.
     segments: usize,
     segment_bytes: usize,
+    /// Whether there is anything but the unrolled loop to begin with, and to end with.
+    before: usize,
+    after: usize,
     multiplier: *const i32,
     shift: *const u8,
     out: *mut u8,
@@ -88,45 +96,132 @@ const fn fields_max(weights: WeightBits, activations: ActivationBits) -> usize {
 #[derive(Clone, Copy)]
 pub(super) struct Dsp;
 
-impl Dsp {
-    /// Runs a kernel over rows of two channels: as many as `multiplier` and `end` say. `None` where it does not apply.
-    fn run(self, block: &Block<'_>, weights: &[u8], task: &mut Task) -> Option<()> {
-        let (bits, codes) = (block.weight_bits, 2 * block.columns.len() / COLUMNS);
-        let limit = fields_max(bits, block.input_bits);
+/// A kernel and what it is called with, but for what a block brings along.
+pub(super) struct Plan<'a> {
+    kernel: unsafe extern "C" fn(*mut Task),
+    task: Task,
+    group: Group<'a>,
+    /// Twos of channels that the kernel does.
+    pairs: usize,
+    /// Bytes of a pixel before the group's, and those of `pairs`.
+    begin: usize,
+    bytes: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// For rows of two channels: each that is in `weights`. `None` where there is no kernel.
+    fn new(group: &Group<'a>) -> Option<Self> {
+        let (bits, row_len) = (group.weight_bits, group.row_len);
+        let limit = fields_max(bits, group.input_bits);
         let wide = limit < SEGMENT;
-        let kernel = match bits {
+        let kernel: unsafe extern "C" fn(*mut Task) = match bits {
             WeightBits::W8 if wide => apq_dsp_pairs_8_wide,
             WeightBits::W8 => apq_dsp_pairs_8,
-            WeightBits::W6 if wide => apq_dsp_pairs_6_wide,
+            WeightBits::W6 if row_len > limit => apq_dsp_pairs_6_wide,
             WeightBits::W6 => apq_dsp_pairs_6,
             WeightBits::W4 => apq_dsp_pairs_4,
+            WeightBits::W2 if row_len > limit => return None,
             WeightBits::W2 => apq_dsp_pairs_2,
         };
         let bytes = |codes: usize| codes / 4 * bits.bits() as usize;
-        if !weights.as_ptr().addr().is_multiple_of(4) || block.row_bytes != bytes(codes) {
+        if row_len == 0 || !group.weights.as_ptr().addr().is_multiple_of(4) || group.row_bytes != bytes(row_len) {
             return None;
         }
-        let segments = if wide || codes <= limit { 0 } else { (codes - 1) / SEGMENT };
-        let last = codes - segments * SEGMENT;
+        let in_segments = matches!(bits, WeightBits::W4 | WeightBits::W8) && !wide && row_len > limit;
+        let segments = if in_segments { (row_len - 1) / SEGMENT } else { 0 };
+        let last = row_len - segments * SEGMENT;
+        let (main_bytes, tail_bytes) = (bytes(last / UNROLLED * UNROLLED), bytes(last % UNROLLED));
+        let task = Task {
+            main_bytes,
+            tail_bytes,
+            segments,
+            segment_bytes: bytes(SEGMENT),
+            before: usize::from(segments > 0 || main_bytes == 0),
+            after: usize::from(segments > 0 || tail_bytes > 0),
+            ..Task::EMPTY
+        };
+        Some(Self { kernel, task, group: *group, pairs: 0, begin: 0, bytes: 0 })
+    }
+
+    /// As [`Plan::new`], for the whole group.
+    fn whole(group: &Group<'a>) -> Option<Self> {
+        let stage = &group.stage;
+        let pairs = stage.bias.len() / 2;
+        let (kernel, bytes): (unsafe extern "C" fn(), _) = match stage.bits {
+            ActivationBits::A8 | ActivationBits::A6 => (apq_dsp_stage_8, 2),
+            ActivationBits::A4 if group.first.is_multiple_of(2) => (apq_dsp_stage_4, 1),
+            _ => return None,
+        };
+        let lists = [stage.multiplier.len(), stage.shift.len()] == [stage.bias.len(); 2];
+        let rows = group.weights.len() >= pairs.checked_mul(group.row_bytes)?;
+        if pairs == 0 || !group.high || !lists || !rows {
+            return None;
+        }
+        let plan = Self::new(group)?;
+        let four = |byte: i32| u32::from(byte as u8) * 0x0101_0101;
+        let task = Task {
+            round: 2 * stage.zero_point + 1,
+            clamp: [four(255 - stage.hi), four(255 - stage.hi + stage.lo), four(stage.lo)],
+            end: stage.multiplier.as_ptr().wrapping_add(2 * pairs),
+            stage: kernel,
+            ..plan.task
+        };
+        Some(Self { task, pairs, begin: pack::row_bytes(stage.bits, group.first), bytes: pairs * bytes, ..plan })
+    }
+
+    /// Completes the task and runs the kernel.
+    ///
+    /// # Safety
+    /// From `weights` on there is a row for each two multipliers from `task.multiplier` to `task.end`, or one where the sums are wanted,
+    /// and two biases at `task.bias` for each row, as many multipliers and shifts, and at `task.out` room for what the stage writes.
+    #[inline]
+    unsafe fn run(&mut self, weights: &[u8], columns: &[u32], totals: [i32; COLUMNS]) {
+        let task = &mut self.task;
         task.weights = weights.as_ptr();
-        task.columns = block.columns.as_ptr();
-        task.start = block.totals.map(|total| total.wrapping_mul(bits.lo()));
-        task.main_bytes = bytes(last / UNROLLED * UNROLLED);
-        task.tail_bytes = bytes(last % UNROLLED);
-        (task.segments, task.segment_bytes) = (segments, bytes(SEGMENT));
-        // SAFETY: the processor has the instructions, or this file would not be compiled. The kernel reads rows of `row_bytes` from
-        // `weights`, one for two multipliers; the caller has checked that there are that many, with as many biases and shifts. It reads
-        // `COLUMNS` words of `columns` for each pair of `codes`: all that there are. What it writes begins at `task.out`: see there.
-        unsafe { kernel(task) };
-        Some(())
+        task.columns = columns.as_ptr();
+        task.start = totals.map(|total| total.wrapping_mul(self.group.weight_bits.lo()));
+        // SAFETY: the processor has the instructions, or this file would not be compiled. What the kernel reads besides is the columns, of
+        // which there are as many words as a row has codes: both callers check that.
+        unsafe { (self.kernel)(task) };
     }
 }
 
+/// Words of the columns of a block.
+const fn columns_words(group: &Group<'_>) -> usize {
+    group.row_len / 2 * COLUMNS
+}
+
 impl Blocks for Dsp {
-    fn widen(&self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
+    type Plan<'a> = Option<Plan<'a>>;
+
+    fn plan<'a>(self, group: &Group<'a>) -> Option<Plan<'a>> {
+        Plan::whole(group)
+    }
+
+    #[inline]
+    fn gather(self, from: &[u8], rows: usize, stride: usize, bytes: usize, to: &mut [u8]) {
+        let words = bytes.div_ceil(4);
+        let last = |step: usize| rows.wrapping_sub(1).wrapping_mul(step);
+        let fits = |len: usize, step: usize| len.checked_sub(last(step)).is_some_and(|left| 4 * words <= left);
+        if rows == 0 || words == 0 || !fits(from.len(), stride) || !fits(to.len(), bytes) {
+            return Portable.gather(from, rows, stride, bytes, to);
+        }
+        let (mut source, mut target) = (from.as_ptr(), to.as_mut_ptr());
+        for _ in 0..rows {
+            for word in 0..words {
+                // SAFETY: `words` words from the last row's begin are in both slices, which do not overlap. Neither is aligned.
+                unsafe { target.add(4 * word).cast::<u32>().write_unaligned(source.add(4 * word).cast::<u32>().read_unaligned()) };
+            }
+            source = source.wrapping_add(stride);
+            target = target.wrapping_add(bytes);
+        }
+    }
+
+    #[inline]
+    fn widen(self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let bytes = pack::row_bytes(run.bits, 4).wrapping_mul(run.quads);
         let last = run.rows.wrapping_sub(1).wrapping_mul(run.stride);
-        let fits = |codes: &[u8]| codes.get(last..).is_some_and(|codes| bytes <= codes.len());
+        let fits = |codes: &[u8]| codes.len().checked_sub(last).is_some_and(|left| bytes <= left);
         let words = run.quads.wrapping_mul(2 * COLUMNS);
         if run.rows == 0 || run.quads == 0 || columns.len() != run.rows.wrapping_mul(words) || !run.from.iter().all(|codes| fits(codes)) {
             return;
@@ -151,58 +246,87 @@ impl Blocks for Dsp {
         *totals = widen.totals;
     }
 
-    fn sums(&self, block: &Block<'_>, row: &[u8], bias: [i32; 2]) -> Sums {
-        let mut sums = [[0; COLUMNS]; 2];
-        let mut task = Task {
-            bias: bias.as_ptr(),
-            // Written whole: two channels by the columns.
-            out: (&raw mut sums).cast(),
-            stage: apq_dsp_stage_sums,
-            ..Task::EMPTY
+    fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], totals: [i32; COLUMNS], bias: [i32; 2]) -> Sums {
+        let plan = Plan::new(group).filter(|_| row.len() == group.row_bytes && columns.len() == columns_words(group));
+        let Some(mut plan) = plan.filter(|_| row.as_ptr().addr().is_multiple_of(4)) else {
+            return Portable.sums(group, row, columns, totals, bias);
         };
-        match self.run(block, row, &mut task) {
-            Some(()) if row.len() == block.row_bytes => sums,
-            _ => Portable.sums(block, row, bias),
-        }
+        let mut sums = [[0; COLUMNS]; 2];
+        (plan.task.bias, plan.task.out) = (bias.as_ptr(), (&raw mut sums).cast());
+        // SAFETY: one row, its two biases, and the stage writes two channels' sums by the columns.
+        unsafe { plan.run(row, columns, totals) };
+        sums
     }
 
-    fn channels(&self, block: &Block<'_>, pixels: &mut [u8]) -> usize {
-        let stage = &block.stage;
-        let pairs = stage.bias.len() / 2;
-        let (kernel, bytes): (unsafe extern "C" fn(), _) = match stage.bits {
-            ActivationBits::A8 | ActivationBits::A6 => (apq_dsp_stage_8, 2),
-            ActivationBits::A4 if block.first.is_multiple_of(2) => (apq_dsp_stage_4, 1),
-            _ => return 0,
-        };
-        let lists = [stage.multiplier.len(), stage.shift.len()] == [stage.bias.len(); 2];
-        let rows = block.weights.len() >= pairs.wrapping_mul(block.row_bytes);
-        let Some(last) = block.used.checked_sub(1) else { return 0 };
-        let begin = pack::row_bytes(stage.bits, block.first);
-        let fits = last.wrapping_mul(block.pixel_bytes).wrapping_add(begin).wrapping_add(pairs * bytes) <= pixels.len();
-        if pairs == 0 || !block.high || !lists || !rows || !fits || last >= COLUMNS {
+    #[inline]
+    fn channels(self, plan: &mut Option<Plan<'_>>, columns: &[u32], totals: [i32; COLUMNS], pixels: &mut [u8]) -> usize {
+        let Some(plan) = plan else { return 0 };
+        let group = &plan.group;
+        // Behind the last pixel nothing is written: columns that are none go where the last one's does, before it.
+        let mut last = (COLUMNS - 1) * group.pixel_bytes;
+        while last > 0 && pixels.len() < last + group.pixel_bytes {
+            last -= group.pixel_bytes;
+        }
+        if pixels.len() < last + plan.begin + plan.bytes || columns.len() != columns_words(group) {
             return 0;
         }
-        let four = |byte: i32| u32::from(byte as u8) * 0x0101_0101;
-        let mut task = Task {
-            bias: stage.bias.as_ptr(),
-            multiplier: stage.multiplier.as_ptr(),
-            shift: stage.shift.as_ptr(),
-            // In each of the `used` pixels, `pairs` times `bytes` from `begin` on: checked above. The other columns go where the last
-            // pixel's do, before them.
-            out: pixels.as_mut_ptr().wrapping_add(begin),
-            offsets: [last.min(1) * block.pixel_bytes, last * block.pixel_bytes],
-            round: 2 * stage.zero_point + 1,
-            clamp: [four(255 - stage.hi), four(255 - stage.hi + stage.lo), four(stage.lo)],
-            end: stage.multiplier.as_ptr().wrapping_add(2 * pairs),
-            stage: kernel,
-            ..Task::EMPTY
-        };
-        self.run(block, block.weights, &mut task).map_or(0, |()| pairs)
+        let (stage, weights) = (group.stage, group.weights);
+        let task = &mut plan.task;
+        task.bias = stage.bias.as_ptr();
+        task.multiplier = stage.multiplier.as_ptr();
+        task.shift = stage.shift.as_ptr();
+        task.out = pixels.as_mut_ptr().wrapping_add(plan.begin);
+        task.offsets = [group.pixel_bytes.min(last), last];
+        // SAFETY: `whole` has found `pairs` rows, with as many twos of biases, multipliers and shifts. The stage writes `bytes` bytes of
+        // each of the pixels from `begin` on, of which the last was checked.
+        unsafe { plan.run(weights, columns, totals) };
+        plan.pairs
     }
 
-    fn vector(&self, bits: WeightBits, row: &[u8], codes: &[u8], total: i32, bias: [i32; 2]) -> [i32; 2] {
-        Portable.vector(bits, row, codes, total, bias)
+    fn vector(self, group: &Group<'_>, rows: [&[u8]; 2], codes: &[u8], total: i32) -> [i32; 4] {
+        let bits = group.weight_bits;
+        let (step, kernel): (_, unsafe extern "C" fn(*mut VectorTask)) = match bits {
+            WeightBits::W8 => (4, apq_dsp_vector_8),
+            WeightBits::W6 => (8, apq_dsp_vector_6),
+            WeightBits::W4 => (4, apq_dsp_vector_4),
+            WeightBits::W2 => (8, apq_dsp_vector_2),
+        };
+        let bytes = |codes: usize| codes / 4 * bits.bits() as usize;
+        let fits = |row: &[u8]| row.len() == bytes(codes.len().next_multiple_of(step)) && row.as_ptr().addr().is_multiple_of(4);
+        if !rows.into_iter().all(fits) || group.input_bits == ActivationBits::A16 {
+            return Portable.vector(group, rows, codes, total);
+        }
+        let start = total.wrapping_mul(bits.lo());
+        // The second channels' codes have the offset at 2 and 6 bits only.
+        let second = if matches!(bits, WeightBits::W4 | WeightBits::W8) { 0 } else { start };
+        let mut task =
+            VectorTask { rows: rows.map(<[u8]>::as_ptr), codes: codes.as_ptr(), end: codes.as_ptr(), sums: [start, second, start, second] };
+        let mut run = |done: usize, codes: &[u8]| {
+            task.rows = rows.map(|row| row.as_ptr().wrapping_add(bytes(done)));
+            (task.codes, task.end) = (codes.as_ptr(), codes.as_ptr().wrapping_add(codes.len()));
+            // SAFETY: both rows have as many weights from `done` on as there are codes, in whole steps, at least one; see below.
+            unsafe { kernel(&raw mut task) };
+        };
+        let (whole, rest) = codes.split_at(codes.len() / step * step);
+        // A segment of the fewest that `fields_max` allows for bytes: 256 codes are whole steps.
+        for (index, codes) in whole.chunks(SEGMENT).enumerate() {
+            run(index * SEGMENT, codes);
+        }
+        if !rest.is_empty() {
+            let mut last = [0; 8];
+            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+            run(whole.len(), last.get(..step).unwrap_or_default());
+        }
+        task.sums
     }
+}
+
+#[repr(C)]
+struct VectorTask {
+    rows: [*const u8; 2],
+    codes: *const u8,
+    end: *const u8,
+    sums: [i32; 4],
 }
 
 impl Task {
@@ -215,6 +339,8 @@ impl Task {
         tail_bytes: 0,
         segments: 0,
         segment_bytes: 0,
+        before: 0,
+        after: 0,
         multiplier: core::ptr::null(),
         shift: core::ptr::null(),
         out: core::ptr::null_mut(),

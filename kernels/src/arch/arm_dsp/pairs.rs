@@ -206,14 +206,14 @@ impl Blocks for Dsp {
         if rows == 0 || words == 0 || !fits(from.len(), stride) || !fits(to.len(), bytes) {
             return Portable.gather(from, rows, stride, bytes, to);
         }
-        let (mut source, mut target) = (from.as_ptr(), to.as_mut_ptr());
-        for _ in 0..rows {
-            for word in 0..words {
-                // SAFETY: `words` words from the last row's begin are in both slices, which do not overlap. Neither is aligned.
-                unsafe { target.add(4 * word).cast::<u32>().write_unaligned(source.add(4 * word).cast::<u32>().read_unaligned()) };
+        // SAFETY: `words` words from the last row's begin are in both slices.
+        unsafe {
+            match words {
+                1 => copy::<1>(from, rows, stride, bytes, to),
+                2 => copy::<2>(from, rows, stride, bytes, to),
+                3 => copy::<3>(from, rows, stride, bytes, to),
+                _ => return Portable.gather(from, rows, stride, bytes, to),
             }
-            source = source.wrapping_add(stride);
-            target = target.wrapping_add(bytes);
         }
     }
 
@@ -283,7 +283,7 @@ impl Blocks for Dsp {
         plan.pairs
     }
 
-    fn vector(self, group: &Group<'_>, rows: [&[u8]; 2], codes: &[u8], total: i32) -> [i32; 4] {
+    fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, mut each: impl FnMut([i32; 4])) {
         let bits = group.weight_bits;
         let (step, kernel): (_, unsafe extern "C" fn(*mut VectorTask)) = match bits {
             WeightBits::W8 => (4, apq_dsp_vector_8),
@@ -292,35 +292,57 @@ impl Blocks for Dsp {
             WeightBits::W2 => (8, apq_dsp_vector_2),
         };
         let bytes = |codes: usize| codes / 4 * bits.bits() as usize;
-        let fits = |row: &[u8]| row.len() == bytes(codes.len().next_multiple_of(step)) && row.as_ptr().addr().is_multiple_of(4);
-        if !rows.into_iter().all(fits) || group.input_bits == ActivationBits::A16 {
-            return Portable.vector(group, rows, codes, total);
+        let aligned = group.weights.as_ptr().addr().is_multiple_of(4);
+        if !aligned || group.row_bytes != bytes(codes.len().next_multiple_of(step)) || group.row_bytes == 0 {
+            return Portable.vector(group, codes, total, each);
         }
         let start = total.wrapping_mul(bits.lo());
         // The second channels' codes have the offset at 2 and 6 bits only.
         let second = if matches!(bits, WeightBits::W4 | WeightBits::W8) { 0 } else { start };
-        let mut task =
-            VectorTask { rows: rows.map(<[u8]>::as_ptr), codes: codes.as_ptr(), end: codes.as_ptr(), sums: [start, second, start, second] };
-        let mut run = |done: usize, codes: &[u8]| {
-            task.rows = rows.map(|row| row.as_ptr().wrapping_add(bytes(done)));
-            (task.codes, task.end) = (codes.as_ptr(), codes.as_ptr().wrapping_add(codes.len()));
-            // SAFETY: both rows have as many weights from `done` on as there are codes, in whole steps, at least one; see below.
-            unsafe { kernel(&raw mut task) };
-        };
         let (whole, rest) = codes.split_at(codes.len() / step * step);
-        // A segment of the fewest that `fields_max` allows for bytes: 256 codes are whole steps.
-        for (index, codes) in whole.chunks(SEGMENT).enumerate() {
-            run(index * SEGMENT, codes);
+        let mut last = [0; 8];
+        last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        for rows in group.weights.chunks(2 * group.row_bytes) {
+            // An odd row is its own other.
+            let (first, other) = (rows.as_ptr(), if rows.len() > group.row_bytes { group.row_bytes } else { 0 });
+            let mut task = VectorTask {
+                rows: [first, first.wrapping_add(other)],
+                codes: codes.as_ptr(),
+                end: codes.as_ptr(),
+                sums: [start, second, start, second],
+            };
+            // Segments of the fewest codes that `fields_max` allows for bytes: whole steps.
+            for codes in whole.chunks(SEGMENT) {
+                task.end = task.codes.wrapping_add(codes.len());
+                // SAFETY: both rows have weights for all codes, in whole steps; the kernel takes at least one, and leaves what it reads
+                // next in the task.
+                unsafe { kernel(&raw mut task) };
+            }
+            if !rest.is_empty() {
+                (task.codes, task.end) = (last.as_ptr(), last.as_ptr().wrapping_add(step));
+                // SAFETY: as before; the rows' last step is padded as the codes are.
+                unsafe { kernel(&raw mut task) };
+            }
+            each(task.sums);
         }
-        if !rest.is_empty() {
-            let mut last = [0; 8];
-            last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-            run(whole.len(), last.get(..step).unwrap_or_default());
-        }
-        task.sums
     }
 }
 
+/// Copies `N` words of each row.
+///
+/// # Safety
+/// There are as many from the last row's begin on in both slices.
+#[inline]
+unsafe fn copy<const N: usize>(from: &[u8], rows: usize, stride: usize, bytes: usize, to: &mut [u8]) {
+    let (mut source, mut target) = (from.as_ptr(), to.as_mut_ptr());
+    for _ in 0..rows {
+        // SAFETY: the caller's promise; the slices do not overlap, and nothing is aligned.
+        unsafe { target.cast::<[u32; N]>().write_unaligned(source.cast::<[u32; N]>().read_unaligned()) };
+        (source, target) = (source.wrapping_add(stride), target.wrapping_add(bytes));
+    }
+}
+
+/// `vector.s` knows the offsets; it advances the first three.
 #[repr(C)]
 struct VectorTask {
     rows: [*const u8; 2],

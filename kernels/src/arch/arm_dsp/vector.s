@@ -134,8 +134,9 @@
     bne.w 1b
     sub r5, r5, r4
     sub r7, r7, r6
-    pop {r0}
-    add r0, r0, #VECTOR_SUMS
+    pop {r3}
+    stm r3, {r0, r1, r2}
+    add r0, r3, #VECTOR_SUMS
     ldm r0, {r8-r11}
     add r8, r8, r4
     add r9, r9, r5, asr #\bits

@@ -32,8 +32,9 @@ pub(crate) trait Blocks: Copy {
     /// Writes what it can of the group's channels into up to `COLUMNS` pixels, from the first two on. Returns how many twos are done.
     fn channels(self, plan: &mut Self::Plan<'_>, columns: &[u32], totals: [i32; COLUMNS], pixels: &mut [u8]) -> usize;
 
-    /// Sums of the channels of two rows and of one column of bytes, whose sum is `total`, without their biases.
-    fn vector(self, group: &Group<'_>, rows: [&[u8]; 2], codes: &[u8], total: i32) -> [i32; 4];
+    /// Gives `each` the sums of one column of bytes and the channels of each two rows, without their biases; where the rows are odd, the last
+    /// two sums are rubbish. `total` is the sum of the codes, of which there are as many as a row has weights that are no padding.
+    fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, each: impl FnMut([i32; 4]));
 }
 
 /// Codes that lie alike for each column of a block.
@@ -95,16 +96,18 @@ impl Blocks for Portable {
         0
     }
 
-    fn vector(self, group: &Group<'_>, rows: [&[u8]; 2], codes: &[u8], _: i32) -> [i32; 4] {
-        let mut sums = [0i32; 4];
-        for (row, sums) in rows.into_iter().zip(sums.as_chunks_mut::<2>().0) {
-            for (place, &code) in codes.iter().enumerate() {
-                for (sum, weight) in sums.iter_mut().zip(two(group.weight_bits, row, place)) {
-                    *sum = sum.wrapping_add(weight.wrapping_mul(i32::from(code)));
+    fn vector(self, group: &Group<'_>, codes: &[u8], _: i32, mut each: impl FnMut([i32; 4])) {
+        for rows in group.weights.chunks((2 * group.row_bytes).max(1)) {
+            let mut sums = [0i32; 4];
+            for (row, sums) in rows.chunks(group.row_bytes.max(1)).zip(sums.as_chunks_mut::<2>().0) {
+                for (place, &code) in codes.iter().enumerate() {
+                    for (sum, weight) in sums.iter_mut().zip(two(group.weight_bits, row, place)) {
+                        *sum = sum.wrapping_add(weight.wrapping_mul(i32::from(code)));
+                    }
                 }
             }
+            each(sums);
         }
-        sums
     }
 }
 

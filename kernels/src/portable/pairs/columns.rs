@@ -110,17 +110,26 @@ impl<'a> Packer<'a> {
     pub(super) fn fill(&mut self, blocks: impl Blocks, columns: &mut [u32]) -> [i32; COLUMNS] {
         let (y, x, mut totals) = (self.y, self.x, [0; COLUMNS]);
         let last = x + COLUMNS - 1;
-        if self.way == Way::Words && self.inside[0].contains(&y) && self.inside[1].start <= x && last < self.inside[1].end {
-            // The common case: neighbours in one row, inside the image.
-            self.x = x + COLUMNS;
-            if self.x >= self.conv.output.width {
-                (self.x, self.y) = (0, y + 1);
-            }
-            let (begin, step) = (self.first_tap(y, x), self.conv.window.stride[1] * self.pixel_bytes);
-            let from = [begin, begin + step, begin + 2 * step].map(|begin| self.input.codes.get(begin..).unwrap_or_default());
+        let in_row = self.inside[0].contains(&y) && self.inside[1].start <= x && last < self.inside[1].end;
+        if self.way == Way::Codes || !in_row {
+            self.fill_any(blocks, columns, &mut totals);
+            return totals;
+        }
+        // The common case: neighbours in one row, inside the image.
+        self.x = x + COLUMNS;
+        if self.x >= self.conv.output.width {
+            (self.x, self.y) = (0, y + 1);
+        }
+        let (begin, step) = (self.first_tap(y, x), self.conv.window.stride[1] * self.pixel_bytes);
+        let from = [begin, begin + step, begin + 2 * step].map(|begin| self.input.codes.get(begin..).unwrap_or_default());
+        if self.way == Way::Words {
             self.fill_inside(blocks, from, columns, &mut totals);
         } else {
-            self.fill_any(blocks, columns, &mut totals);
+            let bytes = copy_bytes(self.conv);
+            for (copy, from) in self.extra.chunks_exact_mut(bytes.max(1)).zip(from) {
+                gather(blocks, self.conv, from, copy);
+            }
+            self.widen_copies(blocks, columns, &mut totals);
         }
         totals
     }
@@ -218,35 +227,34 @@ impl<'a> Packer<'a> {
         }
     }
 
-    /// By way of a copy.
+    /// By way of copies, which follow one another in `extra`.
     fn fill_copy(&mut self, blocks: impl Blocks, pixels: Pixels, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let (window, image, codes) = (&self.conv.window, self.conv.input, self.input.codes);
         let (inputs, bytes) = (image.channels, copy_bytes(self.conv));
         let inside = pixels.map(|pixel| if self.is_inside(pixel) { self.first_tap(pixel.0, pixel.1) } else { usize::MAX });
-        let stride = self.tap_stride();
-        let mut copies = self.extra.chunks_exact_mut(bytes.max(1));
-        let mut from = [&[][..]; COLUMNS];
-        for ((from, (y, x)), begin) in from.iter_mut().zip(pixels).zip(inside) {
-            let Some(copy) = copies.next() else { return };
+        for ((copy, (y, x)), begin) in self.extra.chunks_exact_mut(bytes.max(1)).zip(pixels).zip(inside) {
             if let Some(codes) = codes.get(begin..) {
-                blocks.gather(codes, window.kernel[0], stride, window.kernel[1] * inputs, copy);
-            } else {
-                let mut taps = copy.chunks_exact_mut(inputs.max(1));
-                for ky in 0..window.kernel[0] {
-                    let row = window.position(0, y, ky, image.height);
-                    for kx in 0..window.kernel[1] {
-                        let Some(tap) = taps.next() else { return };
-                        let at = row.zip(window.position(1, x, kx, image.width)).map(|(y, x)| (y * image.width + x) * inputs);
-                        match at {
-                            Some(at) => tap.iter_mut().zip(codes.get(at..).unwrap_or_default()).for_each(|(to, from)| *to = *from),
-                            None => tap.fill(self.input.zero_point as u8),
-                        }
+                gather(blocks, self.conv, codes, copy);
+                continue;
+            }
+            let mut taps = copy.chunks_exact_mut(inputs.max(1));
+            for ky in 0..window.kernel[0] {
+                let row = window.position(0, y, ky, image.height);
+                for (kx, tap) in (0..window.kernel[1]).zip(&mut taps) {
+                    let at = row.zip(window.position(1, x, kx, image.width)).map(|(y, x)| (y * image.width + x) * inputs);
+                    match at {
+                        Some(at) => tap.iter_mut().zip(codes.get(at..).unwrap_or_default()).for_each(|(to, from)| *to = *from),
+                        None => tap.fill(self.input.zero_point as u8),
                     }
                 }
             }
-            *from = copy;
         }
-        let quads = self.conv.row_len().div_ceil(4);
+        self.widen_copies(blocks, columns, totals);
+    }
+
+    fn widen_copies(&self, blocks: impl Blocks, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
+        let (bytes, quads) = (copy_bytes(self.conv), self.conv.row_len().div_ceil(4));
+        let from = [0, bytes, 2 * bytes].map(|begin| self.extra.get(begin..).unwrap_or_default());
         let columns = columns.get_mut(..quads * 2 * COLUMNS).unwrap_or_default();
         blocks.widen(&Run { bits: ActivationBits::A8, from, rows: 1, stride: 0, quads }, columns, totals);
     }
@@ -275,6 +283,14 @@ impl<'a> Packer<'a> {
             }
         }
     }
+}
+
+/// Copies the rows of taps of a window that lies inside the image and begins at `from`.
+#[inline]
+fn gather(blocks: impl Blocks, conv: &Conv<'_>, from: &[u8], copy: &mut [u8]) {
+    let (window, image) = (&conv.window, conv.input);
+    let stride = window.dilation[0].wrapping_mul(image.width.wrapping_mul(image.channels));
+    blocks.gather(from, window.kernel[0], stride, window.kernel[1] * image.channels, copy);
 }
 
 /// Output positions along an axis whose windows lie inside the image.

@@ -1,6 +1,6 @@
 //! One vector: fully connected layers.
 
-use super::{Blocks, Group, HIGH_SHIFTS, write};
+use super::{Blocks, Group, write};
 use crate::arrange::pairs::padded;
 use crate::portable::columns::unpack_from;
 use crate::{ActivationBits, Activations, Conv, requant};
@@ -38,21 +38,19 @@ pub(super) fn fully_connected<B: Blocks>(
     let Some(group) = Group::new(conv, input.bits, 0) else { return true };
     let total = codes.iter().fold(0i32, |total, &code| total.wrapping_add(i32::from(code)));
     let stage = &group.stage;
-    let mut outputs = (stage.bias.iter().zip(stage.multiplier).zip(stage.shift)).enumerate();
-    for rows in group.weights.chunks((2 * group.row_bytes).max(1)) {
-        let (first, second) = rows.split_at_checked(group.row_bytes).unwrap_or_default();
-        let second = if second.is_empty() { first } else { second };
-        let sums = blocks.vector(&group, [first, second], codes, total);
+    let byte = matches!(stage.bits, ActivationBits::A6 | ActivationBits::A8) && group.high;
+    let mut outputs = stage.bias.iter().zip(stage.multiplier).zip(stage.shift).enumerate();
+    blocks.vector(&group, codes, total, |sums| {
         for (sum, (index, ((&bias, &multiplier), &shift))) in sums.into_iter().zip(&mut outputs) {
             let sum = sum.wrapping_add(bias);
             match output.get_mut(index) {
-                Some(out) if matches!(stage.bits, ActivationBits::A6 | ActivationBits::A8) && HIGH_SHIFTS.contains(&shift) => {
+                Some(out) if byte => {
                     let code = requant::requantize_high(sum, multiplier, shift).wrapping_add(stage.zero_point);
                     *out = code.max(stage.lo).min(stage.hi) as u8;
                 }
                 _ => write(stage, output, index, sum, multiplier, shift),
             }
         }
-    }
+    });
     true
 }

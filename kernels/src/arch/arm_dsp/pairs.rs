@@ -24,6 +24,7 @@ unsafe extern "C" {
     fn apq_dsp_vector_6(task: *mut VectorTask);
     fn apq_dsp_vector_4(task: *mut VectorTask);
     fn apq_dsp_vector_2(task: *mut VectorTask);
+    fn apq_dsp_vector_stage(task: *mut VectorTask);
     fn apq_dsp_widen_16(widen: *mut Widen);
     fn apq_dsp_widen_8(widen: *mut Widen);
     fn apq_dsp_widen_4(widen: *mut Widen);
@@ -283,7 +284,7 @@ impl Blocks for Dsp {
         plan.pairs
     }
 
-    fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, mut each: impl FnMut([i32; 4])) {
+    fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, output: &mut [u8], mut each: impl FnMut(&mut [u8], usize, [i32; 4])) {
         let bits = group.weight_bits;
         let (step, kernel): (_, unsafe extern "C" fn(*mut VectorTask)) = match bits {
             WeightBits::W8 => (4, apq_dsp_vector_8),
@@ -294,7 +295,7 @@ impl Blocks for Dsp {
         let bytes = |codes: usize| codes / 4 * bits.bits() as usize;
         let aligned = group.weights.as_ptr().addr().is_multiple_of(4);
         if !aligned || group.row_bytes != bytes(codes.len().next_multiple_of(step)) || group.row_bytes == 0 {
-            return Portable.vector(group, codes, total, each);
+            return Portable.vector(group, codes, total, output, each);
         }
         let start = total.wrapping_mul(bits.lo());
         // The second channels' codes have the offset at 2 and 6 bits only.
@@ -302,28 +303,56 @@ impl Blocks for Dsp {
         let (whole, rest) = codes.split_at(codes.len() / step * step);
         let mut last = [0; 8];
         last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+        let stage = &group.stage;
+        let channels = stage.bias.len();
+        let lists = [stage.multiplier.len(), stage.shift.len()] == [channels; 2] && channels <= output.len();
+        let direct = group.high && matches!(stage.bits, ActivationBits::A6 | ActivationBits::A8) && lists;
+        let four = |byte: i32| u32::from(byte as u8);
+        let mut task = VectorTask {
+            rows: [core::ptr::null(); 2],
+            codes: codes.as_ptr(),
+            end: codes.as_ptr(),
+            sums: [0; 4],
+            bias: stage.bias.as_ptr(),
+            multiplier: stage.multiplier.as_ptr(),
+            shift: stage.shift.as_ptr(),
+            out: output.as_mut_ptr(),
+            count: 4,
+            round: 2 * stage.zero_point + 1,
+            clamp: [four(255 - stage.hi), four(255 - stage.hi + stage.lo), four(stage.lo)],
+        };
+        let mut done = 0;
         for rows in group.weights.chunks(2 * group.row_bytes) {
             // An odd row is its own other.
             let (first, other) = (rows.as_ptr(), if rows.len() > group.row_bytes { group.row_bytes } else { 0 });
-            let mut task = VectorTask {
-                rows: [first, first.wrapping_add(other)],
-                codes: codes.as_ptr(),
-                end: codes.as_ptr(),
-                sums: [start, second, start, second],
-            };
-            // Segments of the fewest codes that `fields_max` allows for bytes: whole steps.
-            for codes in whole.chunks(SEGMENT) {
-                task.end = task.codes.wrapping_add(codes.len());
+            (task.rows, task.codes) = ([first, first.wrapping_add(other)], codes.as_ptr());
+            task.sums = [start, second, start, second];
+            let mut left = whole.len();
+            while left > 0 {
+                // Segments of the fewest codes that `fields_max` allows for bytes: whole steps.
+                let codes = left.min(SEGMENT);
+                task.end = task.codes.wrapping_add(codes);
                 // SAFETY: both rows have weights for all codes, in whole steps; the kernel takes at least one, and leaves what it reads
                 // next in the task.
                 unsafe { kernel(&raw mut task) };
+                left -= codes;
             }
             if !rest.is_empty() {
                 (task.codes, task.end) = (last.as_ptr(), last.as_ptr().wrapping_add(step));
                 // SAFETY: as before; the rows' last step is padded as the codes are.
                 unsafe { kernel(&raw mut task) };
             }
-            each(task.sums);
+            if direct {
+                task.count = (channels - done.min(channels)).min(4);
+                if task.count == 0 {
+                    return;
+                }
+                // SAFETY: of the output and of the stage's lists, which have `channels` entries, `done` are behind the task's pointers.
+                unsafe { apq_dsp_vector_stage(&raw mut task) };
+            } else {
+                each(output, done, task.sums);
+            }
+            done += 4;
         }
     }
 }
@@ -349,6 +378,15 @@ struct VectorTask {
     codes: *const u8,
     end: *const u8,
     sums: [i32; 4],
+    bias: *const i32,
+    multiplier: *const i32,
+    shift: *const u8,
+    out: *mut u8,
+    /// Sums to write.
+    count: usize,
+    /// As in [`Task`].
+    round: i32,
+    clamp: [u32; 3],
 }
 
 impl Task {

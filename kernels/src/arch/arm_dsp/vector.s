@@ -5,6 +5,8 @@
 .thumb
 
 .equ VECTOR_SUMS, 16
+.equ VECTOR_BIAS, 32
+.equ VECTOR_CLAMP, 56
 
 // Four codes, widened: 0 and 2 in r8, 1 and 3 in r9.
 .macro CODES
@@ -151,3 +153,40 @@ VECTOR apq_dsp_vector_8, 8, 2
 VECTOR apq_dsp_vector_6, 6, 3
 VECTOR apq_dsp_vector_4, 4, 2
 VECTOR apq_dsp_vector_2, 2, 3
+
+// The output stage of `pairs.s` for up to four sums: bytes.
+    .section .text.apq_dsp_vector_stage, "ax", %progbits
+    .balign 4
+    .global apq_dsp_vector_stage
+    .type apq_dsp_vector_stage, %function
+    .thumb_func
+apq_dsp_vector_stage:
+    push {r4-r11, lr}
+    mov r12, r0
+    add r1, r0, #VECTOR_BIAS
+    ldm r1, {r2-r7}
+    ldrd r10, r11, [r0, #VECTOR_CLAMP]
+    add r0, r0, #VECTOR_SUMS
+1:
+    ldr r8, [r0], #4
+    ldr r9, [r2], #4
+    ldrb lr, [r4], #1
+    add r8, r8, r9
+    ldr r9, [r3], #4
+    sub lr, lr, #33
+    lsl r1, r7, lr
+    smmla r8, r8, r9, r1
+    asr r8, r8, lr
+    usat r8, #8, r8, asr #1
+    // At most hi, then at least lo, by saturation at 255 and at 0.
+    ldr r9, [r12, #VECTOR_CLAMP + 8]
+    uqadd8 r8, r8, r10
+    uqsub8 r8, r8, r11
+    add r8, r8, r9
+    strb r8, [r5], #1
+    subs r6, r6, #1
+    bne 1b
+    add r1, r12, #VECTOR_BIAS
+    stm r1, {r2-r5}
+    pop {r4-r11, pc}
+    .size apq_dsp_vector_stage, . - apq_dsp_vector_stage

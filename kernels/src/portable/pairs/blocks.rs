@@ -32,9 +32,10 @@ pub(crate) trait Blocks: Copy {
     /// Writes what it can of the group's channels into up to `COLUMNS` pixels, from the first two on. Returns how many twos are done.
     fn channels(self, plan: &mut Self::Plan<'_>, columns: &[u32], totals: [i32; COLUMNS], pixels: &mut [u8]) -> usize;
 
-    /// Gives `each` the sums of one column of bytes and the channels of each two rows, without their biases; where the rows are odd, the last
-    /// two sums are rubbish. `total` is the sum of the codes, of which there are as many as a row has weights that are no padding.
-    fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, each: impl FnMut([i32; 4]));
+    /// One column of bytes, of which there are as many as a row has weights that are no padding; `total` is their sum. Writes what it can of
+    /// the channels, and gives `each` the output, the index of a channel and the sums of it and the next three, without their biases, for
+    /// the others; where there are fewer channels, the last sums are rubbish.
+    fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, output: &mut [u8], each: impl FnMut(&mut [u8], usize, [i32; 4]));
 }
 
 /// Codes that lie alike for each column of a block.
@@ -96,8 +97,8 @@ impl Blocks for Portable {
         0
     }
 
-    fn vector(self, group: &Group<'_>, codes: &[u8], _: i32, mut each: impl FnMut([i32; 4])) {
-        for rows in group.weights.chunks((2 * group.row_bytes).max(1)) {
+    fn vector(self, group: &Group<'_>, codes: &[u8], _: i32, output: &mut [u8], mut each: impl FnMut(&mut [u8], usize, [i32; 4])) {
+        for (index, rows) in group.weights.chunks((2 * group.row_bytes).max(1)).enumerate() {
             let mut sums = [0i32; 4];
             for (row, sums) in rows.chunks(group.row_bytes.max(1)).zip(sums.as_chunks_mut::<2>().0) {
                 for (place, &code) in codes.iter().enumerate() {
@@ -106,7 +107,7 @@ impl Blocks for Portable {
                     }
                 }
             }
-            each(sums);
+            each(output, 4 * index, sums);
         }
     }
 }

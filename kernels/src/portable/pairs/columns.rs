@@ -71,6 +71,9 @@ pub(super) struct Packer<'a> {
     taps_join: bool,
     /// Padding, or copies.
     extra: &'a mut [u8],
+    /// Bytes of a copy, and groups of four codes in it.
+    copy_bytes: usize,
+    copy_quads: usize,
     /// Output rows and columns whose windows lie inside the image.
     inside: [Range<usize>; 2],
     /// The next output pixel.
@@ -99,6 +102,8 @@ impl<'a> Packer<'a> {
             quads: inputs / 4,
             taps_join: taps_join(conv, input.bits),
             extra,
+            copy_bytes: copy_bytes(conv).max(1),
+            copy_quads: conv.row_len().div_ceil(4),
             inside: [inside(conv, 0, conv.input.height), inside(conv, 1, conv.input.width)],
             y: 0,
             x: 0,
@@ -125,9 +130,11 @@ impl<'a> Packer<'a> {
         if self.way == Way::Words {
             self.fill_inside(blocks, from, columns, &mut totals);
         } else {
-            let bytes = copy_bytes(self.conv);
-            for (copy, from) in self.extra.chunks_exact_mut(bytes.max(1)).zip(from) {
+            let mut extra = &mut *self.extra;
+            for from in from {
+                let Some((copy, others)) = core::mem::take(&mut extra).split_at_mut_checked(self.copy_bytes) else { break };
                 gather(blocks, self.conv, from, copy);
+                extra = others;
             }
             self.widen_copies(blocks, columns, &mut totals);
         }
@@ -230,9 +237,9 @@ impl<'a> Packer<'a> {
     /// By way of copies, which follow one another in `extra`.
     fn fill_copy(&mut self, blocks: impl Blocks, pixels: Pixels, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let (window, image, codes) = (&self.conv.window, self.conv.input, self.input.codes);
-        let (inputs, bytes) = (image.channels, copy_bytes(self.conv));
+        let inputs = image.channels;
         let inside = pixels.map(|pixel| if self.is_inside(pixel) { self.first_tap(pixel.0, pixel.1) } else { usize::MAX });
-        for ((copy, (y, x)), begin) in self.extra.chunks_exact_mut(bytes.max(1)).zip(pixels).zip(inside) {
+        for ((copy, (y, x)), begin) in self.extra.chunks_exact_mut(self.copy_bytes).zip(pixels).zip(inside) {
             if let Some(codes) = codes.get(begin..) {
                 gather(blocks, self.conv, codes, copy);
                 continue;
@@ -253,7 +260,7 @@ impl<'a> Packer<'a> {
     }
 
     fn widen_copies(&self, blocks: impl Blocks, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
-        let (bytes, quads) = (copy_bytes(self.conv), self.conv.row_len().div_ceil(4));
+        let (bytes, quads) = (self.copy_bytes, self.copy_quads);
         let from = [0, bytes, 2 * bytes].map(|begin| self.extra.get(begin..).unwrap_or_default());
         let columns = columns.get_mut(..quads * 2 * COLUMNS).unwrap_or_default();
         blocks.widen(&Run { bits: ActivationBits::A8, from, rows: 1, stride: 0, quads }, columns, totals);

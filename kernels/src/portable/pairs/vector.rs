@@ -3,7 +3,7 @@
 use super::{Blocks, Group, write};
 use crate::arrange::pairs::padded;
 use crate::portable::columns::unpack_from;
-use crate::{ActivationBits, Activations, Conv, requant};
+use crate::{ActivationBits, Activations, Conv};
 
 /// Whether the layer has one column, of neighbours in memory.
 pub(super) fn applies(conv: &Conv<'_>, bits: ActivationBits) -> bool {
@@ -38,17 +38,10 @@ pub(super) fn fully_connected<B: Blocks>(
     let Some(group) = Group::new(conv, input.bits, 0) else { return true };
     let total = codes.iter().fold(0i32, |total, &code| total.wrapping_add(i32::from(code)));
     let stage = &group.stage;
-    let byte = matches!(stage.bits, ActivationBits::A6 | ActivationBits::A8) && group.high;
-    let mut outputs = stage.bias.iter().zip(stage.multiplier).zip(stage.shift).enumerate();
-    blocks.vector(&group, codes, total, |sums| {
-        for (sum, (index, ((&bias, &multiplier), &shift))) in sums.into_iter().zip(&mut outputs) {
-            let sum = sum.wrapping_add(bias);
-            match output.get_mut(index) {
-                Some(out) if byte => {
-                    let code = requant::requantize_high(sum, multiplier, shift).wrapping_add(stage.zero_point);
-                    *out = code.max(stage.lo).min(stage.hi) as u8;
-                }
-                _ => write(stage, output, index, sum, multiplier, shift),
+    blocks.vector(&group, codes, total, output, |output, first, sums| {
+        for (sum, index) in sums.into_iter().zip(first..) {
+            if let Some((bias, multiplier, shift)) = stage.channel(index) {
+                write(stage, output, index, sum.wrapping_add(bias), multiplier, shift);
             }
         }
     });

@@ -5,6 +5,7 @@
 //! layer is written. Reading one weight at a time is what [`reference`](mod@crate::reference) and the proof of the accumulator
 //! need; kernels read whole words.
 
+pub(crate) mod duals;
 pub(crate) mod pairs;
 mod row_major;
 
@@ -31,17 +32,21 @@ pub enum Arrangement {
     /// Two output channels in one word, codes of the first offset: for processors with products of two 16-bit halves. Rows `[H][W][I]` are padded
     /// with zeros to a multiple of 4 weights, 8 at 2 and 6 bits.
     Pairs,
+    /// At 2 bits two output channels in one half of a word, so that a product of two halves is four products, for activations of few bits; else as
+    /// [`Arrangement::Pairs`].
+    Duals,
 }
 
 impl Arrangement {
     /// Every arrangement this crate has kernels for.
-    pub const ALL: [Self; 2] = [Self::RowMajor, Self::Pairs];
+    pub const ALL: [Self; 3] = [Self::RowMajor, Self::Pairs, Self::Duals];
 
     /// The name that a model file stores.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RowMajor => "row-major",
             Self::Pairs => "pairs",
+            Self::Duals => "duals",
         }
     }
 
@@ -60,6 +65,7 @@ impl Arrangement {
         match self {
             Self::RowMajor => row_major::bytes(bits, shape),
             Self::Pairs => pairs::bytes(bits, shape),
+            Self::Duals => duals::bytes(bits, shape),
         }
     }
 
@@ -69,6 +75,7 @@ impl Arrangement {
         match self {
             Self::RowMajor => row_major::weight(bits, shape, weights, row, index),
             Self::Pairs => pairs::weight(bits, shape, weights, row, index),
+            Self::Duals => duals::weight(bits, shape, weights, row, index),
         }
     }
 
@@ -77,6 +84,7 @@ impl Arrangement {
         match self {
             Self::RowMajor => row_major::arrange(bits, shape, codes, weights),
             Self::Pairs => pairs::arrange(bits, shape, codes, weights),
+            Self::Duals => duals::arrange(bits, shape, codes, weights),
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::{Activations, Arrangement, Conv, portable};
 
 /// See [`native::conv`](crate::native::conv).
 pub(crate) fn conv(params: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) -> bool {
-    if params.arrangement != Arrangement::Pairs {
+    if !matches!(params.arrangement, Arrangement::Pairs | Arrangement::Duals) {
         return false;
     }
     portable::pairs::conv(pairs::Dsp, params, input, output, scratch);

@@ -21,7 +21,7 @@ const ALIGNMENT: usize = align_of::<Lanes>() - 1;
 
 /// Scratch bytes with which [`conv`] is fastest, for that input width.
 pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
-    if conv.arrangement == Arrangement::Pairs {
+    if matches!(conv.arrangement, Arrangement::Pairs | Arrangement::Duals) {
         return pairs::scratch_bytes(conv, input);
     }
     if depthwise::applies(conv) {
@@ -34,7 +34,7 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
 
 /// Scratch bytes below which [`conv`] falls back to the reference.
 pub fn conv_scratch_bytes_min(conv: &Conv<'_>, input: ActivationBits) -> usize {
-    if conv.arrangement == Arrangement::Pairs {
+    if matches!(conv.arrangement, Arrangement::Pairs | Arrangement::Duals) {
         return pairs::scratch_bytes(conv, input);
     }
     if depthwise::applies(conv) {
@@ -72,7 +72,7 @@ pub(crate) struct Dots {
 
 /// Convolution; see [`Conv`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
-    if conv.arrangement == Arrangement::Pairs {
+    if matches!(conv.arrangement, Arrangement::Pairs | Arrangement::Duals) {
         return pairs::conv(pairs::Portable, conv, input, output, scratch);
     }
     if depthwise::applies(conv) {

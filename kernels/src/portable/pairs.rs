@@ -1,4 +1,4 @@
-//! Convolution and fully connected layers with weights in the order [`pairs`](crate::Arrangement::Pairs).
+//! Convolution and fully connected layers with weights in the orders [`Pairs`](Arrangement::Pairs) and [`Duals`](Arrangement::Duals).
 //!
 //! The image is taken in blocks of three output pixels. Their columns (im2col) are widened to 16 bits once and serve all channels; two
 //! channels by three columns are six sums, which leave a processor with fourteen registers room for the operands. Scratch holds the three
@@ -10,9 +10,9 @@ mod blocks;
 mod columns;
 mod vector;
 
-use crate::arrange::pairs::{group_pairs, padded, row_bytes};
+use crate::arrange::{duals, pairs};
 use crate::reference::{self, Native};
-use crate::{Accumulator, ActivationBits, Activations, Conv, OutputStage, WeightBits, pack, requant};
+use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, OutputStage, WeightBits, pack, requant};
 use core::ops::RangeInclusive;
 pub(crate) use blocks::{Blocks, Portable, Run};
 pub(crate) use columns::COLUMNS;
@@ -22,8 +22,8 @@ use columns::Packer;
 /// accumulator and a multiplier is below 2^62 and `(2z + 1) << (r - 33)` below 2^30 for every zero point of a byte.
 pub(crate) const HIGH_SHIFTS: RangeInclusive<u8> = 33..=54;
 
-/// Sums of two channels and of the columns of a block.
-pub(crate) type Sums = [[i32; COLUMNS]; 2];
+/// Sums of four channels and of the columns of a block.
+pub(crate) type Sums = [[i32; COLUMNS]; 4];
 
 /// Scratch bytes, for that input width. With less the layer is left to the reference.
 pub(crate) fn scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
@@ -36,9 +36,19 @@ pub(crate) fn scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
     (columns_words(conv) * size_of::<u32>()).saturating_add(columns::extra_bytes(conv, input))
 }
 
+/// Whether the weights are in the order of [`duals`] and not in that of [`pairs`].
+const fn is_dual(conv: &Conv<'_>) -> bool {
+    matches!((conv.arrangement, conv.weight_bits), (Arrangement::Duals, WeightBits::W2))
+}
+
+/// Weights of a padded row.
+fn padded(conv: &Conv<'_>) -> usize {
+    if is_dual(conv) { duals::padded(conv.row_len()) } else { pairs::padded(conv.weight_bits, conv.row_len()) }
+}
+
 /// Words of the columns of a block.
 fn columns_words(conv: &Conv<'_>) -> usize {
-    COLUMNS * padded(conv.weight_bits, conv.row_len()) / 2
+    COLUMNS * padded(conv) / 2
 }
 
 /// Convolution; see [`Conv`].
@@ -65,9 +75,10 @@ pub(crate) struct Group<'a> {
     pub(crate) input_bits: ActivationBits,
     /// Weights of a row, padding included.
     pub(crate) row_len: usize,
-    /// Rows of two channels each.
+    /// Whether the weights are in the order of [`duals`].
+    pub(crate) dual: bool,
     pub(crate) weights: &'a [u8],
-    /// Bytes of two channels' rows.
+    /// Bytes of four channels' rows.
     pub(crate) row_bytes: usize,
     /// Output stage of the group's channels.
     pub(crate) stage: OutputStage<'a>,
@@ -81,8 +92,13 @@ pub(crate) struct Group<'a> {
 
 impl<'a> Group<'a> {
     fn new(conv: &Conv<'a>, input: ActivationBits, index: usize) -> Option<Self> {
-        let row_bytes = row_bytes(conv.weight_bits, conv.row_len());
-        let bytes = group_pairs(&conv.weight_shape()) * row_bytes;
+        let (dual, shape, row_len) = (is_dual(conv), conv.weight_shape(), conv.row_len());
+        let (row_bytes, bytes) = if dual {
+            (duals::row_bytes(row_len), duals::group_fours(&shape) * duals::row_bytes(row_len))
+        } else {
+            let two = pairs::row_bytes(conv.weight_bits, row_len);
+            (2 * two, pairs::group_pairs(&shape) * two)
+        };
         let channels = conv.group_outputs();
         let (first, stage) = (index * channels, conv.stage);
         let stage = OutputStage {
@@ -94,7 +110,8 @@ impl<'a> Group<'a> {
         Some(Self {
             weight_bits: conv.weight_bits,
             input_bits: input,
-            row_len: padded(conv.weight_bits, conv.row_len()),
+            row_len: padded(conv),
+            dual,
             weights: conv.weights.get(index * bytes..)?.get(..bytes)?,
             row_bytes,
             stage,
@@ -104,23 +121,33 @@ impl<'a> Group<'a> {
         })
     }
 
-    /// Writes the channels from pair `done` on.
+    /// Rows of four channels, or of the last two where the weights are in twos.
+    fn rows(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.weights.chunks(self.row_bytes.max(1))
+    }
+
+    /// Weights of channels `2 * two` and `2 * two + 1` of four.
+    #[inline]
+    fn two(&self, row: &[u8], two: usize, place: usize) -> [i32; 2] {
+        if self.dual {
+            duals::two(row, two, place)
+        } else {
+            pairs::two(self.weight_bits, row.get(two * (self.row_bytes / 2)..).unwrap_or_default(), place)
+        }
+    }
+
+    /// Writes the channels from channel `done` on.
     #[inline(never)]
     fn finish<B: Blocks>(&self, blocks: B, columns: &[u32], totals: [i32; COLUMNS], done: usize, pixels: &mut [u8]) {
-        let begin = done.wrapping_mul(self.row_bytes);
-        let rows = self.weights.get(begin..).unwrap_or_default().chunks_exact(self.row_bytes.max(1));
-        for (row, index) in rows.zip(done..) {
-            let (channel, stage) = (2 * index, self.stage);
-            let [Some(first), second] = [stage.channel(channel), stage.channel(channel + 1)] else {
-                return;
-            };
-            let sums = blocks.sums(self, row, columns, totals, [first.0, second.map_or(0, |second| second.0)]);
-            for (offset, (channel, sums)) in [Some(first), second].into_iter().zip(sums).enumerate() {
-                let Some((_, multiplier, shift)) = channel else {
-                    return;
-                };
-                for (pixel, sum) in pixels.chunks_exact_mut(self.pixel_bytes.max(1)).zip(sums) {
-                    write(&stage, pixel, self.first + 2 * index + offset, sum, multiplier, shift);
+        for (four, row) in self.rows().enumerate().skip(done / 4) {
+            let channels: [_; 4] = core::array::from_fn(|index| self.stage.channel(4 * four + index));
+            let bias = channels.map(|channel| channel.map_or(0, |(bias, _, _)| bias));
+            let sums = blocks.sums(self, row, columns, totals, bias);
+            for ((index, channel), sums) in (4 * four..).zip(channels).zip(sums) {
+                if let Some((_, multiplier, shift)) = channel.filter(|_| index >= done) {
+                    for (pixel, sum) in pixels.chunks_exact_mut(self.pixel_bytes.max(1)).zip(sums) {
+                        write(&self.stage, pixel, self.first + index, sum, multiplier, shift);
+                    }
                 }
             }
         }
@@ -143,11 +170,10 @@ fn by_columns<B: Blocks>(blocks: B, conv: &Conv<'_>, input: Activations<'_>, out
             return true;
         };
         let mut plan = blocks.plan(&group);
-        let pairs = group.stage.bias.len().div_ceil(2);
         for pixels in output.chunks_mut((group.pixel_bytes * COLUMNS).max(1)) {
             let totals = packer.fill(blocks, columns);
             let done = blocks.channels(&mut plan, columns, totals, pixels);
-            if done < pairs {
+            if done < group.stage.bias.len() {
                 group.finish(blocks, columns, totals, done, pixels);
             }
         }
@@ -171,20 +197,24 @@ mod tests {
     #[test]
     fn equals_the_reference() {
         let shapes = || testing::conv::shapes().into_iter().chain(testing::conv::wide_shapes()).collect();
-        testing::conv::check_arranged(Arrangement::Pairs, 120, shapes(), |conv, input, output| {
-            let mut scratch = vec![0x77; scratch_bytes(conv, input.bits)];
-            super::conv(Portable, conv, input, output, &mut scratch);
-        });
+        for arrangement in [Arrangement::Pairs, Arrangement::Duals] {
+            testing::conv::check_arranged(arrangement, 120, shapes(), |conv, input, output| {
+                let mut scratch = vec![0x77; scratch_bytes(conv, input.bits)];
+                super::conv(Portable, conv, input, output, &mut scratch);
+            });
+        }
     }
 
     #[test]
     fn equals_the_reference_with_misaligned_scratch_or_none() {
-        testing::conv::check_arranged(Arrangement::Pairs, 121, testing::conv::shapes(), |conv, input, output| {
-            let mut scratch = vec![0x77; scratch_bytes(conv, input.bits) + 4];
-            super::conv(Portable, conv, input, output, &mut scratch[1..]);
-        });
-        testing::conv::check_arranged(Arrangement::Pairs, 122, testing::conv::shapes(), |conv, input, output| {
-            super::conv(Portable, conv, input, output, &mut []);
-        });
+        for arrangement in [Arrangement::Pairs, Arrangement::Duals] {
+            testing::conv::check_arranged(arrangement, 121, testing::conv::shapes(), |conv, input, output| {
+                let mut scratch = vec![0x77; scratch_bytes(conv, input.bits) + 4];
+                super::conv(Portable, conv, input, output, &mut scratch[1..]);
+            });
+            testing::conv::check_arranged(arrangement, 122, testing::conv::shapes(), |conv, input, output| {
+                super::conv(Portable, conv, input, output, &mut []);
+            });
+        }
     }
 }

@@ -15,7 +15,7 @@ pub struct Check {
 }
 
 /// All comparisons.
-pub const CHECKS: [Check; 16] = [
+pub const CHECKS: [Check; 17] = [
     Check { name: "pad", run: || spatial::check_pad(native::pad) },
     Check { name: "slice", run: || spatial::check_slice(native::slice) },
     Check { name: "transpose", run: || spatial::check_transpose(native::transpose) },
@@ -31,6 +31,7 @@ pub const CHECKS: [Check; 16] = [
     Check { name: "matmul", run: || attention::check_matmul(native::matmul) },
     Check { name: "conv", run: || conv::check(300, scratched) },
     Check { name: "conv_pairs", run: || conv::check_arranged(Arrangement::Pairs, 302, conv::shapes(), scratched) },
+    Check { name: "conv_duals", run: || conv::check_arranged(Arrangement::Duals, 303, conv::shapes(), scratched) },
     Check { name: "conv_wide", run: || conv::check_shapes(301, conv::wide_shapes(), scratched) },
 ];
 

@@ -2,6 +2,7 @@
 
 use core::arch::global_asm;
 
+use crate::arrange::duals;
 use crate::portable::pairs::{Blocks, COLUMNS, Group, Portable, Run, Sums};
 use crate::{ActivationBits, WeightBits, pack};
 
@@ -16,10 +17,12 @@ unsafe extern "C" {
     fn apq_dsp_pairs_6_wide(task: *mut Task);
     fn apq_dsp_pairs_4(task: *mut Task);
     fn apq_dsp_pairs_2(task: *mut Task);
+    fn apq_dsp_duals(task: *mut Task);
     // Not functions: where a kernel goes on with sums in its registers.
     fn apq_dsp_stage_sums();
     fn apq_dsp_stage_8();
     fn apq_dsp_stage_4();
+    fn apq_dsp_stage_2();
     fn apq_dsp_vector_8(task: *mut VectorTask);
     fn apq_dsp_vector_6(task: *mut VectorTask);
     fn apq_dsp_vector_4(task: *mut VectorTask);
@@ -50,6 +53,7 @@ struct Task {
     tail_bytes: usize,
     /// Segments before the last one.
     segments: usize,
+    /// Of duals: what keeps the low parts of sums from being negative.
     segment_bytes: usize,
     /// Whether there is anything but the unrolled loop to begin with, and to end with.
     before: usize,
@@ -66,7 +70,9 @@ struct Task {
     /// Where `multiplier` ends up.
     end: *const i32,
     stage: unsafe extern "C" fn(),
+    /// The kernel's own.
     next: usize,
+    phase: usize,
 }
 
 #[repr(C)]
@@ -102,20 +108,22 @@ pub(super) struct Plan<'a> {
     kernel: unsafe extern "C" fn(*mut Task),
     task: Task,
     group: Group<'a>,
-    /// Twos of channels that the kernel does.
-    pairs: usize,
-    /// Bytes of a pixel before the group's, and those of `pairs`.
+    /// Channels that the kernel does.
+    channels: usize,
+    /// Bytes of a pixel before the group's, and those of `channels`.
     begin: usize,
     bytes: usize,
 }
 
 impl<'a> Plan<'a> {
-    /// For rows of two channels: each that is in `weights`. `None` where there is no kernel.
+    /// For some of the rows. `None` where there is no kernel.
     fn new(group: &Group<'a>) -> Option<Self> {
         let (bits, row_len) = (group.weight_bits, group.row_len);
-        let limit = fields_max(bits, group.input_bits);
+        let limit = limit(group);
         let wide = limit < SEGMENT;
         let kernel: unsafe extern "C" fn(*mut Task) = match bits {
+            _ if group.dual && row_len > limit => return None,
+            _ if group.dual => apq_dsp_duals,
             WeightBits::W8 if wide => apq_dsp_pairs_8_wide,
             WeightBits::W8 => apq_dsp_pairs_8,
             WeightBits::W6 if row_len > limit => apq_dsp_pairs_6_wide,
@@ -124,38 +132,42 @@ impl<'a> Plan<'a> {
             WeightBits::W2 if row_len > limit => return None,
             WeightBits::W2 => apq_dsp_pairs_2,
         };
-        let bytes = |codes: usize| codes / 4 * bits.bits() as usize;
-        if row_len == 0 || !group.weights.as_ptr().addr().is_multiple_of(4) || group.row_bytes != bytes(row_len) {
+        let bytes = |codes: usize| kernel_row_bytes(group, codes);
+        let rows = if group.dual { 1 } else { 2 };
+        if row_len == 0 || !group.weights.as_ptr().addr().is_multiple_of(4) || group.row_bytes != rows * bytes(row_len) {
             return None;
         }
-        let in_segments = matches!(bits, WeightBits::W4 | WeightBits::W8) && !wide && row_len > limit;
+        let in_segments = !group.dual && matches!(bits, WeightBits::W4 | WeightBits::W8) && !wide && row_len > limit;
         let segments = if in_segments { (row_len - 1) / SEGMENT } else { 0 };
         let last = row_len - segments * SEGMENT;
         let (main_bytes, tail_bytes) = (bytes(last / UNROLLED * UNROLLED), bytes(last % UNROLLED));
+        let center = if group.dual { low_max(group.input_bits).wrapping_mul(row_len) / 3 * 2 } else { 0 };
         let task = Task {
             main_bytes,
             tail_bytes,
             segments,
-            segment_bytes: bytes(SEGMENT),
+            segment_bytes: if group.dual { center } else { bytes(SEGMENT) },
             before: usize::from(segments > 0 || main_bytes == 0),
-            after: usize::from(segments > 0 || tail_bytes > 0),
+            // Duals read the bytes themselves there.
+            after: if group.dual { tail_bytes } else { usize::from(segments > 0 || tail_bytes > 0) },
             ..Task::EMPTY
         };
-        Some(Self { kernel, task, group: *group, pairs: 0, begin: 0, bytes: 0 })
+        Some(Self { kernel, task, group: *group, channels: 0, begin: 0, bytes: 0 })
     }
 
-    /// As [`Plan::new`], for the whole group.
+    /// As [`Plan::new`], for the whole group, but for channels that do not fill what the stage writes at once.
     fn whole(group: &Group<'a>) -> Option<Self> {
         let stage = &group.stage;
-        let pairs = stage.bias.len() / 2;
-        let (kernel, bytes): (unsafe extern "C" fn(), _) = match stage.bits {
+        let (kernel, at_once): (unsafe extern "C" fn(), _) = match stage.bits {
             ActivationBits::A8 | ActivationBits::A6 => (apq_dsp_stage_8, 2),
-            ActivationBits::A4 if group.first.is_multiple_of(2) => (apq_dsp_stage_4, 1),
-            _ => return None,
+            ActivationBits::A4 => (apq_dsp_stage_4, 2),
+            ActivationBits::A2 => (apq_dsp_stage_2, 4),
+            ActivationBits::A16 => return None,
         };
+        let channels = stage.bias.len() / at_once * at_once;
         let lists = [stage.multiplier.len(), stage.shift.len()] == [stage.bias.len(); 2];
-        let rows = group.weights.len() >= pairs.checked_mul(group.row_bytes)?;
-        if pairs == 0 || !group.high || !lists || !rows {
+        let rows = group.weights.len() >= channels.div_ceil(4).checked_mul(group.row_bytes)? - if group.dual { 0 } else { channels % 4 / 2 * group.row_bytes / 2 };
+        if channels == 0 || !group.high || !lists || !rows || !group.first.is_multiple_of(at_once) {
             return None;
         }
         let plan = Self::new(group)?;
@@ -163,28 +175,49 @@ impl<'a> Plan<'a> {
         let task = Task {
             round: 2 * stage.zero_point + 1,
             clamp: [four(255 - stage.hi), four(255 - stage.hi + stage.lo), four(stage.lo)],
-            end: stage.multiplier.as_ptr().wrapping_add(2 * pairs),
+            end: stage.multiplier.as_ptr().wrapping_add(channels),
             stage: kernel,
             ..plan.task
         };
-        Some(Self { task, pairs, begin: pack::row_bytes(stage.bits, group.first), bytes: pairs * bytes, ..plan })
+        let (begin, bytes) = (pack::row_bytes(stage.bits, group.first), pack::row_bytes(stage.bits, channels));
+        Some(Self { task, channels, begin, bytes, ..plan })
     }
 
     /// Completes the task and runs the kernel.
     ///
     /// # Safety
-    /// From `weights` on there is a row for each two multipliers from `task.multiplier` to `task.end`, or one where the sums are wanted,
-    /// and two biases at `task.bias` for each row, as many multipliers and shifts, and at `task.out` room for what the stage writes.
+    /// From `weights` on there are the rows of as many channels as there are multipliers from `task.multiplier` to `task.end`, as many biases
+    /// and, where the stage reads them, multipliers and shifts, and at `task.out` room for what the stage writes.
     #[inline]
     unsafe fn run(&mut self, weights: &[u8], columns: &[u32], totals: [i32; COLUMNS]) {
         let task = &mut self.task;
         task.weights = weights.as_ptr();
         task.columns = columns.as_ptr();
-        task.start = totals.map(|total| total.wrapping_mul(self.group.weight_bits.lo()));
+        let center = if self.group.dual { task.segment_bytes as i32 } else { 0 };
+        task.start = totals.map(|total| center.wrapping_add(total.wrapping_mul(self.group.weight_bits.lo())));
         // SAFETY: the processor has the instructions, or this file would not be compiled. What the kernel reads besides is the columns, of
         // which there are as many words as a row has codes: both callers check that.
         unsafe { (self.kernel)(task) };
     }
+}
+
+/// Most that a product of a weight and an activation adds to the low part of a double sum.
+const fn low_max(activations: ActivationBits) -> usize {
+    3 * if activations.signed() { 1 << 15 } else { activations.hi() as usize }
+}
+
+/// Most weights of a row for which the kernel's sums hold what they must. Double sums of signed activations hold nothing.
+const fn limit(group: &Group<'_>) -> usize {
+    match group.dual {
+        true if group.input_bits.signed() => 0,
+        true => ((1 << duals::SECOND) - 1) / low_max(group.input_bits),
+        false => fields_max(group.weight_bits, group.input_bits),
+    }
+}
+
+/// Bytes of `codes` weights of the channels that a kernel takes at once: two, or four of duals.
+const fn kernel_row_bytes(group: &Group<'_>, codes: usize) -> usize {
+    if group.dual { codes } else { codes / 4 * group.weight_bits.bits() as usize }
 }
 
 /// Words of the columns of a block.
@@ -247,14 +280,22 @@ impl Blocks for Dsp {
         *totals = widen.totals;
     }
 
-    fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], totals: [i32; COLUMNS], bias: [i32; 2]) -> Sums {
-        let plan = Plan::new(group).filter(|_| row.len() == group.row_bytes && columns.len() == columns_words(group));
-        let Some(mut plan) = plan.filter(|_| row.as_ptr().addr().is_multiple_of(4)) else {
+    fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], totals: [i32; COLUMNS], bias: [i32; 4]) -> Sums {
+        let bytes = kernel_row_bytes(group, group.row_len);
+        let channels = if group.dual { 4 } else { row.len().checked_div(bytes).unwrap_or(0) * 2 };
+        let fits = row.len() == bytes * channels.div_ceil(if group.dual { 4 } else { 2 }) && matches!(channels, 2 | 4);
+        let aligned = row.as_ptr().addr().is_multiple_of(4);
+        let plan = Plan::new(group).filter(|_| fits && aligned && columns.len() == columns_words(group));
+        let Some(mut plan) = plan else {
             return Portable.sums(group, row, columns, totals, bias);
         };
-        let mut sums = [[0; COLUMNS]; 2];
-        (plan.task.bias, plan.task.out) = (bias.as_ptr(), (&raw mut sums).cast());
-        // SAFETY: one row, its two biases, and the stage writes two channels' sums by the columns.
+        let mut sums = [[0; COLUMNS]; 4];
+        plan.task.bias = bias.as_ptr();
+        plan.task.out = (&raw mut sums).cast();
+        // Nothing is read there: the stage counts channels with it.
+        plan.task.multiplier = bias.as_ptr();
+        plan.task.end = bias.as_ptr().wrapping_add(channels);
+        // SAFETY: rows and biases of `channels` channels, and the stage writes a sum for each and each column.
         unsafe { plan.run(row, columns, totals) };
         sums
     }
@@ -278,10 +319,10 @@ impl Blocks for Dsp {
         task.shift = stage.shift.as_ptr();
         task.out = pixels.as_mut_ptr().wrapping_add(plan.begin);
         task.offsets = [group.pixel_bytes.min(last), last];
-        // SAFETY: `whole` has found `pairs` rows, with as many twos of biases, multipliers and shifts. The stage writes `bytes` bytes of
+        // SAFETY: `whole` has found rows of `channels` channels, with as many biases, multipliers and shifts. The stage writes `bytes` bytes of
         // each of the pixels from `begin` on, of which the last was checked.
         unsafe { plan.run(weights, columns, totals) };
-        plan.pairs
+        plan.channels
     }
 
     fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, output: &mut [u8], mut each: impl FnMut(&mut [u8], usize, [i32; 4])) {
@@ -294,7 +335,8 @@ impl Blocks for Dsp {
         };
         let bytes = |codes: usize| codes / 4 * bits.bits() as usize;
         let aligned = group.weights.as_ptr().addr().is_multiple_of(4);
-        if !aligned || group.row_bytes != bytes(codes.len().next_multiple_of(step)) || group.row_bytes == 0 {
+        let two_bytes = bytes(codes.len().next_multiple_of(step));
+        if !aligned || group.dual || group.row_bytes != 2 * two_bytes || two_bytes == 0 {
             return Portable.vector(group, codes, total, output, each);
         }
         let start = total.wrapping_mul(bits.lo());
@@ -322,9 +364,9 @@ impl Blocks for Dsp {
             clamp: [four(255 - stage.hi), four(255 - stage.hi + stage.lo), four(stage.lo)],
         };
         let mut done = 0;
-        for rows in group.weights.chunks(2 * group.row_bytes) {
+        for rows in group.weights.chunks(group.row_bytes) {
             // An odd row is its own other.
-            let (first, other) = (rows.as_ptr(), if rows.len() > group.row_bytes { group.row_bytes } else { 0 });
+            let (first, other) = (rows.as_ptr(), if rows.len() > two_bytes { two_bytes } else { 0 });
             (task.rows, task.codes) = ([first, first.wrapping_add(other)], codes.as_ptr());
             task.sums = [start, second, start, second];
             let mut left = whole.len();
@@ -410,5 +452,6 @@ impl Task {
         end: core::ptr::null(),
         stage: apq_dsp_stage_sums,
         next: 0,
+        phase: 0,
     };
 }

@@ -1,7 +1,6 @@
 //! The inner loops, in plain Rust; `arch` has others.
 
 use super::{COLUMNS, Group, Sums};
-use crate::arrange::pairs::two;
 use crate::{ActivationBits, pack};
 
 /// Inner loops. An implementation gives what [`Portable`] gives, bit for bit.
@@ -26,10 +25,11 @@ pub(crate) trait Blocks: Copy {
     /// to `totals`.
     fn widen(self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]);
 
-    /// Sums of the two channels of `row`, from their biases on. `totals` are the sums of the columns' codes.
-    fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], totals: [i32; COLUMNS], bias: [i32; 2]) -> Sums;
+    /// Sums of the four channels of `row`, from their biases on. `totals` are the sums of the columns' codes. Where there are fewer channels,
+    /// the last sums are rubbish.
+    fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], totals: [i32; COLUMNS], bias: [i32; 4]) -> Sums;
 
-    /// Writes what it can of the group's channels into up to `COLUMNS` pixels, from the first two on. Returns how many twos are done.
+    /// Writes what it can of the group's channels into up to `COLUMNS` pixels, from the first one on. Returns how many are done.
     fn channels(self, plan: &mut Self::Plan<'_>, columns: &[u32], totals: [i32; COLUMNS], pixels: &mut [u8]) -> usize;
 
     /// One column of bytes, of which there are as many as a row has weights that are no padding; `total` is their sum. Writes what it can of
@@ -78,15 +78,17 @@ impl Blocks for Portable {
         }
     }
 
-    fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], _: [i32; COLUMNS], bias: [i32; 2]) -> Sums {
+    fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], _: [i32; COLUMNS], bias: [i32; 4]) -> Sums {
         let mut sums = bias.map(|bias| [bias; COLUMNS]);
         for (pair, words) in columns.as_chunks::<COLUMNS>().0.iter().enumerate() {
             let place = pair / 2 * 4 + pair % 2;
-            let weights = [two(group.weight_bits, row, place), two(group.weight_bits, row, place + 2)];
-            for (channel, sums) in sums.iter_mut().enumerate() {
-                for (sum, &word) in sums.iter_mut().zip(words) {
-                    let (low, high) = (i32::from(word as i16), i32::from((word >> 16) as i16));
-                    *sum = sum.wrapping_add(low.wrapping_mul(weights[0][channel])).wrapping_add(high.wrapping_mul(weights[1][channel]));
+            for (two, sums) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                let weights = [group.two(row, two, place), group.two(row, two, place + 2)];
+                for (channel, sums) in sums.iter_mut().enumerate() {
+                    for (sum, &word) in sums.iter_mut().zip(words) {
+                        let (low, high) = (i32::from(word as i16), i32::from((word >> 16) as i16));
+                        *sum = sum.wrapping_add(low.wrapping_mul(weights[0][channel])).wrapping_add(high.wrapping_mul(weights[1][channel]));
+                    }
                 }
             }
         }
@@ -98,11 +100,11 @@ impl Blocks for Portable {
     }
 
     fn vector(self, group: &Group<'_>, codes: &[u8], _: i32, output: &mut [u8], mut each: impl FnMut(&mut [u8], usize, [i32; 4])) {
-        for (index, rows) in group.weights.chunks((2 * group.row_bytes).max(1)).enumerate() {
+        for (index, row) in group.rows().enumerate() {
             let mut sums = [0i32; 4];
-            for (row, sums) in rows.chunks(group.row_bytes.max(1)).zip(sums.as_chunks_mut::<2>().0) {
+            for (two, sums) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
                 for (place, &code) in codes.iter().enumerate() {
-                    for (sum, weight) in sums.iter_mut().zip(two(group.weight_bits, row, place)) {
+                    for (sum, weight) in sums.iter_mut().zip(group.two(row, two, place)) {
                         *sum = sum.wrapping_add(weight.wrapping_mul(i32::from(code)));
                     }
                 }

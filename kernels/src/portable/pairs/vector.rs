@@ -1,7 +1,6 @@
 //! One vector: fully connected layers.
 
-use super::{Blocks, Group, write};
-use crate::arrange::pairs::padded;
+use super::{Blocks, Group, padded, write};
 use crate::portable::columns::unpack_from;
 use crate::{ActivationBits, Activations, Conv};
 
@@ -13,7 +12,7 @@ pub(super) fn applies(conv: &Conv<'_>, bits: ActivationBits) -> bool {
 
 /// Scratch bytes: codes of less than a byte are unpacked.
 pub(super) fn scratch_bytes(conv: &Conv<'_>, bits: ActivationBits) -> usize {
-    if matches!(bits, ActivationBits::A2 | ActivationBits::A4) { padded(conv.weight_bits, conv.row_len()) } else { 0 }
+    if matches!(bits, ActivationBits::A2 | ActivationBits::A4) { padded(conv) } else { 0 }
 }
 
 /// `false` where the scratch is too small.

@@ -193,28 +193,28 @@ mod tests {
     use super::*;
     use crate::{Arrangement, testing};
     use std::vec;
+    use std::vec::Vec;
 
-    #[test]
-    fn equals_the_reference() {
-        let shapes = || testing::conv::shapes().into_iter().chain(testing::conv::wide_shapes()).collect();
+    fn check(seed: u64, shapes: Vec<testing::conv::Shape>, offset: usize, spare: isize) {
         for arrangement in [Arrangement::Pairs, Arrangement::Duals] {
-            testing::conv::check_arranged(arrangement, 120, shapes(), |conv, input, output| {
-                let mut scratch = vec![0x77; scratch_bytes(conv, input.bits)];
-                super::conv(Portable, conv, input, output, &mut scratch);
+            testing::conv::check_arranged(arrangement, seed, shapes.clone(), |conv, input, output| {
+                let bytes = scratch_bytes(conv, input.bits).saturating_add_signed(spare);
+                super::conv(Portable, conv, input, output, &mut vec![0x77; bytes + offset][offset..]);
             });
         }
     }
 
     #[test]
-    fn equals_the_reference_with_misaligned_scratch_or_none() {
-        for arrangement in [Arrangement::Pairs, Arrangement::Duals] {
-            testing::conv::check_arranged(arrangement, 121, testing::conv::shapes(), |conv, input, output| {
-                let mut scratch = vec![0x77; scratch_bytes(conv, input.bits) + 4];
-                super::conv(Portable, conv, input, output, &mut scratch[1..]);
-            });
-            testing::conv::check_arranged(arrangement, 122, testing::conv::shapes(), |conv, input, output| {
-                super::conv(Portable, conv, input, output, &mut []);
-            });
-        }
+    fn equals_the_reference() {
+        check(120, testing::conv::shapes(), 0, 0);
+        check(121, testing::conv::wide_shapes().into_iter().step_by(3).collect(), 0, 0);
+    }
+
+    #[test]
+    fn equals_the_reference_with_misaligned_scratch_or_too_little() {
+        let some = || testing::conv::shapes().into_iter().step_by(5).collect();
+        check(122, some(), 1, 3);
+        check(123, some(), 0, -1);
+        check(124, some(), 0, isize::MIN);
     }
 }

@@ -28,7 +28,7 @@ impl Check {
 }
 
 /// All comparisons.
-pub const CHECKS: [Check; 20] = [
+pub const CHECKS: [Check; 21] = [
     Check::new("pad", || spatial::check_pad(native::pad)),
     Check::new("slice", || spatial::check_slice(native::slice)),
     Check::new("transpose", || spatial::check_transpose(native::transpose)),
@@ -49,6 +49,7 @@ pub const CHECKS: [Check; 20] = [
     Check::arranged("conv_unsigned", Arrangement::Unsigned, || conv::check_arranged(Arrangement::Unsigned, 304, conv::shapes(), scratched)),
     Check::arranged("conv_vectors", Arrangement::Vectors, || conv::check_arranged(Arrangement::Vectors, 305, conv::shapes(), scratched)),
     Check::arranged("conv_lanes", Arrangement::Lanes, || conv::check_widths(Arrangement::Lanes, 306, depthwise_shapes(), scratched)),
+    Check::arranged("conv_duals", Arrangement::Duals, || conv::check_arranged(Arrangement::Duals, 307, conv::shapes(), scratched)),
 ];
 
 fn depthwise_shapes() -> Vec<conv::Shape> {

@@ -7,7 +7,7 @@ use super::blocks::Blocks;
 use super::layout::{Layout, Order};
 use super::stage::Stage;
 use super::widen::pair;
-use crate::{Conv, WeightBits, pack};
+use crate::{ActivationBits, Conv, WeightBits, pack};
 
 /// What a step adds to the sums of a block. `x[i]` is word `i` from the pointer on, a product of words the sum of the products of their
 /// halves; in a dense plane output `2 i` is `even[i]` and output `2 i + 1` is `odd[i]`.
@@ -44,100 +44,139 @@ pub(crate) enum End {
     Sums,
 }
 
-/// Words of the program of a kernel of three rows of three taps.
-pub(super) const THREE_WORDS: usize = 18;
-
 /// An output channel, ready to run.
 #[derive(Debug)]
 pub(crate) struct Program<'a> {
-    words: &'a [u32],
-    /// Words that an output reads, from its first to the end of the row that has the last.
-    reach: usize,
-    row_words: usize,
-    pub(crate) end: End,
-    pub(crate) compact: bool,
-    pub(crate) order: Order,
+    words: &'a mut [u32],
+    end: End,
+    compact: bool,
+    order: Order,
 }
 
+/// The words of a kernel of three rows of three taps.
+type Three = [u32; 18];
+
 impl<'a> Program<'a> {
-    /// Writes the program of one output channel, as `blocks` wants it.
-    pub(crate) fn new<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, channel: Channel<'_>, words: &'a mut [u32]) -> Option<Self> {
-        let words = if layout.compact && conv.window.kernel == [3, 3] {
-            let words = words.first_chunk_mut::<THREE_WORDS>()?;
-            three(blocks, conv, layout, &channel, words)?;
-            &*words
-        } else {
-            any(blocks, conv, layout, &channel, words)?
+    /// A program for the output channels of that convolution, which [`Program::set`] makes that of one of them. `words` are those of the layout.
+    pub(crate) fn new<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, words: &'a mut [u32]) -> Self {
+        let mut program = Self { words, end: End::Sums, compact: layout.compact, order: layout.order };
+        program.any(blocks, conv, layout, |_, _| 0);
+        program
+    }
+
+    /// Makes it the program of output channel `index`; `false` where there is no such channel.
+    pub(crate) fn set<B: Blocks>(&mut self, blocks: &B, conv: &Conv<'_>, layout: &Layout, input: ActivationBits, index: usize) -> bool {
+        let row = pack::row(conv.weights, pack::weight_row_bytes(conv.weight_bits, conv.window.taps()), index);
+        let Some((bias, multiplier, shift)) = conv.stage.channel(index) else {
+            return false;
         };
-        let reach = (conv.window.kernel[0] - 1) * layout.tap_words + layout.pitch - layout.offset(layout.extent);
-        Some(Self { words, reach, row_words: layout.row_words, end: channel.stage.end, compact: layout.compact, order: layout.order })
+        let stage = Stage::new(&conv.stage.codes(), shift, || magnitude(conv, input, row, bias));
+        self.end = stage.end;
+        let three = self.compact && conv.window.kernel == [3, 3];
+        match (self.words.first_chunk_mut::<18>(), three_taps(conv.weight_bits, row)) {
+            (Some(words), Some(taps)) if three => set_three(words, taps, stage.scale, self.order),
+            _ => self.any(blocks, conv, layout, |y, x| {
+                let taps_x = conv.window.kernel[1];
+                let tap = if x < taps_x { pack::weight(row, conv.weight_bits, y * taps_x + x) } else { 0 };
+                tap << stage.scale
+            }),
+        }
+        if let Some(first) = self.words.first_mut() {
+            *first = (bias << stage.scale) as u32;
+        }
+        if let Some([kind, to_multiplier, rounding, to_shift, _]) = self.words.last_chunk_mut() {
+            *kind = blocks.end(stage.end);
+            *to_multiplier = multiplier as u32;
+            *rounding = stage.rounding as u32;
+            *to_shift = u32::from(stage.shift);
+        }
+        true
     }
 
     pub(crate) fn words(&self) -> &[u32] {
         self.words
     }
 
-    /// Words that a column of blocks of that many rows and outputs reads, from its first on, at most.
-    pub(crate) fn reach(&self, rows: usize, size: usize) -> usize {
-        let block = if self.order == Order::Dense { size / 2 } else { size };
-        rows.saturating_sub(1).saturating_mul(self.row_words).saturating_add(self.reach + block)
+    pub(crate) fn end(&self) -> End {
+        self.end
+    }
+
+    /// As in [`Layout`].
+    pub(crate) fn compact(&self) -> bool {
+        self.compact
+    }
+
+    /// As in [`Layout`].
+    pub(crate) fn order(&self) -> Order {
+        self.order
+    }
+
+    /// As in [`Layout`].
+    pub(crate) fn offset(&self, start: usize) -> usize {
+        self.order.offset(start)
+    }
+
+    /// Writes every word but those of the output stage, with any taps.
+    #[inline(never)]
+    fn any<B: Blocks>(&mut self, blocks: &B, conv: &Conv<'_>, layout: &Layout, tap: impl Fn(usize, usize) -> i32) {
+        let mut to = self.words.iter_mut();
+        let mut put = |words: &[u32]| {
+            for (&word, to) in words.iter().zip(to.by_ref()) {
+                *to = word;
+            }
+        };
+        put(&[0]);
+        let mut pointer = 0;
+        for y in 0..conv.window.kernel[0] {
+            let row = y * layout.tap_words * size_of::<u32>();
+            let mut step = |kind: Step, word: usize, a: u32, b: u32| {
+                let to = row + word * size_of::<u32>();
+                put(&[blocks.step(kind), to.wrapping_sub(pointer) as u32, a, b]);
+                pointer = if kind == Step::Two { to + Step::TWO_BYTES } else { to };
+            };
+            let two = |x: usize| pair(tap(y, x), tap(y, x + 1));
+            for index in 0..layout.pairs {
+                let (x, is_last) = (2 * index, index + 1 == layout.pairs);
+                match layout.order {
+                    Order::Dense => {
+                        let kind = match (index == 0, is_last) {
+                            (true, true) => Step::Both,
+                            (true, false) => Step::First,
+                            (false, true) => Step::Last,
+                            (false, false) => Step::Middle,
+                        };
+                        step(kind, index, two(x), two(x + 1));
+                    }
+                    Order::Halved if index % 2 == 1 => {}
+                    Order::Halved if is_last => step(Step::Pair, index, two(x), 0),
+                    Order::Halved => step(Step::Two, index, two(x), two(x + 2)),
+                    Order::Gathered => step(Step::Pair, index * layout.extent, two(x), 0),
+                }
+            }
+        }
+        put(&[blocks.end(self.end), 0, 0, 0, (layout.row_words * size_of::<u32>()).wrapping_sub(pointer) as u32]);
     }
 }
 
-/// What a program is made from.
-pub(crate) struct Channel<'a> {
-    /// The packed taps.
-    pub(crate) row: &'a [u8],
-    pub(crate) bias: i32,
-    pub(crate) multiplier: i32,
-    pub(crate) stage: Stage,
+/// Largest absolute value that the accumulator of an output channel can have.
+#[inline(never)]
+fn magnitude(conv: &Conv<'_>, input: ActivationBits, row: &[u8], bias: i32) -> u64 {
+    let taps = (0..conv.window.taps()).map(|tap| u64::from(pack::weight(row, conv.weight_bits, tap).unsigned_abs()));
+    let code = input.hi().unsigned_abs().max(input.lo().unsigned_abs());
+    taps.sum::<u64>() * u64::from(code) + u64::from(bias.unsigned_abs())
 }
 
-/// A kernel of three rows of three taps.
-fn three<B: Blocks>(
-    blocks: &B,
-    conv: &Conv<'_>,
-    layout: &Layout,
-    channel: &Channel<'_>,
-    to: &mut [u32; THREE_WORDS],
-) -> Option<()> {
-    let scale = channel.stage.scale;
-    let taps = three_taps(conv.weight_bits, channel.row)?.map(|tap| i32::from(tap) << scale);
-    let way = (layout.tap_words * size_of::<u32>()) as u32;
-    let two = |[w0, w1, w2]: [i32; 3]| match layout.order {
-        Order::Dense => [pair(w0, w1), pair(w1, w2)],
-        _ => [pair(w0, w1), pair(w2, 0)],
-    };
-    let (kind, moved) = match layout.order {
-        Order::Dense => (blocks.step(Step::Both), 0),
-        _ => (blocks.step(Step::Two), Step::TWO_BYTES as u32),
-    };
-    let [w0, w1, w2, w3, w4, w5, w6, w7, w8] = taps;
-    let ([a0, b0], [a1, b1], [a2, b2]) = (two([w0, w1, w2]), two([w3, w4, w5]), two([w6, w7, w8]));
-    let next = way.wrapping_sub(moved);
-    let back = ((layout.row_words * size_of::<u32>()) as u32).wrapping_sub(2 * way).wrapping_sub(moved);
-    let stage = &channel.stage;
-    *to = [
-        (channel.bias << scale) as u32,
-        kind,
-        0,
-        a0,
-        b0,
-        kind,
-        next,
-        a1,
-        b1,
-        kind,
-        next,
-        a2,
-        b2,
-        blocks.end(stage.end),
-        channel.multiplier as u32,
-        stage.rounding as u32,
-        u32::from(stage.shift),
-        back,
-    ];
-    Some(())
+/// Sets the taps of a kernel of three rows of three.
+#[inline]
+fn set_three(words: &mut Three, taps: [i8; 9], scale: u32, order: Order) {
+    let taps = taps.map(|tap| i32::from(tap) << scale);
+    let (rows, _) = taps.as_chunks::<3>();
+    let (_, steps) = words.split_at_mut(1);
+    for (step, &[w0, w1, w2]) in steps.as_chunks_mut::<4>().0.iter_mut().zip(rows) {
+        let [_, _, a, b] = step;
+        *a = pair(w0, w1);
+        *b = if order == Order::Dense { pair(w1, w2) } else { pair(w2, 0) };
+    }
 }
 
 /// Nine packed weights.
@@ -154,54 +193,4 @@ fn three_taps(bits: WeightBits, row: &[u8]) -> Option<[i8; 9]> {
         packed >>= width;
         tap as i8 >> (8 - width)
     }))
-}
-
-/// Any kernel. The words that are the program.
-#[inline(never)]
-fn any<'a, B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, channel: &Channel<'_>, words: &'a mut [u32]) -> Option<&'a [u32]> {
-    let stage = &channel.stage;
-    let [taps_y, taps_x] = conv.window.kernel;
-    let tap = |y: usize, x: usize| {
-        let weight = if x < taps_x { pack::weight(channel.row, conv.weight_bits, y * taps_x + x) } else { 0 };
-        weight << stage.scale
-    };
-    let mut to = words.iter_mut();
-    let mut put = |words: &[u32]| {
-        for (&word, to) in words.iter().zip(to.by_ref()) {
-            *to = word;
-        }
-    };
-    put(&[(channel.bias << stage.scale) as u32]);
-    let mut pointer = 0;
-    for y in 0..taps_y {
-        let row = y * layout.tap_words * size_of::<u32>();
-        let mut step = |kind: Step, word: usize, a: u32, b: u32| {
-            let to = row + word * size_of::<u32>();
-            put(&[blocks.step(kind), to.wrapping_sub(pointer) as u32, a, b]);
-            pointer = if kind == Step::Two { to + Step::TWO_BYTES } else { to };
-        };
-        let two = |x: usize| pair(tap(y, x), tap(y, x + 1));
-        for index in 0..layout.pairs {
-            let (x, is_last) = (2 * index, index + 1 == layout.pairs);
-            match layout.order {
-                Order::Dense => {
-                    let kind = match (index == 0, is_last) {
-                        (true, true) => Step::Both,
-                        (true, false) => Step::First,
-                        (false, true) => Step::Last,
-                        (false, false) => Step::Middle,
-                    };
-                    step(kind, index, two(x), two(x + 1));
-                }
-                Order::Halved if index % 2 == 1 => {}
-                Order::Halved if is_last => step(Step::Pair, index, two(x), 0),
-                Order::Halved => step(Step::Two, index, two(x), two(x + 2)),
-                Order::Gathered => step(Step::Pair, index * layout.extent, two(x), 0),
-            }
-        }
-    }
-    let back = (layout.row_words * size_of::<u32>()).wrapping_sub(pointer) as u32;
-    put(&[blocks.end(stage.end), channel.multiplier as u32, stage.rounding as u32, u32::from(stage.shift), back]);
-    let left = to.len();
-    words.get(..words.len() - left)
 }

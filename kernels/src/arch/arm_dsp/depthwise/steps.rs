@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::Frame;
+use super::{Frame, enter, leave, next_column};
 use crate::portable::planes::program::{End, Step};
 
 /// What a program calls that step.
@@ -38,9 +38,7 @@ pub(super) fn address_of_end(end: End) -> u32 {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn run(frame: &Frame) {
     naked_asm!(
-        "push {{r4-r11, lr}}",
-        "ldm r0, {{r4-r7, r12, lr}}",
-        "push {{r4-r7, lr}}",
+        enter!(),
         "b {next}",
         next = sym next,
     )
@@ -67,9 +65,14 @@ macro_rules! turn {
         "str r6, [sp]
         cmp r6, r9
         bne {next}
-        add sp, sp, #20
-        pop {{r4-r11, pc}}"
+        b {turn}"
     };
+}
+
+/// Ends a column of blocks.
+#[unsafe(naked)]
+unsafe extern "C" fn turn() {
+    naked_asm!(next_column!(), "bne {next}", leave!(), next = sym next)
 }
 
 macro_rules! step {
@@ -175,6 +178,7 @@ unsafe extern "C" fn codes() {
         "add r6, r6, r8",
         turn!(),
         next = sym next,
+        turn = sym turn,
     )
 }
 
@@ -186,6 +190,7 @@ unsafe extern "C" fn words() {
         "stm r6!, {{r0-r5}}",
         turn!(),
         next = sym next,
+        turn = sym turn,
     )
 }
 
@@ -198,5 +203,6 @@ unsafe extern "C" fn sums() {
         "stm r6!, {{r0-r5}}",
         turn!(),
         next = sym next,
+        turn = sym turn,
     )
 }

@@ -1,9 +1,9 @@
 //! Depthwise convolution on planes: for processors that multiply two pairs of 16-bit numbers in one instruction.
 //!
 //! Four input channels at a time, the rows that a strip of output rows reads are widened into four planes in scratch memory, with the padding
-//! in place, so that what follows knows no borders. Two neighbours of a row are one word. An output channel is a [`Program`](program::Program):
-//! its taps as words of two, in the order in which they are used, then its output stage. [`Blocks`] runs it over a [`Span`](span::Span) of the
-//! strip, in blocks of a few neighbours of a row.
+//! in place, so that what follows knows no borders. Two neighbours of a row are one word. An output channel is a program:
+//! its taps as words of two, in the order in which they are used, then its output stage. [`Blocks`] runs programs over a [`Span`](span::Span) of
+//! the strip, in blocks of a few neighbours of a row.
 
 pub(crate) mod blocks;
 mod finish;
@@ -15,9 +15,9 @@ pub(crate) mod widen;
 
 use crate::{ActivationBits, Activations, Conv, pack};
 use blocks::Blocks;
-use finish::Channel;
+use finish::Channels;
 use layout::Layout;
-use program::Program;
+use program::Programs;
 use span::{BLOCK_MAX, Spans};
 use widen::{Widen, pair};
 
@@ -39,7 +39,7 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
     let Some(layout) = Layout::new(conv, scratch.len()) else {
         return false;
     };
-    let Some((words, rest)) = scratch.split_at_mut_checked(layout.program_words) else {
+    let Some((words, rest)) = scratch.split_at_mut_checked(TOGETHER * layout.program_words) else {
         return false;
     };
     let Some((kept, planes)) = rest.split_first_chunk_mut::<WORDS>() else {
@@ -55,8 +55,14 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
     let row_bytes = conv.output.width * conv.output.pixel_bytes(conv.stage.bits);
     let spans = Spans::new(conv, &layout, layout.rows);
     let last_spans = Spans::new(conv, &layout, conv.output.height - (strips - 1) * layout.rows);
-    let mut program = Program::new(blocks, conv, &layout, words);
+    let mut programs = Programs::new(blocks, conv, &layout, words);
     for first in (0..conv.groups).step_by(TOGETHER) {
+        let count = TOGETHER.min(conv.groups - first);
+        if outputs == 1 {
+            for place in 0..count {
+                programs.set(blocks, conv, input.bits, place, first + place);
+            }
+        }
         for strip in 0..strips {
             let spans = if strip + 1 < strips { &spans } else { &last_spans };
             let top = strip * layout.rows;
@@ -68,10 +74,16 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
             let Some(output) = output.get_mut(top * row_bytes..(top + spans.rows) * row_bytes) else {
                 return true;
             };
-            for (plane, group) in planes.chunks_exact(layout.plane_words.max(1)).zip(first..conv.groups) {
+            if let Some(run) = programs.codes(count).filter(|_| outputs == 1) {
+                Channels { blocks, conv, run, planes, spans, index: first }.run(kept, output);
+                continue;
+            }
+            for (planes, group) in planes.chunks_exact(layout.plane_words.max(1)).zip(first..conv.groups) {
                 for index in group * outputs..(group + 1) * outputs {
-                    if program.set(blocks, conv, &layout, input.bits, index) {
-                        Channel { blocks, conv, program: &program, plane, spans, index }.run(kept, output);
+                    let place = if outputs == 1 { index - first } else { 0 };
+                    let set = outputs == 1 || programs.set(blocks, conv, input.bits, place, index);
+                    if let Some(run) = programs.one(place).filter(|_| set) {
+                        Channels { blocks, conv, run, planes, spans, index }.run(kept, output);
                     }
                 }
             }

@@ -1,11 +1,14 @@
 //! What an instruction set supplies, and its twin in plain Rust.
 
+#[cfg(test)]
 use super::layout::Order;
-use super::program::{End, Program, Step};
-use super::span::{BLOCK_MAX, Span};
+use super::program::{End, Run, Step};
+#[cfg(test)]
+use super::span::BLOCK_MAX;
+use super::span::Span;
 use super::widen::Widen;
 
-/// Where codes go: output `i` of row `y` to byte `y * row_step + i * step`.
+/// Where codes go: output `i` of row `y` of channel `c` to byte `y * row_step + i * step + c`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct To {
     pub(crate) step: usize,
@@ -23,11 +26,11 @@ pub(crate) trait Blocks {
     /// Widens rows of the input into four planes.
     fn widen(&self, widen: &Widen<'_>, planes: &mut [u32]);
 
-    /// Runs a program that ends with [`End::Codes`] over a span whose first block begins at the first word of `pairs`.
-    fn codes(&self, program: &Program<'_>, span: &Span, pairs: &[u32], codes: &mut [u8], to: To);
+    /// Runs programs that end with [`End::Codes`] over a span. `pairs` is the planes, from the span's first word in the first on.
+    fn codes(&self, run: &Run<'_>, span: &Span, pairs: &[u32], codes: &mut [u8], to: To);
 
     /// Runs a program that ends otherwise down one column of blocks; [`BLOCK_MAX`] words for each row.
-    fn words(&self, program: &Program<'_>, span: &Span, pairs: &[u32], words: &mut [u32]);
+    fn words(&self, run: &Run<'_>, span: &Span, pairs: &[u32], words: &mut [u32]);
 }
 
 /// The inner loops in plain Rust.
@@ -49,28 +52,32 @@ impl Blocks for Portable {
         widen.run(planes);
     }
 
-    fn codes(&self, program: &Program<'_>, span: &Span, pairs: &[u32], codes: &mut [u8], to: To) {
-        assert!(pairs.len() >= span.reach());
-        for column in 0..span.columns() {
-            let pairs = &pairs[column * span.column_words()..];
-            each_block(program, span, pairs, |row, block| {
-                for (index, &code) in block.iter().enumerate().take(span.size()) {
-                    let output = column * span.size() + index;
-                    codes[row * to.row_step + output * to.step] = (code as i32).clamp(0, 255) as u8;
-                }
-            });
+    fn codes(&self, run: &Run<'_>, span: &Span, pairs: &[u32], codes: &mut [u8], to: To) {
+        assert_eq!(run.end, End::Codes);
+        for channel in 0..run.channels {
+            let pairs = &pairs[channel * run.layout().plane_words..][..span.reach()];
+            for column in 0..span.columns() {
+                each_block(run, channel, span, &pairs[column * span.column_words()..], |row, block| {
+                    for (index, &code) in block.iter().enumerate().take(span.size()) {
+                        let output = column * span.size() + index;
+                        codes[row * to.row_step + output * to.step + channel] = (code as i32).clamp(0, 255) as u8;
+                    }
+                });
+            }
         }
     }
 
-    fn words(&self, program: &Program<'_>, span: &Span, pairs: &[u32], words: &mut [u32]) {
-        each_block(program, span, pairs, |row, block| words.as_chunks_mut().0[row] = block);
+    fn words(&self, run: &Run<'_>, span: &Span, pairs: &[u32], words: &mut [u32]) {
+        assert!(span.columns() == 1 && run.channels == 1 && run.end != End::Codes);
+        each_block(run, 0, span, &pairs[..span.reach()], |row, block| words.as_chunks_mut().0[row] = block);
     }
 }
 
 /// Calls `visit` with each row and what its block's program leaves.
 #[cfg(test)]
-fn each_block(program: &Program<'_>, span: &Span, pairs: &[u32], mut visit: impl FnMut(usize, [u32; BLOCK_MAX])) {
-    let (&bias, steps) = program.words().split_first().unwrap();
+fn each_block(run: &Run<'_>, channel: usize, span: &Span, pairs: &[u32], mut visit: impl FnMut(usize, [u32; BLOCK_MAX])) {
+    let len = run.layout().program_words;
+    let (&bias, steps) = run.words()[channel * len..][..len].split_first().unwrap();
     let (steps, end) = steps.as_chunks::<4>();
     let (&[_, multiplier, rounding, shift], steps) = steps.split_last().unwrap();
     let mut pointer = 0u32;
@@ -78,13 +85,13 @@ fn each_block(program: &Program<'_>, span: &Span, pairs: &[u32], mut visit: impl
         let mut sums = [bias as i32; BLOCK_MAX];
         for &[kind, bytes, a, b] in steps {
             pointer = pointer.wrapping_add(bytes);
-            add(program.order(), kind, &pairs[pointer as usize / 4..], (a, b), span.size(), &mut sums);
+            add(run.layout().order, kind, &pairs[pointer as usize / 4..], (a, b), span.size(), &mut sums);
             if kind == Step::Two as u32 {
                 pointer = pointer.wrapping_add(Step::TWO_BYTES as u32);
             }
         }
         pointer = pointer.wrapping_add(end[0]);
-        if program.end() != End::Sums {
+        if run.end != End::Sums {
             for sum in &mut sums {
                 let high = (i64::from(*sum) * i64::from(multiplier as i32)) >> 32;
                 *sum = (high as i32 + rounding as i32) >> shift;

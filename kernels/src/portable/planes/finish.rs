@@ -1,24 +1,26 @@
-//! One output channel of a strip of rows.
+//! Output channels of a strip of rows.
 
 use super::blocks::{Blocks, To};
-use super::program::{End, Program};
+use super::program::{End, Run};
 use super::span::{BLOCK_MAX, Span, Spans};
-use super::{WORDS, WORDS_ROWS};
+use super::{TOGETHER, WORDS, WORDS_ROWS};
 use crate::{ActivationBits, Conv, pack, requant};
 
-pub(super) struct Channel<'a, B> {
+pub(super) struct Channels<'a, B> {
     pub(super) blocks: &'a B,
     pub(super) conv: &'a Conv<'a>,
-    pub(super) program: &'a Program<'a>,
-    pub(super) plane: &'a [u32],
+    pub(super) run: Run<'a>,
+    /// The planes, from the first channel's on.
+    pub(super) planes: &'a [u32],
     pub(super) spans: &'a Spans,
+    /// The first output channel.
     pub(super) index: usize,
 }
 
-impl<B: Blocks> Channel<'_, B> {
+impl<B: Blocks> Channels<'_, B> {
     /// `output` is the strip's.
     pub(super) fn run(&self, kept: &mut [u32; WORDS], output: &mut [u8]) {
-        if self.program.end() != End::Codes {
+        if self.run.end != End::Codes {
             for span in self.spans.large.iter().flatten() {
                 self.words(span, kept, output);
             }
@@ -32,14 +34,17 @@ impl<B: Blocks> Channel<'_, B> {
         }
     }
 
+    /// The planes from a span's first word in that row on.
+    fn pairs(&self, span: &Span, row: usize) -> &[u32] {
+        self.planes.get(self.run.layout().offset(span.start) + row * span.row_words()..).unwrap_or_default()
+    }
+
     /// Codes of 8 bits, straight to the output.
-    #[inline]
     fn codes(&self, span: &Span, output: &mut [u8]) {
         let channels = self.conv.output.channels;
         let to = To { step: channels, row_step: self.conv.output.width * channels };
-        let pairs = self.plane.get(self.program.offset(span.start)..).unwrap_or_default();
         let codes = output.get_mut(span.start * channels + self.index..).unwrap_or_default();
-        self.blocks.codes(self.program, span, pairs, codes, to);
+        self.blocks.codes(&self.run, span, self.pairs(span, 0), codes, to);
     }
 
     /// As [`codes`](Self::codes), of a column that passes the right border; the last rows go by way of another place.
@@ -52,12 +57,15 @@ impl<B: Blocks> Channel<'_, B> {
         }
         let span = span.with_rows(1);
         for row in rows..rows + last {
-            let mut codes = [0; BLOCK_MAX];
-            let pairs = self.plane.get(self.program.offset(span.start) + row * span.row_words()..).unwrap_or_default();
-            self.blocks.codes(self.program, &span, pairs, &mut codes, To { step: 1, row_step: BLOCK_MAX });
-            let to = output.get_mut((row * width + span.start) * channels + self.index..).unwrap_or_default();
-            for (to, code) in to.iter_mut().step_by(channels.max(1)).zip(codes).take(span.left) {
-                *to = code;
+            let mut codes = [[0; TOGETHER]; BLOCK_MAX];
+            let to = To { step: TOGETHER, row_step: TOGETHER * BLOCK_MAX };
+            self.blocks.codes(&self.run, &span, self.pairs(&span, row), codes.as_flattened_mut(), to);
+            let pixels = output.get_mut((row * width + span.start) * channels..).unwrap_or_default();
+            for (pixel, codes) in pixels.chunks_exact_mut(channels.max(1)).zip(&codes).take(span.left) {
+                let pixel = pixel.iter_mut().skip(self.index).take(self.run.channels);
+                for (to, &code) in pixel.zip(codes) {
+                    *to = code;
+                }
             }
         }
     }
@@ -67,13 +75,11 @@ impl<B: Blocks> Channel<'_, B> {
     fn words(&self, span: &Span, kept: &mut [u32; WORDS], output: &mut [u8]) {
         let pixel_bytes = self.conv.output.pixel_bytes(self.conv.stage.bits);
         let row_bytes = self.conv.output.width * pixel_bytes;
-        for column in 0..span.columns() {
-            let start = span.start + column * BLOCK_MAX;
-            let left = (span.left - column * BLOCK_MAX).min(BLOCK_MAX);
+        for span in (0..span.columns()).map(|index| span.column(index)) {
+            let (start, left) = (span.start, span.left.min(BLOCK_MAX));
             for first in (0..span.rows()).step_by(WORDS_ROWS) {
                 let part = span.with_rows(WORDS_ROWS.min(span.rows() - first));
-                let pairs = self.plane.get(self.program.offset(start) + first * span.row_words()..).unwrap_or_default();
-                self.blocks.words(self.program, &part, pairs, kept);
+                self.blocks.words(&self.run, &part, self.pairs(&span, first), kept);
                 for (row, words) in (first..first + part.rows()).zip(kept.as_chunks::<BLOCK_MAX>().0) {
                     let pixels = output.get_mut(row * row_bytes + start * pixel_bytes..).unwrap_or_default();
                     self.row(words.get(..left).unwrap_or_default(), pixels, pixel_bytes);
@@ -85,7 +91,7 @@ impl<B: Blocks> Channel<'_, B> {
     /// The codes of neighbours.
     fn row(&self, words: &[u32], pixels: &mut [u8], pixel_bytes: usize) {
         let codes = self.conv.stage.codes();
-        if self.program.end() == End::Sums {
+        if self.run.end == End::Sums {
             return self.slow_row(words, pixels, pixel_bytes);
         }
         let clamped = words.iter().map(|&word| (word as i32).max(codes.lo).min(codes.hi));

@@ -28,7 +28,7 @@ impl Order {
     }
 }
 
-/// Sizes of what lies in the scratch memory: a program, the sums of a column of blocks, four planes.
+/// Sizes of what lies in the scratch memory: four programs, the words of a few blocks, four planes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     pub(crate) order: Order,
@@ -45,6 +45,7 @@ pub(crate) struct Layout {
     /// Output rows of a strip.
     pub(crate) rows: usize,
     pub(crate) plane_words: usize,
+    /// Of one program.
     pub(crate) program_words: usize,
     /// Outputs of a row with those that blocks compute beyond it.
     pub(crate) extent: usize,
@@ -118,7 +119,7 @@ impl Layout {
 
     /// Words of it all.
     pub(crate) fn words(&self) -> usize {
-        self.program_words + WORDS + TOGETHER * self.plane_words
+        WORDS + TOGETHER * (self.program_words + self.plane_words)
     }
 
     /// Input rows of a strip of that many output rows.

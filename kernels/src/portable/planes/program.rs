@@ -5,6 +5,7 @@
 
 use super::blocks::Blocks;
 use super::layout::{Layout, Order};
+use super::TOGETHER;
 use super::stage::Stage;
 use super::widen::pair;
 use crate::{ActivationBits, Conv, WeightBits, pack};
@@ -44,47 +45,58 @@ pub(crate) enum End {
     Sums,
 }
 
-/// An output channel, ready to run.
+/// Programs of output channels that are neighbours.
 #[derive(Debug)]
-pub(crate) struct Program<'a> {
+pub(crate) struct Programs<'a> {
     words: &'a mut [u32],
-    end: End,
-    compact: bool,
-    order: Order,
+    ends: [End; TOGETHER],
+    layout: &'a Layout,
 }
 
-/// The words of a kernel of three rows of three taps.
-type Three = [u32; 18];
+/// Programs that run together: of the same end, one for each plane from the first on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    words: &'a [u32],
+    pub(crate) end: End,
+    /// Planes, programs and output channels.
+    pub(crate) channels: usize,
+    layout: &'a Layout,
+}
 
-impl<'a> Program<'a> {
-    /// A program for the output channels of that convolution, which [`Program::set`] makes that of one of them. `words` are those of the layout.
-    pub(crate) fn new<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, words: &'a mut [u32]) -> Self {
-        let mut program = Self { words, end: End::Sums, compact: layout.compact, order: layout.order };
-        program.any(blocks, conv, layout, |_, _| 0);
-        program
+impl<'a> Programs<'a> {
+    /// Programs for the output channels of that convolution, which [`Programs::set`] gives their taps. `words` are those of the layout.
+    pub(crate) fn new<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &'a Layout, words: &'a mut [u32]) -> Self {
+        for words in words.chunks_exact_mut(layout.program_words.max(1)) {
+            write(blocks, conv, layout, words, |_, _| 0);
+        }
+        Self { words, ends: [End::Sums; TOGETHER], layout }
     }
 
-    /// Makes it the program of output channel `index`; `false` where there is no such channel.
-    pub(crate) fn set<B: Blocks>(&mut self, blocks: &B, conv: &Conv<'_>, layout: &Layout, input: ActivationBits, index: usize) -> bool {
+    /// Makes program `place` that of output channel `index`; `false` where there is no such channel.
+    #[inline]
+    pub(crate) fn set<B: Blocks>(&mut self, blocks: &B, conv: &Conv<'_>, input: ActivationBits, place: usize, index: usize) -> bool {
+        let len = self.layout.program_words;
+        let words = self.words.get_mut(place * len..).and_then(|words| words.get_mut(..len));
         let row = pack::row(conv.weights, pack::weight_row_bytes(conv.weight_bits, conv.window.taps()), index);
-        let Some((bias, multiplier, shift)) = conv.stage.channel(index) else {
+        let ((Some(words), Some(end)), Some((bias, multiplier, shift))) =
+            ((words, self.ends.get_mut(place)), conv.stage.channel(index))
+        else {
             return false;
         };
         let stage = Stage::new(&conv.stage.codes(), shift, || magnitude(conv, input, row, bias));
-        self.end = stage.end;
-        let three = self.compact && conv.window.kernel == [3, 3];
-        match (self.words.first_chunk_mut::<18>(), three_taps(conv.weight_bits, row)) {
-            (Some(words), Some(taps)) if three => set_three(words, taps, stage.scale, self.order),
-            _ => self.any(blocks, conv, layout, |y, x| {
+        *end = stage.end;
+        let three = self.layout.compact && conv.window.kernel == [3, 3];
+        if !(three && set_three(words, conv.weight_bits, row, stage.scale, self.layout.order)) {
+            write(blocks, conv, self.layout, words, |y, x| {
                 let taps_x = conv.window.kernel[1];
                 let tap = if x < taps_x { pack::weight(row, conv.weight_bits, y * taps_x + x) } else { 0 };
                 tap << stage.scale
-            }),
+            });
         }
-        if let Some(first) = self.words.first_mut() {
+        if let Some(first) = words.first_mut() {
             *first = (bias << stage.scale) as u32;
         }
-        if let Some([kind, to_multiplier, rounding, to_shift, _]) = self.words.last_chunk_mut() {
+        if let Some([kind, to_multiplier, rounding, to_shift, _]) = words.last_chunk_mut() {
             *kind = blocks.end(stage.end);
             *to_multiplier = multiplier as u32;
             *rounding = stage.rounding as u32;
@@ -93,69 +105,69 @@ impl<'a> Program<'a> {
         true
     }
 
+    /// The first programs together, if all of them make codes.
+    pub(crate) fn codes(&self, channels: usize) -> Option<Run<'_>> {
+        let straight = self.ends.iter().take(channels).all(|&end| end == End::Codes);
+        straight.then_some(Run { words: self.words, end: End::Codes, channels, layout: self.layout })
+    }
+
+    /// One program.
+    pub(crate) fn one(&self, place: usize) -> Option<Run<'_>> {
+        let words = self.words.get(place * self.layout.program_words..)?;
+        Some(Run { words, end: *self.ends.get(place)?, channels: 1, layout: self.layout })
+    }
+}
+
+impl Run<'_> {
+    /// One program after the other.
     pub(crate) fn words(&self) -> &[u32] {
         self.words
     }
 
-    pub(crate) fn end(&self) -> End {
-        self.end
+    pub(crate) fn layout(&self) -> &Layout {
+        self.layout
     }
+}
 
-    /// As in [`Layout`].
-    pub(crate) fn compact(&self) -> bool {
-        self.compact
-    }
-
-    /// As in [`Layout`].
-    pub(crate) fn order(&self) -> Order {
-        self.order
-    }
-
-    /// As in [`Layout`].
-    pub(crate) fn offset(&self, start: usize) -> usize {
-        self.order.offset(start)
-    }
-
-    /// Writes every word but those of the output stage, with any taps.
-    #[inline(never)]
-    fn any<B: Blocks>(&mut self, blocks: &B, conv: &Conv<'_>, layout: &Layout, tap: impl Fn(usize, usize) -> i32) {
-        let mut to = self.words.iter_mut();
-        let mut put = |words: &[u32]| {
-            for (&word, to) in words.iter().zip(to.by_ref()) {
-                *to = word;
-            }
+/// Writes every word of a program but those of the output stage.
+#[inline(never)]
+fn write<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, words: &mut [u32], tap: impl Fn(usize, usize) -> i32) {
+    let mut to = words.iter_mut();
+    let mut put = |words: &[u32]| {
+        for (&word, to) in words.iter().zip(to.by_ref()) {
+            *to = word;
+        }
+    };
+    put(&[0]);
+    let mut pointer = 0;
+    for y in 0..conv.window.kernel[0] {
+        let row = y * layout.tap_words * size_of::<u32>();
+        let mut step = |kind: Step, word: usize, a: u32, b: u32| {
+            let to = row + word * size_of::<u32>();
+            put(&[blocks.step(kind), to.wrapping_sub(pointer) as u32, a, b]);
+            pointer = if kind == Step::Two { to + Step::TWO_BYTES } else { to };
         };
-        put(&[0]);
-        let mut pointer = 0;
-        for y in 0..conv.window.kernel[0] {
-            let row = y * layout.tap_words * size_of::<u32>();
-            let mut step = |kind: Step, word: usize, a: u32, b: u32| {
-                let to = row + word * size_of::<u32>();
-                put(&[blocks.step(kind), to.wrapping_sub(pointer) as u32, a, b]);
-                pointer = if kind == Step::Two { to + Step::TWO_BYTES } else { to };
-            };
-            let two = |x: usize| pair(tap(y, x), tap(y, x + 1));
-            for index in 0..layout.pairs {
-                let (x, is_last) = (2 * index, index + 1 == layout.pairs);
-                match layout.order {
-                    Order::Dense => {
-                        let kind = match (index == 0, is_last) {
-                            (true, true) => Step::Both,
-                            (true, false) => Step::First,
-                            (false, true) => Step::Last,
-                            (false, false) => Step::Middle,
-                        };
-                        step(kind, index, two(x), two(x + 1));
-                    }
-                    Order::Halved if index % 2 == 1 => {}
-                    Order::Halved if is_last => step(Step::Pair, index, two(x), 0),
-                    Order::Halved => step(Step::Two, index, two(x), two(x + 2)),
-                    Order::Gathered => step(Step::Pair, index * layout.extent, two(x), 0),
+        let two = |x: usize| pair(tap(y, x), tap(y, x + 1));
+        for index in 0..layout.pairs {
+            let (x, is_last) = (2 * index, index + 1 == layout.pairs);
+            match layout.order {
+                Order::Dense => {
+                    let kind = match (index == 0, is_last) {
+                        (true, true) => Step::Both,
+                        (true, false) => Step::First,
+                        (false, true) => Step::Last,
+                        (false, false) => Step::Middle,
+                    };
+                    step(kind, index, two(x), two(x + 1));
                 }
+                Order::Halved if index % 2 == 1 => {}
+                Order::Halved if is_last => step(Step::Pair, index, two(x), 0),
+                Order::Halved => step(Step::Two, index, two(x), two(x + 2)),
+                Order::Gathered => step(Step::Pair, index * layout.extent, two(x), 0),
             }
         }
-        put(&[blocks.end(self.end), 0, 0, 0, (layout.row_words * size_of::<u32>()).wrapping_sub(pointer) as u32]);
     }
+    put(&[blocks.end(End::Sums), 0, 0, 0, (layout.row_words * size_of::<u32>()).wrapping_sub(pointer) as u32]);
 }
 
 /// Largest absolute value that the accumulator of an output channel can have.
@@ -166,17 +178,24 @@ fn magnitude(conv: &Conv<'_>, input: ActivationBits, row: &[u8], bias: i32) -> u
     taps.sum::<u64>() * u64::from(code) + u64::from(bias.unsigned_abs())
 }
 
-/// Sets the taps of a kernel of three rows of three.
+/// Sets the taps of a kernel of three rows of three, or returns false.
 #[inline]
-fn set_three(words: &mut Three, taps: [i8; 9], scale: u32, order: Order) {
-    let taps = taps.map(|tap| i32::from(tap) << scale);
-    let (rows, _) = taps.as_chunks::<3>();
-    let (_, steps) = words.split_at_mut(1);
-    for (step, &[w0, w1, w2]) in steps.as_chunks_mut::<4>().0.iter_mut().zip(rows) {
-        let [_, _, a, b] = step;
-        *a = pair(w0, w1);
-        *b = if order == Order::Dense { pair(w1, w2) } else { pair(w2, 0) };
+fn set_three(words: &mut [u32], bits: WeightBits, row: &[u8], scale: u32, order: Order) -> bool {
+    let (Some(words), Some(taps)) = (words.first_chunk_mut::<13>(), three_taps(bits, row)) else {
+        return false;
+    };
+    let mut taps = taps.map(i32::from);
+    if scale > 0 {
+        taps = taps.map(|tap| tap << scale);
     }
+    let [w0, w1, w2, w3, w4, w5, w6, w7, w8] = taps;
+    let [_, _, _, a0, b0, _, _, a1, b1, _, _, a2, b2] = words;
+    (*a0, *a1, *a2) = (pair(w0, w1), pair(w3, w4), pair(w6, w7));
+    (*b0, *b1, *b2) = match order {
+        Order::Dense => (pair(w1, w2), pair(w4, w5), pair(w7, w8)),
+        _ => (pair(w2, 0), pair(w5, 0), pair(w8, 0)),
+    };
+    true
 }
 
 /// Nine packed weights.

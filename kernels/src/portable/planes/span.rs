@@ -71,6 +71,13 @@ impl Span {
         self.pairs.reach
     }
 
+    /// One of the columns.
+    pub(crate) fn column(self, index: usize) -> Self {
+        let reach = self.pairs.reach - (self.columns - 1) * self.pairs.column;
+        let first = index * self.size;
+        Self { start: self.start + first, left: self.left - first, columns: 1, pairs: Pairs { reach, ..self.pairs }, ..self }
+    }
+
     /// The same columns in that many rows.
     pub(crate) fn with_rows(self, rows: usize) -> Self {
         let reach = self.pairs.reach - self.rows.saturating_sub(1) * self.pairs.row + rows.saturating_sub(1) * self.pairs.row;

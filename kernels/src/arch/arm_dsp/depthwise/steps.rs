@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::{Frame, enter, leave, next_column};
+use super::{Frame, enter, turn};
 use crate::portable::planes::program::{End, Step};
 
 /// What a program calls that step.
@@ -60,19 +60,19 @@ unsafe extern "C" fn next() {
 }
 
 /// Ends a block: r6 is the output of the next one, r9 that after the last.
-macro_rules! turn {
+macro_rules! next {
     () => {
         "str r6, [sp]
         cmp r6, r9
         bne {next}
-        b {turn}"
+        b {ended}"
     };
 }
 
 /// Ends a column of blocks.
 #[unsafe(naked)]
-unsafe extern "C" fn turn() {
-    naked_asm!(next_column!(), "bne {next}", leave!(), next = sym next)
+unsafe extern "C" fn ended() {
+    naked_asm!("b 3f", "2:", "b {next}", "3:", "ldr lr, [sp, #16]", turn!(), next = sym next)
 }
 
 macro_rules! step {
@@ -176,9 +176,9 @@ unsafe extern "C" fn codes() {
         "strb r4, [r6]",
         "strb r5, [r6, r7]",
         "add r6, r6, r8",
-        turn!(),
+        next!(),
         next = sym next,
-        turn = sym turn,
+        ended = sym ended,
     )
 }
 
@@ -188,9 +188,9 @@ unsafe extern "C" fn words() {
         requantized!("r0" "r1" "r2" "r3" "r4" "r5"),
         "ldm sp, {{r6-r9}}",
         "stm r6!, {{r0-r5}}",
-        turn!(),
+        next!(),
         next = sym next,
-        turn = sym turn,
+        ended = sym ended,
     )
 }
 
@@ -201,8 +201,8 @@ unsafe extern "C" fn sums() {
         "add r12, r12, r9",
         "ldm sp, {{r6-r9}}",
         "stm r6!, {{r0-r5}}",
-        turn!(),
+        next!(),
         next = sym next,
-        turn = sym turn,
+        ended = sym ended,
     )
 }

@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::{Frame, enter, leave, next_column};
+use super::{Frame, enter, turn};
 
 /// What all blocks have in common: `$bias` is the register of the last sum, `$first` adds a row's products to the bias and `$other` to the
 /// sums, `$codes` makes codes of the sums, `$store` writes them.
@@ -40,9 +40,7 @@ macro_rules! block {
                 "str r6, [sp]",
                 "cmp r6, r9",
                 "bne 2b",
-                next_column!(),
-                "bne 2b",
-                leave!(),
+                turn!(),
             )
         }
     };

@@ -53,15 +53,15 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
     let strips = conv.output.height.div_ceil(layout.rows.max(1));
     let outputs = conv.group_outputs();
     let row_bytes = conv.output.width * conv.output.pixel_bytes(conv.stage.bits);
-    let spans = Spans::new(conv, &layout, layout.rows);
-    let last_spans = Spans::new(conv, &layout, conv.output.height - (strips - 1) * layout.rows);
+    let last_rows = conv.output.height - (strips - 1) * layout.rows;
+    // Before the last strip there are as many rows below as the last has, or more.
+    let spans = Spans::new(conv, &layout, layout.rows, last_rows);
+    let last_spans = Spans::new(conv, &layout, last_rows, 0);
     let mut programs = Programs::new(blocks, conv, &layout, words);
     for first in (0..conv.groups).step_by(TOGETHER) {
         let count = TOGETHER.min(conv.groups - first);
         if outputs == 1 {
-            for place in 0..count {
-                programs.set(blocks, conv, input.bits, place, first + place);
-            }
+            programs.set_all(blocks, conv, input.bits, first..first + count);
         }
         for strip in 0..strips {
             let spans = if strip + 1 < strips { &spans } else { &last_spans };
@@ -71,7 +71,7 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
                 widen.pad(planes, padding);
             }
             blocks.widen(&widen, planes);
-            let Some(output) = output.get_mut(top * row_bytes..(top + spans.rows) * row_bytes) else {
+            let Some(output) = output.get_mut(top * row_bytes..) else {
                 return true;
             };
             if let Some(run) = programs.codes(count).filter(|_| outputs == 1) {

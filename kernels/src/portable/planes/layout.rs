@@ -70,7 +70,7 @@ impl Layout {
     /// The layout that is worth its memory: strips high enough that the rows which two of them read are few, in a small part of what the
     /// tensors take.
     pub(crate) fn best(conv: &Conv<'_>, input: ActivationBits) -> Option<Self> {
-        const SHARE: usize = 10;
+        const SHARE: usize = 8;
         let least = Self::least(conv)?;
         let tensors = conv.input.bytes(input).saturating_add(conv.output.bytes(conv.stage.bits));
         let words = (tensors / SHARE / size_of::<u32>()).clamp(WORDS_MIN, WORDS_MAX);

@@ -9,6 +9,7 @@ use super::TOGETHER;
 use super::stage::Stage;
 use super::widen::pair;
 use crate::{ActivationBits, Conv, WeightBits, pack};
+use core::ops::Range;
 
 /// What a step adds to the sums of a block. `x[i]` is word `i` from the pointer on, a product of words the sum of the products of their
 /// halves; in a dense plane output `2 i` is `even[i]` and output `2 i + 1` is `odd[i]`.
@@ -72,8 +73,48 @@ impl<'a> Programs<'a> {
         Self { words, ends: [End::Sums; TOGETHER], layout }
     }
 
+    /// Makes the first programs those of neighbouring output channels.
+    pub(crate) fn set_all<B: Blocks>(&mut self, blocks: &B, conv: &Conv<'_>, input: ActivationBits, channels: Range<usize>) {
+        if !(self.layout.compact && conv.window.kernel == [3, 3] && self.set_straight(conv, channels.clone())) {
+            for (place, index) in channels.enumerate() {
+                self.set(blocks, conv, input, place, index);
+            }
+        }
+    }
+
+    /// Three rows of three taps and the common output stage; `false` where a channel's is another.
+    fn set_straight(&mut self, conv: &Conv<'_>, channels: Range<usize>) -> bool {
+        let (codes, order, row_bytes) = (conv.stage.codes(), self.layout.order, pack::weight_row_bytes(conv.weight_bits, 9));
+        let once = 2 * codes.zero_point + 1;
+        let shift_max = Stage::shift_max(&codes);
+        let (Some(bias), Some(multiplier), Some(shift), Some(rows)) = (
+            conv.stage.bias.get(channels.clone()),
+            conv.stage.multiplier.get(channels.clone()),
+            conv.stage.shift.get(channels.clone()),
+            conv.weights.get(channels.start * row_bytes..),
+        ) else {
+            return false;
+        };
+        if !Stage::straight(&codes) {
+            return false;
+        }
+        let programs = self.words.as_chunks_mut::<18>().0.iter_mut().zip(&mut self.ends).zip(rows.chunks_exact(row_bytes));
+        for (((words, end), row), ((&bias, &multiplier), &shift)) in programs.zip(bias.iter().zip(multiplier).zip(shift)) {
+            if !(Stage::SHIFT_MIN..=shift_max).contains(&shift) || !set_three(words, conv.weight_bits, row, 0, order) {
+                return false;
+            }
+            *end = End::Codes;
+            let [to_bias, .., _kind, to_multiplier, rounding, to_shift, _back] = words;
+            *to_bias = bias as u32;
+            *to_multiplier = multiplier as u32;
+            *rounding = (once << (shift - Stage::SHIFT_MIN)) as u32;
+            *to_shift = u32::from(shift) - 32;
+        }
+        true
+    }
+
     /// Makes program `place` that of output channel `index`; `false` where there is no such channel.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn set<B: Blocks>(&mut self, blocks: &B, conv: &Conv<'_>, input: ActivationBits, place: usize, index: usize) -> bool {
         let len = self.layout.program_words;
         let words = self.words.get_mut(place * len..).and_then(|words| words.get_mut(..len));

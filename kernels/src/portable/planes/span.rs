@@ -98,11 +98,16 @@ pub(crate) struct Spans {
 }
 
 impl Spans {
-    pub(crate) fn new(conv: &Conv<'_>, layout: &Layout, rows: usize) -> Self {
+    /// For strips of `rows` rows with `below` rows of the output below the strip, which are written after it.
+    pub(crate) fn new(conv: &Conv<'_>, layout: &Layout, rows: usize, below: usize) -> Self {
         let width = conv.output.width;
         let even = width.next_multiple_of(2);
         let span = |start: usize, size: usize, columns: usize| {
             (columns > 0).then(|| Span::new(conv, layout, (start, size, columns), rows))
+        };
+        let rows_beyond = |span: &Span| {
+            let beyond = (span.start + span.size).saturating_sub(width).div_ceil(width.max(1));
+            beyond.saturating_sub(below).min(rows)
         };
         let larges = even / BLOCK_MAX;
         let rest = if even.is_multiple_of(BLOCK_MAX) { 0 } else { 1 };
@@ -116,7 +121,7 @@ impl Spans {
             };
             let beyond = last.filter(passes);
             let inside = [others, last.filter(|_| beyond.is_none())];
-            return Self { rows, beyond: beyond.map(|span| (span, Self::rows_beyond(span, width, rows))), inside, large };
+            return Self { rows, beyond: beyond.map(|span| (span, rows_beyond(&span))), inside, large };
         }
         // Blocks of six and at most two of four.
         let smalls = match even % BLOCK_MAX {
@@ -132,10 +137,6 @@ impl Spans {
             _ => (span(end - BLOCK_MIN, BLOCK_MIN, passing), smalls - passing, larges),
         };
         let inside = [span(0, BLOCK_MAX, larges), span(first_small, BLOCK_MIN, smalls)];
-        Self { rows, beyond: beyond.map(|span| (span, Self::rows_beyond(span, width, rows))), inside, large }
-    }
-
-    fn rows_beyond(span: Span, width: usize, rows: usize) -> usize {
-        (span.start + span.size).saturating_sub(width).div_ceil(width.max(1)).min(rows)
+        Self { rows, beyond: beyond.map(|span| (span, rows_beyond(&span))), inside, large }
     }
 }

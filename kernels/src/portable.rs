@@ -17,6 +17,8 @@ mod movement;
 pub(crate) mod planes;
 mod pool;
 mod resize;
+#[cfg(any(test, target_pointer_width = "32"))]
+pub(crate) mod words;
 
 pub use add::{add, mul};
 pub use conv::{

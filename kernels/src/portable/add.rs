@@ -6,7 +6,7 @@ use crate::{ActivationBits, Activations, Add, Mul, requant};
 /// Sum or difference; see [`Add`].
 pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
     #[cfg(target_pointer_width = "32")]
-    if super::words::add(add, a, b, output) {
+    if super::words::add(add, a, b, output, super::words::Sum::run, super::words::clamp) {
         return;
     }
     let shape = (add.rows, add.channels, add.broadcast);
@@ -46,7 +46,7 @@ pub(crate) fn fits_32_bits(add: &Add, a: ActivationBits, b: ActivationBits) -> b
 /// Product; see [`Mul`].
 pub fn mul(mul: &Mul, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
     #[cfg(target_pointer_width = "32")]
-    if super::words::mul(mul, a, b, output) {
+    if super::words::mul(mul, a, b, output, super::words::clamp) {
         return;
     }
     let codes = mul.codes;

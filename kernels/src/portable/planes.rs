@@ -19,6 +19,7 @@ use finish::Channels;
 use layout::Layout;
 use program::Programs;
 use span::{BLOCK_MAX, Spans};
+use stage::Stage;
 use widen::{Widen, pair};
 
 /// Channels that are widened together: as many as a word has bytes.
@@ -89,7 +90,12 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
             }
         }
     }
-    if conv.stage.bits.bits() < 8 {
+    let codes = conv.stage.codes();
+    if Stage::straight(&codes) {
+        if codes.lo > 0 || codes.hi < 255 {
+            blocks.clamp(output, codes.lo as u8, codes.hi as u8);
+        }
+    } else if codes.bits != ActivationBits::A16 {
         for pixel in output.chunks_exact_mut(conv.output.pixel_bytes(conv.stage.bits).max(1)) {
             pack::clear_unused(pixel, conv.stage.bits, conv.output.channels);
         }

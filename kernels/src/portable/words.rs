@@ -5,8 +5,8 @@
 mod elementwise;
 mod pool;
 
-pub(crate) use elementwise::{add, mul, requantize, table};
-pub(crate) use pool::{average_pool, larger, max_pool};
+pub(crate) use elementwise::{Sum, add, mul, requantize, table};
+pub(crate) use pool::{average_pool, max_pool};
 
 use crate::ActivationBits;
 
@@ -83,20 +83,64 @@ fn zip(a: &[u8], b: &[u8], output: &mut [u8], function: impl Fn(u32, u32) -> u32
     }
 }
 
+/// The larger of each pair of bytes.
+pub(crate) fn larger(a: u32, b: u32) -> u32 {
+    const HIGH: u32 = 0x8080_8080;
+    // The high bit of each byte of `low` says whether the other bits of `a` are not below those of `b`.
+    let low = (a | HIGH).wrapping_sub(b & !HIGH);
+    let not_below = ((a & !b) | (!(a ^ b) & low)) & HIGH;
+    let mask = (not_below >> 7).wrapping_mul(255);
+    a & mask | b & !mask
+}
+
+/// The smaller of each pair of bytes.
+pub(crate) fn smaller(a: u32, b: u32) -> u32 {
+    !larger(!a, !b)
+}
+
+/// Clamps bytes.
+pub(crate) fn clamp(codes: &mut [u8], lo: u8, hi: u8) {
+    clamp_with(codes, lo, hi, larger, smaller);
+}
+
+/// As [`clamp`], with those functions of four bytes.
+#[inline(always)]
+pub(crate) fn clamp_with(codes: &mut [u8], lo: u8, hi: u8, larger: impl Fn(u32, u32) -> u32, smaller: impl Fn(u32, u32) -> u32) {
+    let (lo_words, hi_words) = (u32::from(lo) * 0x0101_0101, u32::from(hi) * 0x0101_0101);
+    let (words, rest) = words_mut(codes);
+    for word in words {
+        *word = smaller(larger(*word, lo_words), hi_words);
+    }
+    for code in rest {
+        *code = (*code).max(lo).min(hi);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use crate::testing::{elementwise, spatial};
     use crate::{portable, reference};
 
     #[test]
+    fn four_bytes_are_compared_one_by_one() {
+        for a in 0..=255u8 {
+            for b in 0..=255u8 {
+                let (left, right) = (u32::from_le_bytes([a, b, a ^ 0x80, 255]), u32::from_le_bytes([b, a, b, 0]));
+                assert_eq!(super::larger(left, right).to_le_bytes(), [a.max(b), a.max(b), (a ^ 0x80).max(b), 255]);
+                assert_eq!(super::smaller(left, right).to_le_bytes(), [a.min(b), a.min(b), (a ^ 0x80).min(b), 0]);
+            }
+        }
+    }
+
+    #[test]
     fn equals_the_reference() {
         elementwise::check_add(|params, a, b, output| {
-            if !super::add(params, a, b, output) {
+            if !super::add(params, a, b, output, super::Sum::run, super::clamp) {
                 reference::add(params, a, b, output);
             }
         });
         elementwise::check_mul(|params, a, b, output| {
-            if !super::mul(params, a, b, output) {
+            if !super::mul(params, a, b, output, super::clamp) {
                 reference::mul(params, a, b, output);
             }
         });

@@ -1,5 +1,6 @@
 //! Depthwise convolution on planes; see [`planes`].
 
+use super::elementwise;
 use crate::portable::planes;
 use crate::portable::planes::blocks::{Blocks, To};
 use crate::portable::planes::layout::Order;
@@ -168,6 +169,10 @@ impl Blocks for Dsp {
         // SAFETY: the programs' words are what `Programs` wrote for these kernels; there is one for each channel. A span reads `reach` words
         // of each plane at most. What is written is counted above. Every column gets to `end`, which is as many steps of rows away.
         unsafe { run(&frame) }
+    }
+
+    fn clamp(&self, codes: &mut [u8], lo: u8, hi: u8) {
+        elementwise::clamp(codes, lo, hi);
     }
 
     fn words(&self, run: &Run<'_>, span: &Span, pairs: &[u32], words: &mut [u32]) {

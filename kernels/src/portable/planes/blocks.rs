@@ -29,6 +29,9 @@ pub(crate) trait Blocks {
     /// Runs programs that end with [`End::Codes`] over a span. `pairs` is the planes, from the span's first word in the first on.
     fn codes(&self, run: &Run<'_>, span: &Span, pairs: &[u32], codes: &mut [u8], to: To);
 
+    /// Clamps bytes.
+    fn clamp(&self, codes: &mut [u8], lo: u8, hi: u8);
+
     /// Runs a program that ends otherwise down one column of blocks; [`BLOCK_MAX`] words for each row.
     fn words(&self, run: &Run<'_>, span: &Span, pairs: &[u32], words: &mut [u32]);
 }
@@ -65,6 +68,10 @@ impl Blocks for Portable {
                 });
             }
         }
+    }
+
+    fn clamp(&self, codes: &mut [u8], lo: u8, hi: u8) {
+        codes.iter_mut().for_each(|code| *code = (*code).clamp(lo, hi));
     }
 
     fn words(&self, run: &Run<'_>, span: &Span, pairs: &[u32], words: &mut [u32]) {

@@ -38,7 +38,7 @@ impl Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum End {
-    /// Codes of 8 bits.
+    /// Saturated to 8 bits.
     Codes,
     /// Requantized, zero point added.
     Words,

@@ -26,9 +26,9 @@ impl Stage {
         (Self::SHIFT_MIN as u32 + once.leading_zeros()).saturating_sub(2).min(62) as u8
     }
 
-    /// Whether saturation to 8 bits is all there is to clamp.
+    /// Whether codes are bytes. A narrower clamp than that of 8 bits comes after all else.
     pub(crate) fn straight(codes: &OutputCodes) -> bool {
-        codes.bits == ActivationBits::A8 && codes.lo == 0 && codes.hi == 255
+        matches!(codes.bits, ActivationBits::A6 | ActivationBits::A8)
     }
 
     /// For sums of at most `magnitude()`, where that matters.

@@ -111,13 +111,3 @@ pub(crate) fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]
     }
     true
 }
-
-/// The larger of each pair of bytes.
-pub(crate) fn larger(a: u32, b: u32) -> u32 {
-    const HIGH: u32 = 0x8080_8080;
-    // The high bit of each byte of `low` says whether the other bits of `a` are not below those of `b`.
-    let low = (a | HIGH).wrapping_sub(b & !HIGH);
-    let not_below = ((a & !b) | (!(a ^ b) & low)) & HIGH;
-    let mask = (not_below >> 7).wrapping_mul(255);
-    a & mask | b & !mask
-}

@@ -14,7 +14,7 @@ pub(super) fn function(bits: WeightBits, product: Product) -> Option<unsafe exte
         (WeightBits::W2, Product::Two { .. }) => two_2,
         (WeightBits::W4, Product::Two { units: 2 }) => two_4_of_8,
         (WeightBits::W4, Product::Two { .. }) => two_4,
-        (WeightBits::W8, Product::Single) => single_8,
+        (WeightBits::W8, Product::Single { .. }) => single_8,
         _ => return None,
     })
 }

@@ -8,8 +8,11 @@ use crate::{ActivationBits, WeightBits};
 /// How weights and codes are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Product {
-    /// One by one, codes as signed halves of a word.
-    Single,
+    /// One by one, codes as halves of a word.
+    Single {
+        /// Whether codes are signed.
+        signed: bool,
+    },
     /// Two at once; the upper half is taken out after that many units of weights, or after every two steps for 0.
     Two {
         /// Units.
@@ -23,7 +26,7 @@ impl Product {
     /// The way for these widths.
     pub(crate) const fn new(weights: WeightBits, codes: ActivationBits) -> Self {
         if codes.signed() {
-            return Self::Single;
+            return Self::Single { signed: true };
         }
         if matches!((weights, codes), (WeightBits::W2, ActivationBits::A2)) {
             return Self::Four;
@@ -32,7 +35,7 @@ impl Product {
         // The upper half gains two products a step, the lower half one.
         let steps = u16::MAX as i32 / (2 * largest);
         match steps {
-            0 => Self::Single,
+            0 => Self::Single { signed: false },
             _ => Self::Two { units: steps as usize * 2 / unit(weights).0 },
         }
     }
@@ -92,10 +95,10 @@ impl Blocks for Portable {
                 (Product::Two { units }, WeightBits::W4) => two::<4, 1, 4, 4, N>(units, row, columns),
                 (Product::Two { units }, WeightBits::W6) => two::<6, 3, 8, 8, N>(units, row, columns),
                 (Product::Two { units }, WeightBits::W8) => two::<8, 1, 2, 2, N>(units, row, columns),
-                (Product::Single, WeightBits::W2) => single::<2, 1, 8, N>(row, columns),
-                (Product::Single, WeightBits::W4) => single::<4, 1, 4, N>(row, columns),
-                (Product::Single, WeightBits::W6) => single::<6, 3, 8, N>(row, columns),
-                (Product::Single, WeightBits::W8) => single::<8, 1, 2, N>(row, columns),
+                (Product::Single { .. }, WeightBits::W2) => single::<2, 1, 8, N>(row, columns),
+                (Product::Single { .. }, WeightBits::W4) => single::<4, 1, 4, N>(row, columns),
+                (Product::Single { .. }, WeightBits::W6) => single::<6, 3, 8, N>(row, columns),
+                (Product::Single { .. }, WeightBits::W8) => single::<8, 1, 2, N>(row, columns),
             };
             for (sum, start) in sums.iter_mut().zip(start) {
                 *sum = sum.wrapping_add(*start);
@@ -194,7 +197,7 @@ mod tests {
                 let largest = ((1u32 << weights.bits()) - 1) * codes.hi() as u32;
                 let (of_a_unit, _) = unit(weights);
                 match Product::new(weights, codes) {
-                    Product::Single => assert!(codes.signed() || 2 * largest > 0xffff, "{weights:?} {codes:?}"),
+                    Product::Single { .. } => assert!(codes.signed() || 2 * largest > 0xffff, "{weights:?} {codes:?}"),
                     Product::Four => assert!(4 * 4 * largest <= 0xff),
                     Product::Two { units: 0 } => assert!(weights == WeightBits::W6 && 2 * 2 * largest <= 0xffff, "{codes:?}"),
                     Product::Two { units } => {

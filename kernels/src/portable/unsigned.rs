@@ -10,9 +10,11 @@
 
 mod blocks;
 mod columns;
+mod depthwise;
 mod finish;
 
 pub(crate) use blocks::{Blocks, Portable, Product, Rows};
+#[cfg_attr(not(all(target_arch = "arm", not(core_feature = "dsp"))), expect(unused_imports))]
 pub(crate) use finish::ByteStage;
 
 use crate::arrange::unsigned;
@@ -39,22 +41,26 @@ fn columns_at_once(conv: &Conv<'_>) -> usize {
     if conv.output.pixels() == 1 { 1 } else { COLUMNS }
 }
 
-/// Scratch bytes, aligned to four: the columns.
+/// Scratch bytes, aligned to four: the columns, or what a depthwise convolution keeps.
 pub(super) fn scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
     match conv.accumulator {
+        Accumulator::I32 if depthwise::applies(conv) => depthwise::scratch_words(conv).saturating_mul(size_of::<u32>()),
         Accumulator::I32 => column_words(conv, input).saturating_mul(columns_at_once(conv) * size_of::<u32>()),
         Accumulator::I64 => 0,
     }
 }
 
-/// Convolution; see [`Conv`]. As slow as the reference where the accumulator has 64 bits, or weights or scratch are not aligned to words.
+/// Convolution; see [`Conv`]. As slow as the reference where the accumulator has 64 bits, where weights or scratch are not aligned to words,
+/// and where words are not little-endian.
 pub(crate) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     let weights = bytemuck::try_cast_slice::<u8, u32>(conv.weights);
     let columns = scratch.get_mut(..scratch_bytes(conv, input.bits)).map(bytemuck::try_cast_slice_mut::<u8, u32>);
-    let (Ok(weights), Some(Ok(columns)), Accumulator::I32) = (weights, columns, conv.accumulator) else {
+    let (Ok(weights), Some(Ok(columns)), Accumulator::I32, true) = (weights, columns, conv.accumulator, cfg!(target_endian = "little")) else {
         return reference::conv::<Native>(conv, input, output);
     };
-    if columns_at_once(conv) == 1 {
+    if depthwise::applies(conv) {
+        depthwise::conv(conv, input, output, weights, columns);
+    } else if columns_at_once(conv) == 1 {
         by_blocks::<B, 1>(conv, input, output, weights, columns);
     } else {
         by_blocks::<B, COLUMNS>(conv, input, output, weights, columns);

@@ -3,10 +3,7 @@
 
 use super::finish::ByteStage;
 use crate::arrange::unsigned;
-use crate::{Activations, Conv, pack, requant};
-
-/// Pixels of a row at once.
-const PIXELS: usize = 4;
+use crate::{Activations, Conv, OutputCodes, pack, requant};
 
 /// Whether this is the kernel for that convolution.
 pub(super) fn applies(conv: &Conv<'_>) -> bool {
@@ -26,53 +23,100 @@ fn row_codes(conv: &Conv<'_>) -> usize {
     last.saturating_mul(window.stride[1]).saturating_add(taps).saturating_add(1)
 }
 
-/// Words of scratch: the weights and the rows of one channel.
+/// Words of scratch: the weights and the rows of one channel, and sums of a row of outputs.
 pub(super) fn scratch_words(conv: &Conv<'_>) -> usize {
-    conv.window.kernel[0].saturating_mul(row_codes(conv)).saturating_add(padded_taps(conv))
+    let rows = conv.window.kernel[0].saturating_mul(row_codes(conv));
+    rows.saturating_add(padded_taps(conv)).saturating_add(conv.output.width)
 }
 
 /// `scratch` has [`scratch_words`].
 pub(super) fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], weights: &[u32], scratch: &mut [u32]) {
-    let Some((taps, rows)) = scratch.split_at_mut_checked(padded_taps(conv)) else {
+    let Some((taps, scratch)) = scratch.split_at_mut_checked(padded_taps(conv)) else {
         return;
     };
-    let row_words = unsigned::row_words(conv.weight_bits, conv.row_len());
+    let Some((sums, rows)) = scratch.split_at_mut_checked(conv.output.width) else {
+        return;
+    };
+    let row_words = unsigned::row_words(conv.weight_bits, conv.row_len()).max(1);
     let row_codes = row_codes(conv).max(1);
-    for (channel, weights) in weights.chunks_exact(row_words.max(1)).enumerate() {
-        unsigned::unpack(conv.weight_bits, weights, taps);
-        let Some(stage) = Channel::new(conv, channel) else {
+    let [height, taps_x] = conv.window.kernel;
+    let ([stride_y, stride_x], [dilation_y, dilation_x]) = (conv.window.stride, conv.window.dilation);
+    let mut weights = weights;
+    for channel in 0..conv.output.channels {
+        let (Some((row, others)), Some(stage)) = (weights.split_at_checked(row_words), Channel::new(conv, channel)) else {
             return;
         };
-        let [height, stride, dilation] = [conv.window.kernel[0], conv.window.stride[0], conv.window.dilation[0]];
+        weights = others;
+        unsigned::unpack(conv.weight_bits, row, taps);
         // Rows of the padded image below this one stand in scratch.
-        let mut next = 0;
+        let (mut next, mut first, mut slot) = (0, 0, 0);
         for y in 0..conv.output.height {
-            let first = y * stride;
+            sums.fill(0);
+            let (mut at, mut taps) = (slot, &*taps);
             for tap in 0..height {
-                let row = first + tap * dilation;
-                if dilation > 1 || row >= next {
-                    let slot = slot(row, tap, dilation, height);
-                    fill(conv, input, channel, row, rows.get_mut(slot * row_codes..).unwrap_or_default());
+                // Rows that follow each other stay for the next outputs.
+                let row = first + tap * dilation_y;
+                let Some(codes) = rows.get_mut(at * row_codes..).and_then(|rows| rows.get_mut(..row_codes)) else {
+                    return;
+                };
+                if dilation_y > 1 || row >= next {
+                    fill(conv, input, channel, row, codes);
+                }
+                let (weights, others) = taps.split_at_checked(taps_x).unwrap_or_default();
+                taps = others;
+                if let (&[a, b, c], 1, 1) = (weights, stride_x, dilation_x) {
+                    add_three([a, b, c], codes, sums);
+                } else {
+                    add_any(weights, stride_x, dilation_x, codes, sums);
+                }
+                at = if at + 1 < height { at + 1 } else { 0 };
+            }
+            stage.write(conv, y * conv.output.width, sums, output);
+            next = first + height;
+            first += stride_y;
+            if dilation_y == 1 {
+                slot += stride_y;
+                if slot >= height {
+                    slot %= height.max(1);
                 }
             }
-            next = first + height;
-            let rows = Rows { rows, row_codes, taps, first: if dilation > 1 { 0 } else { first % height.max(1) }, y };
-            rows.outputs(conv, &stage, output);
         }
     }
 }
 
-/// Where a row of the padded image stands. Rows that follow each other stay for the next outputs.
-fn slot(row: usize, tap: usize, dilation: usize, height: usize) -> usize {
-    if dilation > 1 { tap } else { row % height.max(1) }
+/// Adds the products of three weights and neighbouring codes.
+#[inline(never)]
+fn add_three([a, b, c]: [u32; 3], codes: &[u32], sums: &mut [u32]) {
+    let Some((&[mut first, mut second], codes)) = codes.split_first_chunk() else {
+        return;
+    };
+    for (sum, &third) in sums.iter_mut().zip(codes) {
+        let products = first.wrapping_mul(a).wrapping_add(second.wrapping_mul(b)).wrapping_add(third.wrapping_mul(c));
+        *sum = sum.wrapping_add(products);
+        (first, second) = (second, third);
+    }
+}
+
+/// Adds the products of weights and codes.
+#[inline(never)]
+fn add_any(weights: &[u32], stride: usize, dilation: usize, mut codes: &[u32], sums: &mut [u32]) {
+    for &weight in weights {
+        let mut rest = codes;
+        for sum in &mut *sums {
+            let Some(&code) = rest.first() else {
+                break;
+            };
+            *sum = sum.wrapping_add(code.wrapping_mul(weight));
+            rest = rest.get(stride..).unwrap_or_default();
+        }
+        codes = codes.get(dilation..).unwrap_or_default();
+    }
 }
 
 /// Copies a channel of a row of the padded image.
+#[inline(never)]
 fn fill(conv: &Conv<'_>, input: Activations<'_>, channel: usize, row: usize, to: &mut [u32]) {
     let (image, [pad_y, pad_x]) = (conv.input, conv.window.pad);
-    let Some(to) = to.get_mut(..row_codes(conv)) else {
-        return;
-    };
     let zero = input.zero_point as u32;
     let Some(y) = row.checked_sub(pad_y).filter(|&y| y < image.height) else {
         return to.fill(zero);
@@ -96,101 +140,6 @@ fn fill(conv: &Conv<'_>, input: Activations<'_>, channel: usize, row: usize, to:
     }
 }
 
-/// What the outputs of a row read.
-struct Rows<'a> {
-    rows: &'a [u32],
-    row_codes: usize,
-    taps: &'a [u32],
-    /// Slot of the first tap's row.
-    first: usize,
-    y: usize,
-}
-
-impl<'a> Rows<'a> {
-    fn outputs(&self, conv: &Conv<'_>, stage: &Channel, output: &mut [u8]) {
-        let window = &conv.window;
-        match (window.kernel, window.stride[1], window.dilation, self.taps.first_chunk()) {
-            ([3, 3], 1, [1, 1], Some(taps)) => self.three::<1, 6>(conv, taps, stage, output),
-            ([3, 3], 2, [1, 1], Some(taps)) => self.three::<2, 9>(conv, taps, stage, output),
-            _ => self.any(conv, stage, output),
-        }
-    }
-
-    /// The row of a tap.
-    fn row(&self, conv: &Conv<'_>, tap: usize) -> &'a [u32] {
-        let height = conv.window.kernel[0];
-        let slot = self.first + tap;
-        let slot = if slot < height { slot } else { slot - height };
-        self.rows.get(slot * self.row_codes..).and_then(|rows| rows.get(..self.row_codes)).unwrap_or_default()
-    }
-
-    /// Three by three taps. `SPAN = (PIXELS - 1) * STRIDE + 3`.
-    #[inline(never)]
-    fn three<const STRIDE: usize, const SPAN: usize>(&self, conv: &Conv<'_>, taps: &[u32; 9], stage: &Channel, output: &mut [u8]) {
-        let width = conv.output.width;
-        let mut rows = [0, 1, 2].map(|tap| self.row(conv, tap));
-        let (mut pixel, end) = (self.y * width, (self.y + 1) * width);
-        while end - pixel >= PIXELS {
-            stage.write(three_by_three::<STRIDE, SPAN, PIXELS>(rows, taps), conv, pixel, output);
-            rows = rows.map(|row| row.get(STRIDE * PIXELS..).unwrap_or_default());
-            pixel += PIXELS;
-        }
-        while pixel < end {
-            stage.write(three_by_three::<STRIDE, 3, 1>(rows, taps), conv, pixel, output);
-            rows = rows.map(|row| row.get(STRIDE..).unwrap_or_default());
-            pixel += 1;
-        }
-    }
-
-    /// Any window.
-    #[inline(never)]
-    fn any(&self, conv: &Conv<'_>, stage: &Channel, output: &mut [u8]) {
-        let (width, window) = (conv.output.width, conv.window);
-        let (stride, dilation) = (window.stride[1], window.dilation[1]);
-        let mut x = 0;
-        while x < width {
-            // Columns past the last one are not written.
-            let (mut sums, mut taps) = ([0u32; PIXELS], self.taps);
-            for tap in 0..window.kernel[0] {
-                let (weights, rest) = taps.split_at_checked(window.kernel[1]).unwrap_or_default();
-                taps = rest;
-                let mut codes = self.row(conv, tap).get(x * stride..).unwrap_or_default();
-                for &weight in weights {
-                    let mut place = 0;
-                    for sum in &mut sums {
-                        *sum = sum.wrapping_add(codes.get(place).copied().unwrap_or(0).wrapping_mul(weight));
-                        place += stride;
-                    }
-                    codes = codes.get(dilation..).unwrap_or_default();
-                }
-            }
-            let sums = sums.get(..PIXELS.min(width - x)).unwrap_or_default();
-            for (index, &sum) in sums.iter().enumerate() {
-                stage.write([sum], conv, self.y * width + x + index, output);
-            }
-            x += PIXELS;
-        }
-    }
-}
-
-#[inline(always)]
-fn three_by_three<const STRIDE: usize, const SPAN: usize, const N: usize>(rows: [&[u32]; 3], taps: &[u32; 9]) -> [u32; N] {
-    let mut sums = [0u32; N];
-    for (row, taps) in rows.into_iter().zip(taps.as_chunks::<3>().0) {
-        let Some(codes) = row.first_chunk::<SPAN>() else {
-            return sums;
-        };
-        for (index, sum) in sums.iter_mut().enumerate() {
-            for (tap, &weight) in taps.iter().enumerate() {
-                // Constants, once unrolled.
-                let code = codes.get(index * STRIDE + tap).copied().unwrap_or(0);
-                *sum = sum.wrapping_add(code.wrapping_mul(weight));
-            }
-        }
-    }
-    sums
-}
-
 /// Output stage of a channel.
 struct Channel {
     channel: usize,
@@ -210,23 +159,36 @@ impl Channel {
     }
 
     /// Writes the channel of the pixels from `pixel` on.
-    #[inline(always)]
-    fn write<const N: usize>(&self, sums: [u32; N], conv: &Conv<'_>, pixel: usize, output: &mut [u8]) {
+    #[inline(never)]
+    fn write(&self, conv: &Conv<'_>, pixel: usize, sums: &[u32], output: &mut [u8]) {
         let codes = conv.stage.codes();
-        let mut begin = pixel * self.pixel_bytes;
-        for sum in sums {
-            let pixel = output.get_mut(begin..).unwrap_or_default();
-            begin += self.pixel_bytes;
+        let Some(output) = output.get_mut(pixel * self.pixel_bytes..) else {
+            return;
+        };
+        if !self.is_fast {
+            return self.write_any(codes, sums, output);
+        }
+        let (addend, shift) = ByteStage::addend_and_shift(codes.zero_point, self.shift);
+        let mut at = self.channel;
+        for &sum in sums {
             let acc = sum.wrapping_add(self.bias as u32) as i32;
-            if self.is_fast {
-                let code = requant::requantize_upper(acc, self.multiplier, self.shift).wrapping_add(codes.zero_point);
-                if let Some(to) = pixel.get_mut(self.channel) {
-                    *to = code.max(codes.lo).min(codes.hi) as u8;
-                }
-            } else {
-                let scaled = requant::requantize_i32(acc, self.multiplier, self.shift);
-                pack::set_code(pixel, codes.bits, self.channel, codes.code(scaled));
+            let code = requant::upper(acc, self.multiplier).wrapping_add(addend).wrapping_shr(shift);
+            if let Some(to) = output.get_mut(at) {
+                *to = code.max(codes.lo).min(codes.hi) as u8;
             }
+            at += self.pixel_bytes;
+        }
+    }
+
+    #[inline(never)]
+    fn write_any(&self, codes: OutputCodes, sums: &[u32], output: &mut [u8]) {
+        let mut begin = 0;
+        for &sum in sums {
+            let pixel = output.get_mut(begin..).unwrap_or_default();
+            let acc = sum.wrapping_add(self.bias as u32) as i32;
+            let scaled = requant::requantize_i32(acc, self.multiplier, self.shift);
+            pack::set_code(pixel, codes.bits, self.channel, codes.code(scaled));
+            begin += self.pixel_bytes;
         }
     }
 }

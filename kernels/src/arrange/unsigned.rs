@@ -113,22 +113,24 @@ pub(crate) fn step_of_four(unit: &[u32], step: usize) -> u32 {
     unit.first().copied().unwrap_or(0) >> (2 * step) & 0x0303_0303
 }
 
-/// Signed weights of a row, with what the row is padded with: as many as its units have.
-pub(crate) fn unpack(bits: WeightBits, row: &[u32], weights: &mut [u32]) {
+/// Calls `visit` with the signed weights of a row in fours, and with what the row is padded with.
+#[inline(always)]
+pub(crate) fn each_group(bits: WeightBits, row: &[u32], visit: impl FnMut([u32; 4])) {
     match bits {
-        WeightBits::W2 => unpack_units::<2, 1, 16>(row, weights),
-        WeightBits::W4 => unpack_units::<4, 1, 8>(row, weights),
-        WeightBits::W6 => unpack_units::<6, 3, 16>(row, weights),
-        WeightBits::W8 => unpack_units::<8, 1, 4>(row, weights),
+        WeightBits::W2 => each_of_units::<2, 1, 4>(row, visit),
+        WeightBits::W4 => each_of_units::<4, 1, 2>(row, visit),
+        WeightBits::W6 => each_of_units::<6, 3, 4>(row, visit),
+        WeightBits::W8 => each_of_units::<8, 1, 1>(row, visit),
     }
 }
 
-fn unpack_units<const BITS: u32, const WORDS: usize, const WEIGHTS: usize>(row: &[u32], weights: &mut [u32]) {
+#[inline(always)]
+fn each_of_units<const BITS: u32, const WORDS: usize, const GROUPS: usize>(row: &[u32], mut visit: impl FnMut([u32; 4])) {
     let offset = 1 << (BITS - 1);
-    for (unit, weights) in row.as_chunks::<WORDS>().0.iter().zip(weights.as_chunks_mut::<WEIGHTS>().0) {
-        for (group, weights) in weights.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+    for unit in row.as_chunks::<WORDS>().0 {
+        for group in 0..GROUPS {
             let (even, odd) = (step::<BITS>(unit, 2 * group), step::<BITS>(unit, 2 * group + 1));
-            *weights = [even >> 16, odd >> 16, even & 0xffff, odd & 0xffff].map(|weight| weight.wrapping_sub(offset));
+            visit([even >> 16, odd >> 16, even & 0xffff, odd & 0xffff].map(|weight| weight.wrapping_sub(offset)));
         }
     }
 }
@@ -153,9 +155,9 @@ mod tests {
                 let expected = if place == first { largest << 16 } else { 0 } | if place == first + 2 { largest } else { 0 };
                 assert_eq!(step::<BITS>(&unit, index), expected, "{bits:?} {place} {index}");
             }
-            let mut unpacked = vec![0; len];
-            unpack(bits, &unit, &mut unpacked);
-            assert!(unpacked.iter().zip(&codes).all(|(&weight, &code)| weight as i32 == i32::from(code)), "{bits:?} {place}");
+            let mut unpacked = vec::Vec::new();
+            each_group(bits, &unit, |group| unpacked.extend(group));
+            assert!(unpacked.len() == len && unpacked.iter().zip(&codes).all(|(&weight, &code)| weight as i32 == i32::from(code)), "{bits:?} {place}");
             if BITS == 2 {
                 for index in 0..4 {
                     let expected = if place / 4 == index { 3 << (24 - 8 * (place % 4)) } else { 0 };

@@ -1,6 +1,7 @@
 //! Sums of products of rows of weights and columns of codes.
 
 use super::columns;
+use super::depthwise::Taps;
 use super::finish::ByteStage;
 use crate::arrange::unsigned::{step, step_of_four, unit};
 use crate::{ActivationBits, WeightBits};
@@ -58,6 +59,11 @@ pub(crate) trait Blocks {
     /// Writes groups of four bytes `a0` to `a3` into column `index` as `a0 | a2 << 16` and `a1 | a3 << 16`, and returns the sum of the codes.
     fn bytes<const N: usize>(codes: &[u32], index: usize, columns: &mut [[u32; N]]) -> u32 {
         columns::apart(codes, index, columns)
+    }
+
+    /// Adds products of a pixel's channels to `sums[..][index]`.
+    fn add_taps<const N: usize>(taps: &Taps<'_>, index: usize, sums: &mut [[u32; N]]) {
+        taps.add(index, sums);
     }
 
     /// Writes the codes of `sums` into bytes: channel `c` of pixel `j` at `c + j * pixel_bytes` of `output`, as far as that reaches.

@@ -1,194 +1,175 @@
-//! Depthwise convolution without a channel multiplier, channel after channel: the rows of a channel that the window meets, padded, stand
-//! side by side in scratch, so that every loop runs over neighbours.
+//! Depthwise convolution without a channel multiplier: channels side by side, as they lie in memory, so that the cost of a window's borders is
+//! shared by all of them.
 
-use super::finish::ByteStage;
+use super::{Blocks, CHANNELS};
+use super::finish::Finish;
 use crate::arrange::unsigned;
-use crate::{Activations, Conv, OutputCodes, pack, requant};
+use crate::{ActivationBits, Activations, Conv, pack};
+
+/// Output pixels at once; they share the constants of the output stage.
+const PIXELS: usize = super::COLUMNS;
+
+/// Taps at once.
+const TAPS: usize = 12;
 
 /// Whether this is the kernel for that convolution.
 pub(super) fn applies(conv: &Conv<'_>) -> bool {
     conv.groups == conv.input.channels && conv.groups == conv.output.channels
 }
 
-/// Weights of a channel, with what the arrangement pads them with.
-fn padded_taps(conv: &Conv<'_>) -> usize {
-    let (weights, _) = unsigned::unit(conv.weight_bits);
-    conv.window.taps().div_ceil(weights).saturating_mul(weights)
+/// Bytes of scratch: the weights `[taps][C]`, and a pixel of padding.
+pub(super) fn scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
+    let padding = pack::row_bytes(input, conv.input.channels);
+    conv.window.taps().saturating_mul(conv.input.channels).saturating_add(padding)
 }
 
-/// Codes of a row that the outputs of a row read, padding included.
-fn row_codes(conv: &Conv<'_>) -> usize {
-    let (last, window) = (conv.output.width.saturating_sub(1), conv.window);
-    let taps = window.kernel[1].saturating_sub(1).saturating_mul(window.dilation[1]);
-    last.saturating_mul(window.stride[1]).saturating_add(taps).saturating_add(1)
+/// Products of pixels and weights, which lie alike.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Taps<'a> {
+    pub(crate) bits: ActivationBits,
+    /// The codes of all channels, for each tap.
+    pub(crate) pixels: &'a [&'a [u8]],
+    /// `[taps][stride]`, signed.
+    pub(crate) weights: &'a [u8],
+    pub(crate) stride: usize,
+    /// The first channel.
+    pub(crate) channel: usize,
 }
 
-/// Words of scratch: the weights and the rows of one channel, and sums of a row of outputs.
-pub(super) fn scratch_words(conv: &Conv<'_>) -> usize {
-    let rows = conv.window.kernel[0].saturating_mul(row_codes(conv));
-    rows.saturating_add(padded_taps(conv)).saturating_add(conv.output.width)
-}
-
-/// `scratch` has [`scratch_words`].
-pub(super) fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], weights: &[u32], scratch: &mut [u32]) {
-    let Some((taps, scratch)) = scratch.split_at_mut_checked(padded_taps(conv)) else {
-        return;
-    };
-    let Some((sums, rows)) = scratch.split_at_mut_checked(conv.output.width) else {
-        return;
-    };
-    let row_words = unsigned::row_words(conv.weight_bits, conv.row_len()).max(1);
-    let row_codes = row_codes(conv).max(1);
-    let [height, taps_x] = conv.window.kernel;
-    let ([stride_y, stride_x], [dilation_y, dilation_x]) = (conv.window.stride, conv.window.dilation);
-    let mut weights = weights;
-    for channel in 0..conv.output.channels {
-        let (Some((row, others)), Some(stage)) = (weights.split_at_checked(row_words), Channel::new(conv, channel)) else {
-            return;
-        };
-        weights = others;
-        unsigned::unpack(conv.weight_bits, row, taps);
-        // Rows of the padded image below this one stand in scratch.
-        let (mut next, mut first, mut slot) = (0, 0, 0);
-        for y in 0..conv.output.height {
-            sums.fill(0);
-            let (mut at, mut taps) = (slot, &*taps);
-            for tap in 0..height {
-                // Rows that follow each other stay for the next outputs.
-                let row = first + tap * dilation_y;
-                let Some(codes) = rows.get_mut(at * row_codes..).and_then(|rows| rows.get_mut(..row_codes)) else {
-                    return;
-                };
-                if dilation_y > 1 || row >= next {
-                    fill(conv, input, channel, row, codes);
+impl Taps<'_> {
+    /// See [`Blocks::add_taps`].
+    pub(crate) fn add<const N: usize>(&self, index: usize, sums: &mut [[u32; N]]) {
+        let mut weights = self.weights.get(self.channel..).unwrap_or_default();
+        for pixel in self.pixels {
+            let sums = sums.iter_mut().filter_map(|sums| sums.get_mut(index));
+            let products = sums.zip(weights);
+            match self.bits {
+                ActivationBits::A6 | ActivationBits::A8 => {
+                    let codes = pixel.get(self.channel..).unwrap_or_default();
+                    products.zip(codes).for_each(|((sum, &weight), &code)| add(sum, weight, u32::from(code)));
                 }
-                let (weights, others) = taps.split_at_checked(taps_x).unwrap_or_default();
-                taps = others;
-                if let (&[a, b, c], 1, 1) = (weights, stride_x, dilation_x) {
-                    add_three([a, b, c], codes, sums);
-                } else {
-                    add_any(weights, stride_x, dilation_x, codes, sums);
-                }
-                at = if at + 1 < height { at + 1 } else { 0 };
-            }
-            stage.write(conv, y * conv.output.width, sums, output);
-            next = first + height;
-            first += stride_y;
-            if dilation_y == 1 {
-                slot += stride_y;
-                if slot >= height {
-                    slot %= height.max(1);
+                bits => {
+                    let codes = (self.channel..).map(|channel| pack::code(pixel, bits, channel) as u32);
+                    products.zip(codes).for_each(|((sum, &weight), code)| add(sum, weight, code));
                 }
             }
+            weights = weights.get(self.stride..).unwrap_or_default();
         }
     }
 }
 
-/// Adds the products of three weights and neighbouring codes.
-#[inline(never)]
-fn add_three([a, b, c]: [u32; 3], codes: &[u32], sums: &mut [u32]) {
-    let Some((&[mut first, mut second], codes)) = codes.split_first_chunk() else {
-        return;
-    };
-    for (sum, &third) in sums.iter_mut().zip(codes) {
-        let products = first.wrapping_mul(a).wrapping_add(second.wrapping_mul(b)).wrapping_add(third.wrapping_mul(c));
-        *sum = sum.wrapping_add(products);
-        (first, second) = (second, third);
-    }
+#[inline(always)]
+fn add(sum: &mut u32, weight: u8, code: u32) {
+    *sum = sum.wrapping_add(code.wrapping_mul(weight as i8 as u32));
 }
 
-/// Adds the products of weights and codes.
-#[inline(never)]
-fn add_any(weights: &[u32], stride: usize, dilation: usize, mut codes: &[u32], sums: &mut [u32]) {
-    for &weight in weights {
-        let mut rest = codes;
-        for sum in &mut *sums {
-            let Some(&code) = rest.first() else {
-                break;
+/// `scratch` has [`scratch_bytes`].
+pub(super) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], weights: &[u32], scratch: &mut [u8]) {
+    let (channels, taps) = (conv.groups, conv.window.taps());
+    let Some((unpacked, padding)) = scratch.split_at_mut_checked(taps * channels) else {
+        return;
+    };
+    unpack(conv, weights, unpacked);
+    // Every field of a byte, or 0 at 16 bits.
+    for channel in 0..channels {
+        pack::set_code(padding, input.bits, channel, input.zero_point);
+    }
+    let finish = Finish::new(conv);
+    let blocks = Block { conv, input, padding };
+    let (mut pixel, end) = (0, conv.output.pixels());
+    while pixel < end {
+        let mut pixels = [[&[][..]; TAPS]; PIXELS];
+        blocks.fill(pixel, 0, &mut pixels);
+        let mut channel = 0;
+        while channel < channels {
+            let mut sums = [[0; PIXELS]; CHANNELS];
+            let Some(sums) = sums.get_mut(..CHANNELS.min(channels - channel)) else {
+                return;
             };
-            *sum = sum.wrapping_add(code.wrapping_mul(weight));
-            rest = rest.get(stride..).unwrap_or_default();
-        }
-        codes = codes.get(dilation..).unwrap_or_default();
-    }
-}
-
-/// Copies a channel of a row of the padded image.
-#[inline(never)]
-fn fill(conv: &Conv<'_>, input: Activations<'_>, channel: usize, row: usize, to: &mut [u32]) {
-    let (image, [pad_y, pad_x]) = (conv.input, conv.window.pad);
-    let zero = input.zero_point as u32;
-    let Some(y) = row.checked_sub(pad_y).filter(|&y| y < image.height) else {
-        return to.fill(zero);
-    };
-    let (left, rest) = to.split_at_mut(pad_x.min(to.len()));
-    left.fill(zero);
-    let (inside, right) = rest.split_at_mut(image.width.min(rest.len()));
-    right.fill(zero);
-    let pixel_bytes = image.pixel_bytes(input.bits);
-    let pixels = input.codes.get(y * image.width * pixel_bytes..).unwrap_or_default();
-    if input.bits.bits() == 8 || input.bits.bits() == 6 {
-        let mut at = channel;
-        for to in inside {
-            *to = pixels.get(at).copied().map_or(0, u32::from);
-            at += pixel_bytes;
-        }
-    } else {
-        for (to, pixel) in inside.iter_mut().zip(pixels.chunks_exact(pixel_bytes.max(1))) {
-            *to = pack::code(pixel, input.bits, channel) as u32;
-        }
-    }
-}
-
-/// Output stage of a channel.
-struct Channel {
-    channel: usize,
-    pixel_bytes: usize,
-    bias: i32,
-    multiplier: i32,
-    shift: u8,
-    is_fast: bool,
-}
-
-impl Channel {
-    fn new(conv: &Conv<'_>, channel: usize) -> Option<Self> {
-        let (bias, multiplier, shift) = conv.stage.channel(channel)?;
-        let bits = conv.stage.bits;
-        let is_fast = matches!(bits.bits(), 6 | 8) && ByteStage::SHIFTS.contains(&shift);
-        Some(Self { channel, pixel_bytes: conv.output.pixel_bytes(bits), bias, multiplier, shift, is_fast })
-    }
-
-    /// Writes the channel of the pixels from `pixel` on.
-    #[inline(never)]
-    fn write(&self, conv: &Conv<'_>, pixel: usize, sums: &[u32], output: &mut [u8]) {
-        let codes = conv.stage.codes();
-        let Some(output) = output.get_mut(pixel * self.pixel_bytes..) else {
-            return;
-        };
-        if !self.is_fast {
-            return self.write_any(codes, sums, output);
-        }
-        let (addend, shift) = ByteStage::addend_and_shift(codes.zero_point, self.shift);
-        let mut at = self.channel;
-        for &sum in sums {
-            let acc = sum.wrapping_add(self.bias as u32) as i32;
-            let code = requant::upper(acc, self.multiplier).wrapping_add(addend).wrapping_shr(shift);
-            if let Some(to) = output.get_mut(at) {
-                *to = code.max(codes.lo).min(codes.hi) as u8;
+            let mut tap = 0;
+            while tap < taps {
+                let count = TAPS.min(taps - tap);
+                if taps > TAPS {
+                    blocks.fill(pixel, tap, &mut pixels);
+                }
+                let weights = unpacked.get(tap * channels..).unwrap_or_default();
+                for (index, pixels) in pixels.iter().enumerate().take(end - pixel) {
+                    let pixels = pixels.get(..count).unwrap_or_default();
+                    B::add_taps(&Taps { bits: input.bits, pixels, weights, stride: channels, channel }, index, sums);
+                }
+                tap += count;
             }
-            at += self.pixel_bytes;
+            finish.block::<B, PIXELS>(pixel, channel, sums, output);
+            channel += sums.len();
         }
+        pixel += PIXELS;
     }
+}
 
+/// Weights `[taps][C]`, signed bytes.
+fn unpack(conv: &Conv<'_>, weights: &[u32], unpacked: &mut [u8]) {
+    let (channels, taps) = (conv.groups, conv.window.taps());
+    let row_words = unsigned::row_words(conv.weight_bits, taps).max(1);
+    let mut weights = weights;
+    for channel in 0..channels {
+        let (row, others) = weights.split_at_checked(row_words).unwrap_or_default();
+        weights = others;
+        let mut at = channel;
+        unsigned::each_group(conv.weight_bits, row, |group| {
+            for weight in group {
+                // Past the last tap there are none.
+                if let Some(to) = unpacked.get_mut(at) {
+                    *to = weight as u8;
+                }
+                at += channels;
+            }
+        });
+    }
+}
+
+/// What the lists of pixels are made from.
+struct Block<'a> {
+    conv: &'a Conv<'a>,
+    input: Activations<'a>,
+    padding: &'a [u8],
+}
+
+impl<'a> Block<'a> {
+    /// The pixels of up to [`TAPS`] taps from `tap` on, for the outputs from `pixel` on.
     #[inline(never)]
-    fn write_any(&self, codes: OutputCodes, sums: &[u32], output: &mut [u8]) {
-        let mut begin = 0;
-        for &sum in sums {
-            let pixel = output.get_mut(begin..).unwrap_or_default();
-            let acc = sum.wrapping_add(self.bias as u32) as i32;
-            let scaled = requant::requantize_i32(acc, self.multiplier, self.shift);
-            pack::set_code(pixel, codes.bits, self.channel, codes.code(scaled));
-            begin += self.pixel_bytes;
+    fn fill(&self, pixel: usize, tap: usize, pixels: &mut [[&'a [u8]; TAPS]; PIXELS]) {
+        let (window, image) = (self.conv.window, self.conv.input);
+        let width = self.conv.output.width.max(1);
+        let (pixel_bytes, taps_x) = (image.pixel_bytes(self.input.bits), window.kernel[1].max(1));
+        let (mut y, mut x) = (pixel / width, pixel % width);
+        for pixels in pixels {
+            if y >= self.conv.output.height {
+                break;
+            }
+            let (mut ky, mut kx) = if tap == 0 { (0, 0) } else { (tap / taps_x, tap % taps_x) };
+            let inside = window.taps_inside(1, x, image.width);
+            let mut row = window.position(0, y, ky, image.height);
+            for codes in pixels {
+                *codes = match row {
+                    Some(row) if inside.contains(&kx) => {
+                        let column = x * window.stride[1] + kx * window.dilation[1] - window.pad[1];
+                        self.input.codes.get((row * image.width + column) * pixel_bytes..).unwrap_or_default()
+                    }
+                    _ => self.padding,
+                };
+                kx += 1;
+                if kx == taps_x {
+                    (ky, kx) = (ky + 1, 0);
+                    if ky == window.kernel[0] {
+                        break;
+                    }
+                    row = window.position(0, y, ky, image.height);
+                }
+            }
+            x += 1;
+            if x == width {
+                (y, x) = (y + 1, 0);
+            }
         }
     }
 }

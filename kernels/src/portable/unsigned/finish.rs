@@ -58,20 +58,15 @@ impl ByteStage<'_> {
     /// `(acc * m + 2^(r-1) >> r) + z = (upper word of acc * m + (2z + 1) * 2^(r-33)) >> (r-32)`, below `2^30 + 511 * 2^21`.
     pub(crate) const SHIFTS: core::ops::RangeInclusive<u8> = 33..=54;
 
-    /// What is added to the upper word of a product, and how far that is shifted.
-    #[inline(always)]
-    pub(super) const fn addend_and_shift(zero_point: i32, shift: u8) -> (i32, u32) {
-        let shift = (shift as u32).wrapping_sub(32);
-        ((2 * zero_point + 1).wrapping_shl(shift.wrapping_sub(1)), shift)
-    }
-
     /// See [`Blocks::finish`].
     #[inline]
     pub(super) fn finish<const N: usize>(&self, sums: &[[u32; N]], output: &mut [u8]) {
         let codes = self.codes;
+        let twice_zero = 2 * codes.zero_point + 1;
         let channels = sums.iter().zip(self.bias).zip(self.multiplier).zip(self.shift);
         for (channel, (((sums, &bias), &multiplier), &shift)) in channels.enumerate() {
-            let (addend, shift) = Self::addend_and_shift(codes.zero_point, shift);
+            let shift = u32::from(shift).wrapping_sub(32);
+            let addend = twice_zero.wrapping_shl(shift.wrapping_sub(1));
             let mut at = channel;
             for &sum in sums {
                 let acc = sum.wrapping_add(bias as u32) as i32;

@@ -25,7 +25,7 @@
 //!
 //! `cargo xtask firmware test [CORE...] [-- CHECK...]` runs the comparisons with [`reference`](crate::reference) in an emulator, on each core.
 
-#[cfg(target_arch = "x86_64")]
-pub(crate) mod x86_64;
 #[cfg(all(target_arch = "arm", not(core_feature = "dsp")))]
 pub(crate) mod thumb;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod x86_64;

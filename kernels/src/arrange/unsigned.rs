@@ -157,7 +157,10 @@ mod tests {
             }
             let mut unpacked = vec::Vec::new();
             each_group(bits, &unit, |group| unpacked.extend(group));
-            assert!(unpacked.len() == len && unpacked.iter().zip(&codes).all(|(&weight, &code)| weight as i32 == i32::from(code)), "{bits:?} {place}");
+            assert!(
+                unpacked.len() == len && unpacked.iter().zip(&codes).all(|(&weight, &code)| weight as i32 == i32::from(code)),
+                "{bits:?} {place}"
+            );
             if BITS == 2 {
                 for index in 0..4 {
                     let expected = if place / 4 == index { 3 << (24 - 8 * (place % 4)) } else { 0 };

@@ -76,13 +76,7 @@ pub(crate) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &
     }
 }
 
-fn by_blocks<B: Blocks, const N: usize>(
-    conv: &Conv<'_>,
-    input: Activations<'_>,
-    output: &mut [u8],
-    weights: &[u32],
-    columns: &mut [u32],
-) {
+fn by_blocks<B: Blocks, const N: usize>(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], weights: &[u32], columns: &mut [u32]) {
     let (columns, _) = columns.as_chunks_mut::<N>();
     let product = Product::new(conv.weight_bits, input.bits);
     let row_words = unsigned::row_words(conv.weight_bits, conv.row_len());

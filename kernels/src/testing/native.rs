@@ -3,7 +3,7 @@
 use alloc::vec;
 
 use super::{attention, conv, elementwise, resize, spatial};
-use crate::{Activations, Conv, native, portable};
+use crate::{Activations, Arrangement, Conv, native, portable};
 
 /// One comparison of a kernel with the reference; it panics where they differ, with the parameters in its message.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,7 @@ pub struct Check {
 }
 
 /// All comparisons.
-pub const CHECKS: [Check; 15] = [
+pub const CHECKS: [Check; 17] = [
     Check { name: "pad", run: || spatial::check_pad(native::pad) },
     Check { name: "slice", run: || spatial::check_slice(native::slice) },
     Check { name: "transpose", run: || spatial::check_transpose(native::transpose) },
@@ -31,12 +31,22 @@ pub const CHECKS: [Check; 15] = [
     Check { name: "matmul", run: || attention::check_matmul(native::matmul) },
     Check { name: "conv", run: || conv::check(300, scratched) },
     Check { name: "conv_wide", run: || conv::check_shapes(301, conv::wide_shapes(), scratched) },
+    Check { name: "conv_unsigned", run: || conv::check_arranged(Arrangement::Unsigned, 302, conv::shapes(), aligned) },
+    Check { name: "conv_wide_unsigned", run: || conv::check_arranged(Arrangement::Unsigned, 303, conv::wide_shapes(), aligned) },
 ];
 
 /// A convolution with the scratch memory that a file gives it.
 fn scratched(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8]) {
     let mut scratch = vec![0x77; portable::conv_scratch_bytes(conv, input.bits)];
     native::conv(conv, input, output, &mut scratch);
+}
+
+/// As [`scratched`], with the memory aligned as a file's is.
+fn aligned(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8]) {
+    let bytes = portable::conv_scratch_bytes(conv, input.bits);
+    let mut scratch = vec![0x7777_7777_7777_7777u64; bytes.div_ceil(8)];
+    let scratch = bytemuck::cast_slice_mut(&mut scratch);
+    native::conv(conv, input, output, scratch.get_mut(..bytes).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ impl<'a> Source<'a> {
     #[inline(never)]
     fn padding<const N: usize>(&self, index: usize, words: &mut [[u32; N]]) -> u32 {
         let code = self.input.zero_point as u32;
-        let (word, each) = if self.bytes { (code.wrapping_mul(0x0101_0101), 4) } else { (code.wrapping_mul(0x0001_0001), 2) };
+        let (word, each) = if self.bytes { (code.wrapping_mul(0x0101_0101), 4) } else { ((code & 0xffff).wrapping_mul(0x0001_0001), 2) };
         let count = words.len() as u32;
         for words in words {
             set(words, index, word);

@@ -1,8 +1,8 @@
 //! Depthwise convolution without a channel multiplier: channels side by side, as they lie in memory, so that the cost of a window's borders is
 //! shared by all of them.
 
-use super::{Blocks, CHANNELS};
 use super::finish::Finish;
+use super::{Blocks, CHANNELS};
 use crate::arrange::unsigned;
 use crate::{ActivationBits, Activations, Conv, pack};
 

@@ -20,7 +20,10 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
         ["test", rest @ ..] => test(rest),
         ["library", core, folder] => library::build(core, folder),
-        _ => Err("usage: cargo xtask firmware test [CORE...] [-- CHECK...] | library CORE FOLDER".into()),
+        ["cargo", core, folder, arguments @ ..] => library::run_cargo(core, folder, arguments),
+        _ => {
+            Err("usage: cargo xtask firmware test [CORE...] [-- CHECK...] | library CORE FOLDER | cargo CORE WORKSPACE ARGUMENT...".into())
+        }
     }
 }
 

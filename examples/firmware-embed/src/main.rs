@@ -26,8 +26,9 @@ const BLINK_CYCLES: u32 = 5_000_000;
 
 #[entry]
 fn start() -> ! {
+    let arena = &raw mut ARENA;
     // SAFETY: the only reference ever made, in a function that runs once.
-    let arena = unsafe { &mut *(&raw mut ARENA) };
+    let arena = unsafe { &mut *arena };
     match classify(&mut arena.0) {
         Ok(class) => {
             blink(class);

@@ -22,7 +22,11 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
         ["build", rest @ ..] => build_runners(rest),
         ["test", rest @ ..] => test(rest),
         ["library", core, folder] => library::build(core, folder),
-        _ => Err("usage: cargo xtask firmware build [--all | CORE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER".into()),
+        ["cargo", core, folder, arguments @ ..] => library::run_cargo(core, folder, arguments),
+        _ => {
+            Err("usage: cargo xtask firmware build [--all | CORE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER | cargo CORE FOLDER ..."
+                .into())
+        }
     }
 }
 

@@ -13,9 +13,15 @@ mod dot;
 mod elementwise;
 mod matmul;
 mod movement;
+pub(crate) mod pairs;
+#[cfg_attr(not(any(test, core_feature = "dsp")), expect(dead_code, reason = "every machine knows how much scratch memory it wants"))]
+pub(crate) mod planes;
 mod pool;
 mod resize;
+pub(crate) mod unsigned;
 pub(crate) mod vectors;
+#[cfg(any(test, target_pointer_width = "32"))]
+pub(crate) mod words;
 
 pub use add::{add, mul};
 pub use conv::{

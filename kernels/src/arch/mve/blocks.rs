@@ -4,7 +4,9 @@ use super::symbols::*;
 use crate::{ActivationBits, WeightBits};
 use crate::arrange::lanes::{BLOCK, PASS};
 use crate::arrange::vectors;
-use crate::portable::vectors::{Blocks, CHUNK, COLUMNS, Channels, Columns, Lanes, Pixels, Places, PlainPass, PlainRust, Rect, Rows, Stage, Sums, ZERO};
+use crate::portable::vectors::{
+    Blocks, CHUNK, COLUMNS, Channels, Columns, Lanes, Pixels, Places, PlainPass, PlainRust, Rect, Rows, Stage, Sums, ZERO,
+};
 
 pub(super) struct Mve;
 
@@ -231,11 +233,8 @@ impl Blocks for Mve {
             to_sums: CHUNK.wrapping_sub(count).wrapping_mul(size_of::<i32>()),
             weight_bytes: count * PASS,
         };
-        let functions: [DepthwiseFunction; 2] = if lanes.wide() {
-            [apq_mve_depthwise_wide, apq_mve_depthwise_add_wide]
-        } else {
-            [apq_mve_depthwise, apq_mve_depthwise_add]
-        };
+        let functions: [DepthwiseFunction; 2] =
+            if lanes.wide() { [apq_mve_depthwise_wide, apq_mve_depthwise_add_wide] } else { [apq_mve_depthwise, apq_mve_depthwise_add] };
         let plain = PlainRust::pass(lanes, pass, channels, places);
         Pass {
             plain,

@@ -104,11 +104,7 @@ impl Blocks for PlainRust {
         (*stage, channels)
     }
 
-    fn multiply<const N: usize>(
-        &(rows, Channels { first, count }): &Self::Products<'_>,
-        columns: Columns<'_, N>,
-        sums: &mut [Sums; N],
-    ) {
+    fn multiply<const N: usize>(&(rows, Channels { first, count }): &Self::Products<'_>, columns: Columns<'_, N>, sums: &mut [Sums; N]) {
         let vector_bytes = if rows.wide() { 2 * LANES } else { LANES };
         for channel in 0..count.min(CHUNK) {
             let mut acc = [0i32; N];

@@ -95,7 +95,7 @@ impl<'a> Source<'a> {
         };
         let scratch: &mut [u8] = bytemuck::cast_slice_mut(scratch);
         if !conv.row_len().is_multiple_of(LANES) {
-            B::fill(scratch, 0);
+            B::fill(scratch, [0; 2]);
         }
         let mut source = Self {
             conv,
@@ -220,13 +220,7 @@ fn partial<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, row: Row, x: usiz
     let (pixel_bytes, taps_x) = (conv.input.pixel_bytes(input.bits), conv.window.kernel[1]);
     let whole = column.get_mut(..conv.row_len() * code_bytes(input.bits)).unwrap_or_default();
     let codes = whole.get_mut(packed_from(conv, input.bits)..).unwrap_or_default();
-    // At 16 bits the zero point is 0.
-    let zeros = match input.bits {
-        ActivationBits::A2 => input.zero_point as u8 * 0x55,
-        ActivationBits::A4 => input.zero_point as u8 * 0x11,
-        _ => input.zero_point as u8,
-    };
-    B::fill(codes, zeros);
+    B::fill(codes, zeros(input));
     let taps = conv.window.taps_inside(1, x, conv.input.width);
     if row.count != 0 && !taps.is_empty() {
         let from_x = conv.window.position(1, x, taps.start, conv.input.width).unwrap_or(0);
@@ -238,6 +232,17 @@ fn partial<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, row: Row, x: usiz
         }
     }
     if is_packed(input.bits) { B::unpack(input.bits, whole) } else { B::total(whole, wide) }
+}
+
+/// Two bytes of zero points.
+pub(super) fn zeros(input: Activations<'_>) -> [u8; 2] {
+    let zero_point = input.zero_point as u8;
+    match input.bits {
+        ActivationBits::A2 => [zero_point.wrapping_mul(0x55); 2],
+        ActivationBits::A4 => [zero_point.wrapping_mul(0x11); 2],
+        ActivationBits::A6 | ActivationBits::A8 => [zero_point; 2],
+        ActivationBits::A16 => (input.zero_point as i16).to_le_bytes(),
+    }
 }
 
 /// Whether codes share bytes.

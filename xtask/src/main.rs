@@ -26,6 +26,8 @@ usage: cargo xtask COMMAND
   firmware test [CORE...] [-- CHECK...]
                    compare every kernel with the reference on emulated cores: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33,
                    cortex-m55, rv32 (all of them); CHECK is a part of a check's name
+  firmware library CORE FOLDER
+                   build the runtime as a static library for C programs on that core
   fuzz [--seconds N] [--seed N] [TARGET...]
                    feed the readers of files with damaged ones: apq, onnx, target, assignment, lut (60 seconds each)
   bench [SECTION]  print every figure of the project beside its reference

@@ -7,7 +7,7 @@ use crate::{Activations, Arrangement, Conv, portable};
 
 /// See [`native::conv`](crate::native::conv).
 pub(crate) fn conv(params: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) -> bool {
-    match params.arrangement {
+    match params.arrangement.known() {
         Arrangement::Pairs => {
             portable::pairs::conv(pairs::Dsp, params, input, output, scratch);
             true

@@ -9,7 +9,7 @@ pub(crate) struct Core {
     /// The compiler's target.
     pub(crate) target: &'static str,
     /// The compiler's name of the core.
-    cpu: &'static str,
+    pub(super) cpu: &'static str,
     /// QEMU's name of the machine, and the feature of the crate `apq-board`.
     pub(crate) machine: &'static str,
 }

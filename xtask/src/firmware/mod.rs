@@ -2,6 +2,7 @@
 
 mod cores;
 mod emulator;
+mod library;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -20,7 +21,8 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
         ["build", "--all"] => build_runners(&[]).and_then(|()| build_boards()),
         ["build", rest @ ..] => build_runners(rest),
         ["test", rest @ ..] => test(rest),
-        _ => Err("usage: cargo xtask firmware build [--all | CORE...] | test [CORE...] [-- CHECK...]".into()),
+        ["library", core, folder] => library::build(core, folder),
+        _ => Err("usage: cargo xtask firmware build [--all | CORE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER".into()),
     }
 }
 
@@ -88,6 +90,7 @@ fn install(cores: &[&'static Core]) -> Result<Toolchain, Failure> {
 
 /// As [`install`], for every core.
 pub(crate) fn install_all() -> Result<(), Failure> {
+    library::install_compiler()?;
     install(&CORES.iter().collect::<Vec<_>>()).map(|_| ())
 }
 

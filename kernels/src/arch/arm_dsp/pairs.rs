@@ -91,7 +91,7 @@ pub(super) struct Dsp;
 impl Dsp {
     /// Runs a kernel over rows of two channels: as many as `multiplier` and `end` say. `None` where it does not apply.
     fn run(self, block: &Block<'_>, weights: &[u8], task: &mut Task) -> Option<()> {
-        let (bits, codes) = (block.weight_bits, 2 * block.columns.len() / COLUMNS);
+        let (bits, codes) = (block.weight_bits.known(), 2 * block.columns.len() / COLUMNS);
         let limit = fields_max(bits, block.input_bits);
         let wide = limit < SEGMENT;
         let kernel = match bits {
@@ -131,7 +131,7 @@ impl Blocks for Dsp {
         if run.rows == 0 || run.quads == 0 || columns.len() != run.rows.wrapping_mul(words) || !run.from.iter().all(|codes| fits(codes)) {
             return;
         }
-        let kernel = match run.bits {
+        let kernel = match run.bits.known() {
             ActivationBits::A2 => apq_dsp_widen_2,
             ActivationBits::A4 => apq_dsp_widen_4,
             ActivationBits::A6 | ActivationBits::A8 => apq_dsp_widen_8,
@@ -169,7 +169,7 @@ impl Blocks for Dsp {
     fn channels(&self, block: &Block<'_>, pixels: &mut [u8]) -> usize {
         let stage = &block.stage;
         let pairs = stage.bias.len() / 2;
-        let (kernel, bytes): (unsafe extern "C" fn(), _) = match stage.bits {
+        let (kernel, bytes): (unsafe extern "C" fn(), _) = match stage.bits.known() {
             ActivationBits::A8 | ActivationBits::A6 => (apq_dsp_stage_8, 2),
             ActivationBits::A4 if block.first.is_multiple_of(2) => (apq_dsp_stage_4, 1),
             _ => return 0,

@@ -27,6 +27,12 @@ pub const fn weight_row_bytes(bits: WeightBits, len: usize) -> usize {
     (len * bits.bits() as usize).div_ceil(8)
 }
 
+/// Copies as many codes as both have: unlike `copy_from_slice`, this cannot panic.
+#[inline]
+pub fn copy<T: Copy>(to: &mut [T], from: &[T]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+}
+
 /// Row `index` of a buffer whose rows have `bytes` bytes.
 #[inline]
 pub fn row(buffer: &[u8], bytes: usize, index: usize) -> &[u8] {

@@ -148,7 +148,7 @@ impl Blocks for PlainRust {
             let from = from.get(row.wrapping_mul(rect.from_stride)..).and_then(|rest| rest.get(..rect.len));
             let to = to.get_mut(row.wrapping_mul(rect.to_stride)..).and_then(|rest| rest.get_mut(..rect.len));
             if let Some((from, to)) = from.zip(to) {
-                to.copy_from_slice(from);
+                crate::pack::copy(to, from);
                 total = total.wrapping_add(Self::total(to, wide));
             }
         }

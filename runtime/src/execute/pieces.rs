@@ -25,7 +25,9 @@ pub(super) struct Overlapping<'a> {
 impl Overlapping<'_> {
     /// Runs the node; `None` cannot happen to a checked model.
     pub(super) fn run(&self, arena: &mut [u8], arithmetic: Arithmetic) -> Option<()> {
-        if built::RESHAPE && let Kernel::Reshape = self.kernel {
+        if built::RESHAPE
+            && let Kernel::Reshape = self.kernel
+        {
             return copy(self.first, self.output, arena);
         }
         let order = order(self.kernel, self.first, self.second, self.output)?;
@@ -159,7 +161,9 @@ fn of_rows<'a>(kernel: &Kernel<'a>, rows: &Rows, piece: &Range<usize>, read: &Ra
         Kernel::Conv(conv) if built::CONV => {
             Kernel::Conv(apq_kernels::Conv { input: input(conv.input), output: output(conv.output), window: window(conv.window), ..conv })
         }
-        Kernel::FullyConnected(layer) if built::FULLY_CONNECTED => Kernel::FullyConnected(apq_kernels::FullyConnected { rows: piece.len(), ..layer }),
+        Kernel::FullyConnected(layer) if built::FULLY_CONNECTED => {
+            Kernel::FullyConnected(apq_kernels::FullyConnected { rows: piece.len(), ..layer })
+        }
         Kernel::MaxPool(pool) if built::MAX_POOL => {
             Kernel::MaxPool(apq_kernels::MaxPool { input: input(pool.input), output: output(pool.output), window: window(pool.window) })
         }

@@ -5,6 +5,7 @@
 //! layer is written. Reading one weight at a time is what [`reference`](mod@crate::reference) and the proof of the accumulator
 //! need; kernels read whole words.
 
+pub(crate) mod duals;
 pub(crate) mod lanes;
 pub(crate) mod pairs;
 mod row_major;
@@ -41,11 +42,14 @@ pub enum Arrangement {
     Vectors,
     /// Depthwise: blocks of 8 channels, `[tap][channel]`, a byte each; taps in passes of 9.
     Lanes,
+    /// At 2 bits two output channels in one half of a word, so that a product of two halves is four products, for activations of few bits; else as
+    /// [`Arrangement::Pairs`].
+    Duals,
 }
 
 impl Arrangement {
     /// Every arrangement.
-    pub const ALL: [Self; 5] = [Self::RowMajor, Self::Pairs, Self::Unsigned, Self::Vectors, Self::Lanes];
+    pub const ALL: [Self; 6] = [Self::RowMajor, Self::Pairs, Self::Duals, Self::Unsigned, Self::Vectors, Self::Lanes];
 
     /// The name that a model file stores.
     pub const fn name(self) -> &'static str {
@@ -55,6 +59,7 @@ impl Arrangement {
             Self::Unsigned => "unsigned",
             Self::Vectors => "vectors",
             Self::Lanes => "lanes",
+            Self::Duals => "duals",
         }
     }
 
@@ -66,6 +71,7 @@ impl Arrangement {
         match self {
             Self::RowMajor => cfg!(feature = "row-major"),
             Self::Pairs => cfg!(feature = "pairs") && (computer || (dsp && !mve)),
+            Self::Duals => cfg!(feature = "duals") && (computer || (dsp && !mve)),
             Self::Unsigned => cfg!(feature = "unsigned") && (computer || !dsp),
             Self::Vectors => cfg!(feature = "vectors") && (computer || mve),
             Self::Lanes => cfg!(feature = "lanes") && (computer || mve),
@@ -78,6 +84,7 @@ impl Arrangement {
         match self {
             Self::RowMajor if Self::RowMajor.has_kernels() => Self::RowMajor,
             Self::Pairs if Self::Pairs.has_kernels() => Self::Pairs,
+            Self::Duals if Self::Duals.has_kernels() => Self::Duals,
             Self::Unsigned if Self::Unsigned.has_kernels() => Self::Unsigned,
             Self::Vectors if Self::Vectors.has_kernels() => Self::Vectors,
             Self::Lanes if Self::Lanes.has_kernels() => Self::Lanes,
@@ -116,6 +123,7 @@ impl Arrangement {
             Self::Unsigned => unsigned::bytes(bits, shape),
             Self::Vectors => vectors::bytes(bits, shape),
             Self::Lanes => lanes::bytes(bits, shape),
+            Self::Duals => duals::bytes(bits, shape),
         }
     }
 
@@ -128,6 +136,7 @@ impl Arrangement {
             Self::Unsigned => unsigned::weight(bits, shape, weights, row, index),
             Self::Vectors => vectors::weight(bits, shape, weights, row, index),
             Self::Lanes => lanes::weight(bits, shape, weights, row, index),
+            Self::Duals => duals::weight(bits, shape, weights, row, index),
         }
     }
 
@@ -139,6 +148,7 @@ impl Arrangement {
             Self::Unsigned => unsigned::arrange(bits, shape, codes, weights),
             Self::Vectors => vectors::arrange(bits, shape, codes, weights),
             Self::Lanes => lanes::arrange(bits, shape, codes, weights),
+            Self::Duals => duals::arrange(bits, shape, codes, weights),
         }
     }
 }

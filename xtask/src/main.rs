@@ -30,6 +30,8 @@ usage: cargo xtask COMMAND
                    cortex-m55, rv32 (all of them); CHECK is a part of a check's name
   firmware library CORE FOLDER
                    build the runtime as a static library for C programs on that core
+  firmware cargo CORE WORKSPACE ARGUMENT...
+                   run cargo with a toolchain for that core in the folder of a workspace
   fuzz [--seconds N] [--seed N] [TARGET...]
                    feed the readers of files with damaged ones: apq, onnx, target, assignment, lut (60 seconds each)
   bench [SECTION]  print every figure of the project beside its reference

@@ -24,7 +24,10 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
         ["size", rest @ ..] => size::run(rest),
         ["test", rest @ ..] => test(rest),
         ["library", core, folder] => library::build(core, folder),
-        _ => Err("usage: cargo xtask firmware build [--all | CORE...] | size [CORE...] [-- FEATURE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER".into()),
+        ["cargo", core, folder, arguments @ ..] => library::run_cargo(core, folder, arguments),
+        _ => Err("usage: cargo xtask firmware build [--all | CORE...] | size [CORE...] [-- FEATURE...] | test [CORE...] [-- CHECK...] | \
+                 library CORE FOLDER | cargo CORE FOLDER ..."
+            .into()),
     }
 }
 

@@ -309,6 +309,55 @@ static void threads(file_bytes model, file_bytes input) {
     for (int i = 0; i < 2; i++) free(jobs[i].output);
 }
 
+/* What two threads share that should not. */
+typedef struct {
+    apq_session *session;
+    file_bytes input;
+    size_t done, refused;
+} quarrel;
+
+static void *disturb(void *context) {
+    quarrel *mine = context;
+    size_t place;
+    int32_t codes[1];
+    apq_model_info info;
+    for (int round = 0; round < 300; round++) {
+        apq_status ends[5] = {
+            apq_write_u8(mine->session, mine->input.bytes, mine->input.length),
+            apq_run(mine->session),
+            apq_argmax(mine->session, &place),
+            apq_read_codes(mine->session, codes, 0),
+            apq_session_info(mine->session, &info),
+        };
+        for (int i = 0; i < 5; i++) {
+            CHECK(ends[i] == APQ_STATUS_OK || ends[i] == APQ_STATUS_BUSY || ends[i] == APQ_STATUS_NO_INPUT ||
+                  ends[i] == APQ_STATUS_NO_OUTPUT || ends[i] == APQ_STATUS_LENGTH);
+            if (ends[i] == APQ_STATUS_OK) mine->done++;
+            if (ends[i] == APQ_STATUS_BUSY) mine->refused++;
+        }
+    }
+    return NULL;
+}
+
+/* Two threads with one session: each call is done or refused, and the session works afterwards. */
+static void one_session(file_bytes model, file_bytes input) {
+    apq_session session;
+    apq_model_info info;
+    OK(apq_model_check(model.bytes, model.length, &info, NULL));
+    void *arena = arena_of(info.arena_bytes);
+    OK(apq_open(&session, model.bytes, model.length, arena, info.arena_bytes, NULL));
+    quarrel both[2] = {{&session, input, 0, 0}, {&session, input, 0, 0}};
+    pthread_t running[2];
+    for (int i = 0; i < 2; i++) CHECK(pthread_create(&running[i], NULL, disturb, &both[i]) == 0);
+    for (int i = 0; i < 2; i++) CHECK(pthread_join(running[i], NULL) == 0);
+    CHECK(both[0].done + both[1].done > 0);
+    fprintf(stderr, "two threads, one session: %zu calls done, %zu refused\n", both[0].done + both[1].done, both[0].refused + both[1].refused);
+    OK(apq_write_u8(&session, input.bytes, input.length));
+    OK(apq_run(&session));
+    OK(apq_close(&session));
+    free(arena);
+}
+
 int main(int count, char **arguments) {
     if (count != 3) {
         fprintf(stderr, "usage: %s MODEL.apq INPUT\n", arguments[0]);
@@ -322,6 +371,7 @@ int main(int count, char **arguments) {
     misuse(model, input);
     damage(model);
     threads(model, input);
+    one_session(model, input);
     free(model.bytes);
     free(input.bytes);
     return 0;

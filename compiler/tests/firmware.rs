@@ -1,4 +1,4 @@
-//! The C example on an emulated Cortex-M4, against the runtime on this machine byte for byte.
+//! The C example, and the Rust example that embeds a model, on an emulated Cortex-M4, against the runtime on this machine byte for byte.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -95,4 +95,63 @@ fn a_c_program_on_a_cortex_m4_gets_the_codes_of_this_machine() {
         let absent = make(&build, &[variables[0].clone(), "SAMPLES=no-such-file".into()]);
         assert!(!absent.status.success() && String::from_utf8_lossy(&absent.stdout).contains("no file of samples"), "{absent:?}");
     }
+}
+
+/// The tool; it must succeed.
+fn apqc(arguments: &[&str]) {
+    let output = Command::new(env!("CARGO_BIN_EXE_apqc")).args(arguments).current_dir(root()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// `cargo` in the folder of the Rust example, with an exported model and an input.
+fn embed(command: &str, export: &Path, input: &Path) -> Output {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut run = Command::new(cargo);
+    run.args(["xtask", "firmware", "cargo", "cortex-m4", "examples/firmware-embed", command, "--release", "--quiet"]);
+    run.current_dir(root()).env("APQ_EXPORT", export).env("APQ_INPUT", input).stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn a_rust_program_on_a_cortex_m4_embeds_a_model_and_blinks_its_class() {
+    if !tools_are_there() {
+        return;
+    }
+    const CLASS: usize = 2;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).display().to_string();
+    let compile = "compile examples/textures/textures.onnx --target cortex-m4 --candidates w8a8 --cache";
+    apqc(&[&compile.split(' ').collect::<Vec<_>>()[..], &[&text("cache"), "-o", &text("textures")]].concat());
+    let model = text("textures/model.apq");
+    apqc(&["export", &model, "--as", "rust", "--name", "model", "--labels", "examples/textures/textures.json", "-o", &text("export")]);
+    let samples = fs::read(root().join("examples/textures/textures.samples.bin")).unwrap();
+    let sample = samples.chunks(16 * 16 * 3).nth(CLASS).unwrap();
+    fs::write(path("input"), sample).unwrap();
+
+    let run = embed("run", &path("export"), &path("input"));
+    let printed = String::from_utf8_lossy(&run.stdout).into_owned();
+    assert!(run.status.success(), "{printed}{}", String::from_utf8_lossy(&run.stderr));
+    let expected = expected(&fs::read(&model).unwrap(), sample);
+    let codes = expected[0].split(' ').nth(5).unwrap();
+    let line = format!("textures: codes {codes} class {CLASS} vertical stripes");
+    assert!(printed.lines().any(|printed| printed == line), "{printed} has no line {line}");
+
+    // What the program wrote to the register of the lights.
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let program = target.join("firmware/cortex-m4/thumbv7em-none-eabihf/release/firmware-embed");
+    let mut emulator = Command::new("qemu-system-arm");
+    emulator.args(["-machine", "mps2-an386", "-display", "none", "-monitor", "none", "-serial", "none", "-trace", "mps2_fpgaio_write"]);
+    emulator.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(program).arg("-D").arg(path("trace"));
+    assert!(emulator.stdin(Stdio::null()).output().unwrap().status.success());
+    let trace = fs::read_to_string(path("trace")).unwrap();
+    let writes: Vec<&str> = trace.lines().filter_map(|line| line.split("offset 0x0 data ").nth(1)?.split_whitespace().next()).collect();
+    assert_eq!(writes, ["0x1", "0x0"].repeat(CLASS + 1), "{trace}");
+
+    let absent = embed("build", &path("nowhere"), &path("input"));
+    let message = String::from_utf8_lossy(&absent.stderr).into_owned();
+    assert!(!absent.status.success() && message.contains("apqc export MODEL.apq --as rust"), "{message}");
+    fs::write(path("input"), &sample[1..]).unwrap();
+    let short = embed("build", &path("export"), &path("input"));
+    let message = String::from_utf8_lossy(&short.stderr).into_owned();
+    assert!(!short.status.success() && message.contains("APQ_INPUT has fewer bytes"), "{message}");
 }

@@ -66,9 +66,12 @@ pub(super) struct Packer<'a> {
     pixel_bytes: usize,
     row_bytes: usize,
     way: Way,
-    /// Groups of four codes of a tap.
+    /// Groups of four codes of a tap, and of a row of taps.
     quads: usize,
+    row_quads: usize,
     taps_join: bool,
+    /// Bytes from one row of taps to the next. The dilation of a kernel of one row is bounded by nothing, and not used.
+    tap_stride: usize,
     /// Padding, or copies.
     extra: &'a mut [u8],
     /// Bytes of a copy, and groups of four codes in it.
@@ -100,6 +103,8 @@ impl<'a> Packer<'a> {
             row_bytes: conv.input.width.wrapping_mul(pixel_bytes),
             way,
             quads: inputs / 4,
+            row_quads: inputs / 4 * conv.window.kernel[1],
+            tap_stride: conv.window.dilation[0].wrapping_mul(conv.input.width.wrapping_mul(pixel_bytes)),
             taps_join: taps_join(conv, input.bits),
             extra,
             copy_bytes: copy_bytes(conv).max(1),
@@ -179,20 +184,17 @@ impl<'a> Packer<'a> {
         self.byte(y * window.stride[0] - window.pad[0], x * window.stride[1] - window.pad[1])
     }
 
-    /// Bytes from one row of taps to the next. The dilation of a kernel of one row is bounded by nothing, and not used.
-    fn tap_stride(&self) -> usize {
-        self.conv.window.dilation[0].wrapping_mul(self.row_bytes)
+    fn run<'r>(&self, from: [&'r [u8]; COLUMNS], quads: usize) -> Run<'r> {
+        Run { bits: self.input.bits, from, rows: 1, stride: 0, quads, bytes: pack::row_bytes(self.input.bits, 4 * quads) }
     }
 
     /// Every tap is in the image.
     #[inline]
     fn fill_inside(&self, blocks: impl Blocks, from: [&[u8]; COLUMNS], columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
-        let window = &self.conv.window;
-        let run = Run { bits: self.input.bits, from, rows: window.kernel[0], stride: self.tap_stride(), quads: self.quads };
-        let words = self.quads * 2 * COLUMNS;
         if self.taps_join {
-            let columns = columns.get_mut(..words * window.taps()).unwrap_or_default();
-            blocks.widen(&Run { quads: window.kernel[1] * self.quads, ..run }, columns, totals);
+            let rows = self.conv.window.kernel[0];
+            let columns = columns.get_mut(..self.row_quads * rows * 2 * COLUMNS).unwrap_or_default();
+            blocks.widen(&Run { rows, stride: self.tap_stride, ..self.run(from, self.row_quads) }, columns, totals);
         } else {
             self.fill_taps(blocks, from, columns, totals);
         }
@@ -205,10 +207,10 @@ impl<'a> Packer<'a> {
         for ky in 0..window.kernel[0] {
             for kx in 0..window.kernel[1] {
                 let x = kx.wrapping_mul(window.dilation[1]).wrapping_mul(self.pixel_bytes);
-                let begin = ky.wrapping_mul(self.tap_stride()).wrapping_add(x);
+                let begin = ky.wrapping_mul(self.tap_stride).wrapping_add(x);
                 let from = from.map(|codes| codes.get(begin..).unwrap_or_default());
                 let Some(columns) = taps.next() else { return };
-                blocks.widen(&Run { bits: self.input.bits, from, rows: 1, stride: 0, quads: self.quads }, columns, totals);
+                blocks.widen(&self.run(from, self.quads), columns, totals);
             }
         }
     }
@@ -217,7 +219,7 @@ impl<'a> Packer<'a> {
     fn fill_border(&self, blocks: impl Blocks, pixels: Pixels, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let (window, image, border) = (&self.conv.window, self.conv.input, &*self.extra);
         let rows = self.taps_join && pixels.iter().all(|(_, x)| self.inside[1].contains(x));
-        let quads = if rows { self.quads * window.kernel[1] } else { self.quads };
+        let quads = if rows { self.row_quads } else { self.quads };
         let mut runs = columns.chunks_exact_mut((quads * 2 * COLUMNS).max(1));
         for ky in 0..window.kernel[0] {
             let ys = pixels.map(|(y, _)| window.position(0, y, ky, image.height));
@@ -229,7 +231,7 @@ impl<'a> Packer<'a> {
                     }
                 }
                 let Some(columns) = runs.next() else { return };
-                blocks.widen(&Run { bits: self.input.bits, from, rows: 1, stride: 0, quads }, columns, totals);
+                blocks.widen(&self.run(from, quads), columns, totals);
             }
         }
     }
@@ -263,7 +265,7 @@ impl<'a> Packer<'a> {
         let (bytes, quads) = (self.copy_bytes, self.copy_quads);
         let from = [0, bytes, 2 * bytes].map(|begin| self.extra.get(begin..).unwrap_or_default());
         let columns = columns.get_mut(..quads * 2 * COLUMNS).unwrap_or_default();
-        blocks.widen(&Run { bits: ActivationBits::A8, from, rows: 1, stride: 0, quads }, columns, totals);
+        blocks.widen(&self.run(from, quads), columns, totals);
     }
 
     /// Code by code.

@@ -37,12 +37,14 @@ fn taps_join(conv: &Conv<'_>, bits: ActivationBits) -> bool {
     conv.groups == 1 && conv.window.dilation[1] == 1 && rows_join(bits, conv.group_inputs())
 }
 
-/// Bytes of scratch behind the columns: taps of padding, or copies.
+/// Bytes of scratch behind the columns: padding, and copies.
 pub(super) fn extra_bytes(conv: &Conv<'_>, bits: ActivationBits) -> usize {
     match Way::new(conv, bits) {
         // A window of one tap and no padding meets none; what is padded behind the last pixel is not told apart here.
         Way::Words if conv.window.kernel == [1, 1] && conv.window.pad == [0, 0] && fits(conv) => 0,
-        Way::Words => pack::row_bytes(bits, conv.group_inputs()) * if taps_join(conv, bits) { conv.window.kernel[1] } else { 1 },
+        // A row of taps of padding, and one for each column.
+        Way::Words if taps_join(conv, bits) => (1 + COLUMNS) * pack::row_bytes(bits, conv.group_inputs()) * conv.window.kernel[1],
+        Way::Words => pack::row_bytes(bits, conv.group_inputs()),
         Way::Copy => COLUMNS * copy_bytes(conv),
         Way::Codes => 0,
     }
@@ -163,6 +165,7 @@ impl<'a> Packer<'a> {
                 let from = pixels.map(|(y, x)| self.input.codes.get(self.first_tap(y, x)..).unwrap_or_default());
                 self.fill_inside(blocks, from, columns, totals);
             }
+            Way::Words if self.taps_join => self.fill_rows(blocks, pixels, columns, totals),
             Way::Words => self.fill_border(blocks, pixels, columns, totals),
             Way::Copy => self.fill_copy(blocks, pixels, columns, totals),
             Way::Codes => self.fill_codes(pixels, columns, totals),
@@ -215,23 +218,65 @@ impl<'a> Packer<'a> {
         }
     }
 
-    /// With padding: rows of taps where the windows cross the upper or the lower edge alone, else tap by tap.
+    /// With padding, where rows of taps lie together: those that cross an edge are put together in a copy.
+    fn fill_rows(&mut self, blocks: impl Blocks, pixels: Pixels, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
+        let (window, image) = (&self.conv.window, self.conv.input);
+        let tap_bytes = pack::row_bytes(self.input.bits, image.channels);
+        let row_bytes = tap_bytes * window.kernel[1];
+        let taps = pixels.map(|(_, x)| window.taps_inside(1, x, image.width));
+        let mut runs = columns.chunks_exact_mut((self.row_quads * 2 * COLUMNS).max(1));
+        for ky in 0..window.kernel[0] {
+            let mut begins = [usize::MAX; COLUMNS];
+            let (padding, mut copies) = self.extra.split_at_mut_checked(row_bytes).unwrap_or_default();
+            for ((begin, (y, x)), taps) in begins.iter_mut().zip(pixels).zip(&taps) {
+                let (copy, others) = core::mem::take(&mut copies).split_at_mut_checked(row_bytes).unwrap_or_default();
+                copies = others;
+                let Some(y) = window.position(0, y, ky, image.height).filter(|_| !taps.is_empty()) else { continue };
+                let from_x = (x * window.stride[1] + taps.start).saturating_sub(window.pad[1]);
+                let from = y * self.row_bytes + from_x * self.pixel_bytes;
+                *begin = from;
+                if taps.len() != window.kernel[1] {
+                    let inside = taps.start * tap_bytes..taps.end * tap_bytes;
+                    copy.copy_from_slice(padding);
+                    let codes = self.input.codes.get(from..).and_then(|codes| codes.get(..inside.len()));
+                    if let Some((to, codes)) = copy.get_mut(inside).zip(codes) {
+                        to.copy_from_slice(codes);
+                    }
+                }
+            }
+            let mut from = [&[][..]; COLUMNS];
+            for (index, ((from, begin), taps)) in from.iter_mut().zip(begins).zip(&taps).enumerate() {
+                let copied = match begin {
+                    usize::MAX => Some(0),
+                    _ if taps.len() != window.kernel[1] => Some((1 + index) * row_bytes),
+                    _ => None,
+                };
+                *from = match copied {
+                    Some(begin) => self.extra.get(begin..),
+                    None => self.input.codes.get(begin..),
+                }
+                .unwrap_or_default();
+            }
+            let Some(columns) = runs.next() else { return };
+            blocks.widen(&self.run(from, self.row_quads), columns, totals);
+        }
+    }
+
+    /// With padding, tap by tap.
     fn fill_border(&self, blocks: impl Blocks, pixels: Pixels, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let (window, image, border) = (&self.conv.window, self.conv.input, &*self.extra);
-        let rows = self.taps_join && pixels.iter().all(|(_, x)| self.inside[1].contains(x));
-        let quads = if rows { self.row_quads } else { self.quads };
-        let mut runs = columns.chunks_exact_mut((quads * 2 * COLUMNS).max(1));
+        let mut taps = columns.chunks_exact_mut((self.quads * 2 * COLUMNS).max(1));
         for ky in 0..window.kernel[0] {
             let ys = pixels.map(|(y, _)| window.position(0, y, ky, image.height));
-            for kx in 0..if rows { 1 } else { window.kernel[1] } {
+            for kx in 0..window.kernel[1] {
                 let mut from = [border; COLUMNS];
                 for ((from, y), (_, x)) in from.iter_mut().zip(ys).zip(pixels) {
                     if let (Some(y), Some(x)) = (y, window.position(1, x, kx, image.width)) {
                         *from = self.input.codes.get(self.byte(y, x)..).unwrap_or_default();
                     }
                 }
-                let Some(columns) = runs.next() else { return };
-                blocks.widen(&self.run(from, quads), columns, totals);
+                let Some(columns) = taps.next() else { return };
+                blocks.widen(&self.run(from, self.quads), columns, totals);
             }
         }
     }

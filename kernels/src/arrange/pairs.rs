@@ -99,7 +99,8 @@ impl Place {
     #[inline]
     fn get(self, row: &[u8]) -> u32 {
         (0..self.pieces).fold(0, |field, piece| {
-            let half = row.get(self.byte + 4 * piece as usize..).and_then(|rest| rest.first_chunk()).map_or(0, |half| u16::from_le_bytes(*half));
+            let half =
+                row.get(self.byte + 4 * piece as usize..).and_then(|rest| rest.first_chunk()).map_or(0, |half| u16::from_le_bytes(*half));
             field | (u32::from(half) >> self.shift & ((1 << self.width) - 1)) << (self.width * piece)
         })
     }

@@ -13,10 +13,10 @@ mod vector;
 use crate::arrange::{duals, pairs};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, OutputStage, WeightBits, pack, requant};
-use core::ops::RangeInclusive;
 pub(crate) use blocks::{Blocks, Portable, Run};
 pub(crate) use columns::COLUMNS;
 use columns::Packer;
+use core::ops::RangeInclusive;
 
 /// Shifts r for which rounding and zero point go into the high word of the product: it stays below 2^31, since the product of an
 /// accumulator and a multiplier is below 2^62 and `(2z + 1) << (r - 33)` below 2^30 for every zero point of a byte.

@@ -181,7 +181,8 @@ impl<'a> Plan<'a> {
         };
         let channels = stage.bias.len() / at_once * at_once;
         let lists = [stage.multiplier.len(), stage.shift.len()] == [stage.bias.len(); 2];
-        let rows = group.weights.len() >= channels.div_ceil(4).checked_mul(group.row_bytes)? - if group.dual { 0 } else { channels % 4 / 2 * group.row_bytes / 2 };
+        let rows = group.weights.len()
+            >= channels.div_ceil(4).checked_mul(group.row_bytes)? - if group.dual { 0 } else { channels % 4 / 2 * group.row_bytes / 2 };
         if channels == 0 || !group.high || !lists || !rows || !group.first.is_multiple_of(at_once) {
             return None;
         }

@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::{Frame, enter, turn};
+use super::{Frame, cpu, enter, turn};
 
 /// What all blocks have in common: `$bias` is the register of the last sum, `$first` adds a row's products to the bias and `$other` to the
 /// sums, `$codes` makes codes of the sums, `$store` writes them.
@@ -14,6 +14,7 @@ macro_rules! block {
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(frame: &Frame) {
             naked_asm!(
+                cpu!(),
                 enter!(),
                 "2:",
                 // Bias, then kind, way, taps and taps of each row.

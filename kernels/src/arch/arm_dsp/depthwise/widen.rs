@@ -2,6 +2,7 @@
 
 use core::arch::naked_asm;
 
+use super::cpu;
 use crate::ActivationBits;
 use crate::portable::planes::TOGETHER;
 use crate::portable::planes::widen::Widen;
@@ -97,6 +98,7 @@ macro_rules! widen {
 #[unsafe(naked)]
 unsafe extern "C" fn run(params: &Params) {
     naked_asm!(
+        cpu!(),
         "push {{r4-r11, lr}}",
         "mov lr, r0",
         "ldr r4, [lr, #32]",

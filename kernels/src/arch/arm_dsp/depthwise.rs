@@ -110,8 +110,6 @@ macro_rules! turn {
     };
 }
 
-use {cpu, enter, turn};
-
 
 mod steps;
 mod three;

@@ -113,6 +113,55 @@ impl<'a> Widen<'a> {
     /// Widens, whatever the width and the order.
     #[inline(never)]
     pub(crate) fn run(&self, planes: &mut [u32]) {
+        let Some(rows) = self.dense_rows() else {
+            return self.any(planes);
+        };
+        let padding = [pair(self.input.zero_point, self.input.zero_point); 2];
+        let field = |word: u32, bits: u32| {
+            let code = |index: u32| word >> (bits * index) & ((1 << bits) - 1);
+            [code(0) | code(1) << 16, code(2) | code(3) << 16]
+        };
+        let [byte, two, word] = [1, 2, 4].map(|bytes| {
+            move |pixel: &[u8]| pixel.iter().take(bytes).rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
+        });
+        match self.input.bits {
+            ActivationBits::A2 => self.dense(&rows, padding, planes, |pixel| field(byte(pixel), 2)),
+            ActivationBits::A4 => self.dense(&rows, padding, planes, |pixel| field(two(pixel), 4)),
+            ActivationBits::A6 | ActivationBits::A8 => self.dense(&rows, padding, planes, |pixel| field(word(pixel), 8)),
+            ActivationBits::A16 => {
+                self.dense(&rows, padding, planes, |pixel| [word(pixel), word(pixel.get(4..).unwrap_or_default())]);
+            }
+        }
+    }
+
+    /// Widens neighbours. `load` gives the four channels of a pixel, each in half a word.
+    #[inline(always)]
+    fn dense(&self, rows: &Rows<'_>, padding: [u32; 2], planes: &mut [u32], load: impl Fn(&[u8]) -> [u32; 2]) {
+        let (pitch, plane_words) = self.pitch();
+        let (one, rest) = planes.split_at_mut_checked(plane_words).unwrap_or_default();
+        let (two, rest) = rest.split_at_mut_checked(plane_words).unwrap_or_default();
+        let (three, four) = rest.split_at_mut_checked(plane_words).unwrap_or_default();
+        for row in 0..rows.rows {
+            let mut pixels = rows.codes.get(row * rows.row_bytes..).unwrap_or_default().chunks(rows.pixel_bytes.max(1)).take(rows.pixels);
+            let mut next = || pixels.next().map(&load);
+            let first = rows.first_word + row * pitch;
+            let words = one.iter_mut().zip(two.iter_mut()).zip(three.iter_mut().zip(four.iter_mut())).skip(first);
+            let mut left = if rows.odd { Some(padding) } else { next() };
+            for ((one, two), (three, four)) in words {
+                let Some([a, b]) = left else {
+                    break;
+                };
+                let [c, d] = next().unwrap_or(padding);
+                (*one, *two) = (a & 0xffff | c << 16, a >> 16 | c & 0xffff_0000);
+                (*three, *four) = (b & 0xffff | d << 16, b >> 16 | d & 0xffff_0000);
+                left = next();
+            }
+        }
+    }
+
+    /// Widens channels that are fewer than four, and what is not in order.
+    #[inline(never)]
+    fn any(&self, planes: &mut [u32]) {
         let (pitch, [_, taps_x]) = (self.layout.pitch, self.conv.window.kernel);
         let [_, pad] = self.conv.window.pad;
         for (row, y) in (self.to_row..).zip(self.first_row..self.last_row) {

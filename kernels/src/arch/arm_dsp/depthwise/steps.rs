@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::{Frame, cpu, enter, turn};
+use super::Frame;
 use crate::portable::planes::program::{End, Step};
 
 /// What a program calls that step.

@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::{Frame, cpu, enter, turn};
+use super::Frame;
 
 /// What all blocks have in common: `$bias` is the register of the last sum, `$first` adds a row's products to the bias and `$other` to the
 /// sums, `$codes` makes codes of the sums, `$store` writes them.

@@ -2,7 +2,6 @@
 
 use core::arch::naked_asm;
 
-use super::cpu;
 use crate::ActivationBits;
 use crate::portable::planes::TOGETHER;
 use crate::portable::planes::widen::Widen;

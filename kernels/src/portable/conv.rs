@@ -1,8 +1,8 @@
 //! Convolution and fully connected layers as dot products of weight rows and columns.
 
 use super::columns::{Columns, unpack_from};
-use super::{depthwise, planes};
 use super::dot::{LANES, Lanes, dot, dot_wide};
+use super::{depthwise, planes};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, FullyConnected, OutputCodes, pack, requant};
 

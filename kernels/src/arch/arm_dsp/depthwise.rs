@@ -110,7 +110,6 @@ macro_rules! turn {
     };
 }
 
-
 mod steps;
 mod three;
 mod widen;

@@ -1,9 +1,9 @@
 //! Output channels of a strip of rows.
 
+use super::TOGETHER;
 use super::blocks::{Blocks, To};
 use super::program::{End, Run};
 use super::span::{BLOCK_MAX, Span, Spans};
-use super::TOGETHER;
 use crate::{ActivationBits, Conv, pack, requant};
 
 pub(super) struct Channels<'a, B> {

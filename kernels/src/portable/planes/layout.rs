@@ -1,7 +1,7 @@
 //! Where things are in the planes.
 
-use super::span::BLOCK_MAX;
 use super::TOGETHER;
+use super::span::BLOCK_MAX;
 use crate::{Accumulator, ActivationBits, Arrangement, Conv};
 
 /// Most words of four planes; a strip that has to be larger is left to other kernels.

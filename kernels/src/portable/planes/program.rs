@@ -3,9 +3,9 @@
 //! Words: the bias; for each step its kind, the bytes that the pointer into the plane moves before it, and two pairs of taps; the end's kind,
 //! the multiplier, the rounding, the shift, and the bytes from the last step to the same place one output row below.
 
+use super::TOGETHER;
 use super::blocks::Blocks;
 use super::layout::{Layout, Order};
-use super::TOGETHER;
 use super::stage::Stage;
 use super::widen::pair;
 use crate::{ActivationBits, Conv, WeightBits, pack};
@@ -119,8 +119,7 @@ impl<'a> Programs<'a> {
         let len = self.layout.program_words;
         let words = self.words.get_mut(place * len..).and_then(|words| words.get_mut(..len));
         let row = pack::row(conv.weights, pack::weight_row_bytes(conv.weight_bits, conv.window.taps()), index);
-        let ((Some(words), Some(end)), Some((bias, multiplier, shift))) =
-            ((words, self.ends.get_mut(place)), conv.stage.channel(index))
+        let ((Some(words), Some(end)), Some((bias, multiplier, shift))) = ((words, self.ends.get_mut(place)), conv.stage.channel(index))
         else {
             return false;
         };

@@ -102,9 +102,7 @@ impl Spans {
     pub(crate) fn new(conv: &Conv<'_>, layout: &Layout, rows: usize, below: usize) -> Self {
         let width = conv.output.width;
         let even = width.next_multiple_of(2);
-        let span = |start: usize, size: usize, columns: usize| {
-            (columns > 0).then(|| Span::new(conv, layout, (start, size, columns), rows))
-        };
+        let span = |start: usize, size: usize, columns: usize| (columns > 0).then(|| Span::new(conv, layout, (start, size, columns), rows));
         let rows_beyond = |span: &Span| {
             let beyond = (span.start + span.size).saturating_sub(width).div_ceil(width.max(1));
             beyond.saturating_sub(below).min(rows)

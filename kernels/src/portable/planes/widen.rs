@@ -44,6 +44,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) first_word: usize,
     /// The first pixel is the right one of its word.
     pub(crate) odd: bool,
+    pub(crate) bits: ActivationBits,
+    pub(crate) zero_point: i32,
 }
 
 impl<'a> Widen<'a> {
@@ -94,6 +96,8 @@ impl<'a> Widen<'a> {
             pixels: conv.input.width.min((2 * self.layout.pitch).saturating_sub(pad)),
             first_word: self.to_row * self.layout.pitch + pad.min(2 * self.layout.pitch) / 2,
             odd: pad % 2 == 1,
+            bits: self.input.bits,
+            zero_point: self.input.zero_point,
         })
     }
 
@@ -102,29 +106,20 @@ impl<'a> Widen<'a> {
         (self.layout.pitch, self.layout.plane_words)
     }
 
-    pub(crate) fn input_bits(&self) -> ActivationBits {
-        self.input.bits
-    }
-
-    pub(crate) fn zero_point(&self) -> i32 {
-        self.input.zero_point
-    }
-
     /// Widens, whatever the width and the order.
     #[inline(never)]
     pub(crate) fn run(&self, planes: &mut [u32]) {
         let Some(rows) = self.dense_rows() else {
             return self.any(planes);
         };
-        let padding = [pair(self.input.zero_point, self.input.zero_point); 2];
+        let padding = [pair(rows.zero_point, rows.zero_point); 2];
         let field = |word: u32, bits: u32| {
             let code = |index: u32| word >> (bits * index) & ((1 << bits) - 1);
             [code(0) | code(1) << 16, code(2) | code(3) << 16]
         };
-        let [byte, two, word] = [1, 2, 4].map(|bytes| {
-            move |pixel: &[u8]| pixel.iter().take(bytes).rev().fold(0, |word, &byte| word << 8 | u32::from(byte))
-        });
-        match self.input.bits {
+        let [byte, two, word] =
+            [1, 2, 4].map(|bytes| move |pixel: &[u8]| pixel.iter().take(bytes).rev().fold(0, |word, &byte| word << 8 | u32::from(byte)));
+        match rows.bits {
             ActivationBits::A2 => self.dense(&rows, padding, planes, |pixel| field(byte(pixel), 2)),
             ActivationBits::A4 => self.dense(&rows, padding, planes, |pixel| field(two(pixel), 4)),
             ActivationBits::A6 | ActivationBits::A8 => self.dense(&rows, padding, planes, |pixel| field(word(pixel), 8)),
@@ -173,8 +168,8 @@ impl<'a> Widen<'a> {
                         let extent = self.layout.extent.max(1);
                         let (tap, out) = (word / extent * 2, word % extent);
                         let column = |tap: usize| {
-                            let column = (out * self.conv.window.stride[1]).checked_add(tap * self.conv.window.dilation[1]);
-                            column.filter(|_| tap < taps_x && out < self.conv.output.width)
+                            let is_there = tap < taps_x && out < self.conv.output.width;
+                            is_there.then(|| out * self.conv.window.stride[1] + tap * self.conv.window.dilation[1])
                         };
                         (column(tap), column(tap + 1))
                     }

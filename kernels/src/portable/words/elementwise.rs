@@ -81,13 +81,7 @@ fn narrow(codes: &OutputCodes, output: &mut [u8], clamp: impl Fn(&mut [u8], u8, 
 }
 
 /// See [`native::mul`](crate::native::mul).
-pub(crate) fn mul(
-    mul: &Mul,
-    a: Activations<'_>,
-    b: Activations<'_>,
-    output: &mut [u8],
-    clamp: impl Fn(&mut [u8], u8, u8),
-) -> bool {
+pub(crate) fn mul(mul: &Mul, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], clamp: impl Fn(&mut [u8], u8, u8)) -> bool {
     let codes = mul.codes;
     // The product's high word stays below 2^16, and the zero point and half of one fit beside it.
     if ![a.bits, b.bits, codes.bits].into_iter().all(is_byte) || !(HIGH_SHIFT_MIN + 1..=HIGH_SHIFT_MIN + 20).contains(&mul.shift) {

@@ -48,6 +48,7 @@ macro_rules! block {
 }
 
 /// Two outputs of a row with stride 1: `even += a x + high(b) low(next)`, `odd += low(a) high(x) + b next`; the sums are `$e` and `$o` before.
+#[rustfmt::skip]
 macro_rules! dense {
     ($even:literal, $odd:literal, $x:literal, $next:literal, $e:literal, $o:literal) => {
         concat!(

@@ -11,7 +11,13 @@ use crate::{Activations, Add, Conv, FullyConnected, MaxPool, Mul, portable};
 
 /// What the fastest kernels of this build are written for: an instruction set, or `portable` where they are all plain Rust. A program for an
 /// operating system may find out that the processor lacks it.
-pub const KIND: &str = if cfg!(target_arch = "x86_64") { "x86_64" } else { "portable" };
+pub const KIND: &str = if cfg!(target_arch = "x86_64") {
+    "x86_64"
+} else if cfg!(core_feature = "mve") {
+    "mve"
+} else {
+    "portable"
+};
 
 /// Convolution; see [`Conv`]. Scratch: [`portable::conv_scratch_bytes`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
@@ -19,8 +25,16 @@ pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch:
     if crate::arch::x86_64::conv(conv, input, output, scratch) {
         return;
     }
+    #[cfg(core_feature = "mve")]
+    if crate::arch::mve::conv(conv, input, output, scratch) {
+        return;
+    }
     #[cfg(core_feature = "dsp")]
-    if crate::arch::arm_dsp::depthwise::conv(conv, input, output, scratch) {
+    if crate::arch::arm_dsp::conv(conv, input, output, scratch) {
+        return;
+    }
+    #[cfg(all(core_feature = "thumb", not(core_feature = "dsp")))]
+    if crate::arch::thumb::conv(conv, input, output, scratch) {
         return;
     }
     portable::conv(conv, input, output, scratch);
@@ -37,8 +51,12 @@ pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8])
     if crate::arch::x86_64::add(add, a, b, output) {
         return;
     }
+    #[cfg(core_feature = "mve")]
+    if crate::arch::mve::add(add, a, b, output) {
+        return;
+    }
     #[cfg(core_feature = "dsp")]
-    if crate::arch::arm_dsp::elementwise::add(add, a, b, output) {
+    if crate::arch::arm_dsp::add(add, a, b, output) {
         return;
     }
     portable::add(add, a, b, output);
@@ -47,7 +65,7 @@ pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8])
 /// Max pool; see [`MaxPool`].
 pub fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]) {
     #[cfg(core_feature = "dsp")]
-    if crate::arch::arm_dsp::elementwise::max_pool(pool, input, output) {
+    if crate::arch::arm_dsp::max_pool(pool, input, output) {
         return;
     }
     portable::max_pool(pool, input, output);
@@ -56,7 +74,7 @@ pub fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]) {
 /// Product; see [`Mul`].
 pub fn mul(mul: &Mul, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
     #[cfg(core_feature = "dsp")]
-    if crate::arch::arm_dsp::elementwise::mul(mul, a, b, output) {
+    if crate::arch::arm_dsp::mul(mul, a, b, output) {
         return;
     }
     portable::mul(mul, a, b, output);

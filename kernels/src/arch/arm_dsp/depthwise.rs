@@ -110,6 +110,11 @@ macro_rules! turn {
     };
 }
 
+<<<<<<< HEAD
+=======
+use {enter, turn};
+
+>>>>>>> main
 mod steps;
 mod three;
 mod widen;

@@ -52,10 +52,8 @@ macro_rules! block {
 macro_rules! dense {
     ($even:literal, $odd:literal, $x:literal, $next:literal, $e:literal, $o:literal) => {
         concat!(
-            "smlad ", $even, ", ", $x, ", r10, ", $e, "\n",
-            "smlatb ", $odd, ", ", $x, ", r10, ", $o, "\n",
-            "smlabt ", $even, ", ", $next, ", r11, ", $even, "\n",
-            "smlad ", $odd, ", ", $next, ", r11, ", $odd, "\n"
+            "smlad ", $even, ", ", $x, ", r10, ", $e, "\n", "smlatb ", $odd, ", ", $x, ", r10, ", $o, "\n", "smlabt ", $even, ", ", $next,
+            ", r11, ", $even, "\n", "smlad ", $odd, ", ", $next, ", r11, ", $odd, "\n"
         )
     };
 }

@@ -76,8 +76,16 @@ macro_rules! widen {
     ($a:literal, $b:literal) => {
         concat!(
             // Channels 0 and 1 of both, then 2 and 3.
-            "pkhbt r10, ", $a, ", ", $b, ", lsl #16
-            pkhtb r11, ", $b, ", ", $a, ", asr #16
+            "pkhbt r10, ",
+            $a,
+            ", ",
+            $b,
+            ", lsl #16
+            pkhtb r11, ",
+            $b,
+            ", ",
+            $a,
+            ", asr #16
             uxtb16 r12, r10
             uxtb16 r10, r10, ror #8
             str r12, [r2], #4

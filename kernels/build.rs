@@ -19,11 +19,7 @@ const CORES_MVE: [&str; 3] = ["cortex-m52", "cortex-m55", "cortex-m85"];
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
-<<<<<<< HEAD
-    println!("cargo::rustc-check-cfg=cfg(core_feature, values(\"thumb2\", \"dsp\", \"mve\", \"v8m\"))");
-=======
-    println!("cargo::rustc-check-cfg=cfg(core_feature, values(\"thumb\", \"thumb2\", \"dsp\", \"mve\"))");
->>>>>>> main
+    println!("cargo::rustc-check-cfg=cfg(core_feature, values(\"thumb\", \"thumb2\", \"dsp\", \"mve\", \"v8m\"))");
     let target = std::env::var("TARGET").unwrap_or_default();
     if !target.starts_with("thumbv") {
         return;

@@ -110,11 +110,6 @@ macro_rules! turn {
     };
 }
 
-<<<<<<< HEAD
-=======
-use {enter, turn};
-
->>>>>>> main
 mod steps;
 mod three;
 mod widen;

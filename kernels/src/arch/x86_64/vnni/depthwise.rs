@@ -156,10 +156,7 @@ impl<'a> Block<'a> {
         }
         let reach = (window.kernel[1] - 1) * window.dilation[1];
         let fit = (window.pad[1] + image.width).saturating_sub(reach);
-<<<<<<< HEAD
-=======
         // An output may end before the image does.
->>>>>>> main
         window.pad[1].div_ceil(window.stride[1])..fit.div_ceil(window.stride[1]).min(self.conv.output.width)
     }
 

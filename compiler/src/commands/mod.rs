@@ -5,6 +5,7 @@ mod compile;
 mod console;
 mod destination;
 mod eval;
+mod export;
 mod failure;
 mod inputs;
 mod inspect;
@@ -67,6 +68,7 @@ enum Command {
     Run(run::RunArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
+    Export(export::ExportArgs),
     #[command(subcommand)]
     Lut(lut::LutCommand),
     #[command(subcommand)]
@@ -132,6 +134,7 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(&context, &args),
         Command::Eval(args) => eval::eval(&context, &args),
         Command::Inspect(args) => inspect::inspect(&context, &args),
+        Command::Export(args) => export::export(&context, &args),
         Command::Lut(command) => lut::lut(&context, &command),
         Command::Targets(command) => targets::targets(&context, &command),
         Command::Later(command) => Err(later::refuse(&command)),

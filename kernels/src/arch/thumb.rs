@@ -10,8 +10,17 @@ mod loops;
 #[path = "thumb/v6m.rs"]
 mod loops;
 
-use crate::portable::unsigned::{Blocks, ByteStage, COLUMNS, Portable, Product, Rows, Taps};
-use crate::{ActivationBits, WeightBits, arrange};
+use crate::portable::unsigned::{self, Blocks, ByteStage, COLUMNS, Portable, Product, Rows, Taps};
+use crate::{ActivationBits, Activations, Arrangement, Conv, WeightBits, arrange};
+
+/// See [`native::conv`](crate::native::conv).
+pub(crate) fn conv(params: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) -> bool {
+    if params.arrangement != Arrangement::Unsigned {
+        return false;
+    }
+    unsigned::conv::<Thumb>(params, input, output, scratch);
+    true
+}
 
 /// Products of rows and columns.
 #[repr(C)]
@@ -63,7 +72,7 @@ struct Stage {
 }
 
 /// The loops of this core where it has them, else plain Rust.
-pub(crate) struct Thumb;
+struct Thumb;
 
 impl Blocks for Thumb {
     fn run<const N: usize>(rows: Rows<'_>, columns: &[[u32; N]], start: &[u32; N], sums: &mut [[u32; N]]) {

@@ -37,12 +37,20 @@ fn run() -> bool {
     };
     let mut ran = 0;
     for check in CHECKS {
-        if is_wanted(check.name) {
+        if !check.here {
+            println!("{}: not for this core", check.name);
+        } else if is_wanted(check.name) {
             (check.run)();
             println!("{}: ok", check.name);
             ran += 1;
         }
     }
-    println!("{ran} of {} checks on {} with {} kernels", CHECKS.len(), apq_board::MACHINE, apq_kernels::native::KIND);
+    println!("{ran} of {} checks on {} with {} kernels", CHECKS.len(), apq_board::NAME, apq_kernels::native::KIND);
     ran > 0
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    println!("{info}");
+    apq_board::end(false)
 }

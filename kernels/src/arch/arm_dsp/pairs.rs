@@ -272,18 +272,19 @@ impl Blocks for Dsp {
         let last = run.rows.wrapping_sub(1).wrapping_mul(run.stride);
         let fits = |codes: &[u8]| codes.len().checked_sub(last).is_some_and(|left| bytes <= left);
         let words = run.quads.wrapping_mul(2 * COLUMNS);
-        if run.rows == 0 || run.quads == 0 || bytes != pack::row_bytes(run.bits, 4 * run.quads) || columns.len() != run.rows.wrapping_mul(words) || !run.from.iter().all(|codes| fits(codes)) {
+        if run.rows == 0
+            || run.quads == 0
+            || bytes != pack::row_bytes(run.bits, 4 * run.quads)
+            || columns.len() != run.rows.wrapping_mul(words)
+            || !run.from.iter().all(|codes| fits(codes))
+        {
             return;
         }
-<<<<<<< HEAD
-        let kernel = match run.bits.known() {
-=======
         // Of narrow codes, the sums of 16 bits hold so many.
         if run.bits.bits() < 6 && run.rows.wrapping_mul(run.quads) > HALVES_QUADS_MAX {
             return Portable.widen(run, columns, totals);
         }
-        let kernel = match run.bits {
->>>>>>> w-dsp
+        let kernel = match run.bits.known() {
             ActivationBits::A2 => apq_dsp_widen_2,
             ActivationBits::A4 => apq_dsp_widen_4,
             ActivationBits::A6 | ActivationBits::A8 => apq_dsp_widen_8,

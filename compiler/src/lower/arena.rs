@@ -4,10 +4,15 @@ use apq_runtime::ALIGNMENT;
 use apq_runtime::build::{ModelSpec, Region, scratch_bytes, scratch_bytes_min};
 
 use super::LowerError;
-use crate::plan::{Buffer, Effort, checker, plan};
+use super::overlap::{Pieces, relations};
+use super::replay::replay;
+use crate::plan::{Buffer, Effort, Plan, checker, plan};
 
-/// Sets every tensor's and every scratch area's offset, and the size of the arena.
-pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerError> {
+/// Sets every tensor's and every scratch area's offset, and the size of the arena. A view's offset is taken relative to that of the tensor that it
+/// shows, before and after.
+///
+/// `pieces`: how small the pieces are in which nodes may run to write over what they read; `None` where they may not.
+pub(super) fn place(spec: &mut ModelSpec, effort: Effort, pieces: Option<Pieces>) -> Result<Plan, LowerError> {
     let end = spec.nodes.len() + 1;
     let root = |tensor: usize| spec.tensors[tensor].alias.unwrap_or(tensor);
     // Step 0 writes the input, node k runs at step k + 1, the last step reads the output.
@@ -34,10 +39,21 @@ pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerErr
     let needed: Vec<Buffer> =
         least.iter().enumerate().filter(|(_, bytes)| **bytes > 0).map(|(node, bytes)| step_buffer(node, *bytes)).collect();
     let all: Vec<Buffer> = buffers.iter().chain(&needed).copied().collect();
-    let planned = plan(&all, effort).map_err(|error| LowerError::Plan(error.to_string()))?;
+    let related = pieces.map_or_else(Vec::new, |pieces| relations(spec, &tensors, &buffers, pieces));
+    let planned = plan(&all, &related, effort).map_err(|error| LowerError::Plan(error.to_string()))?;
     let mut offsets = planned.offsets[..tensors.len()].to_vec();
+    for tensor in 0..spec.tensors.len() {
+        if let Some(root) = spec.tensors[tensor].alias {
+            spec.tensors[tensor].offset -= spec.tensors[root].offset;
+        }
+    }
     for (tensor, offset) in tensors.iter().zip(&offsets) {
         spec.tensors[*tensor].offset = *offset;
+    }
+    for tensor in 0..spec.tensors.len() {
+        if let Some(root) = spec.tensors[tensor].alias {
+            spec.tensors[tensor].offset += spec.tensors[root].offset;
+        }
     }
     for node in (0..spec.nodes.len()).filter(|node| least[*node] > 0) {
         let (offset, free) = largest_gap(&buffers, &planned.offsets, node + 1, planned.arena_bytes);
@@ -47,14 +63,13 @@ pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerErr
         buffers.push(step_buffer(node, bytes));
         offsets.push(offset);
     }
-    checker::check(&buffers, &offsets, planned.arena_bytes).map_err(|fault| LowerError::Plan(fault.to_string()))?;
-    for tensor in 0..spec.tensors.len() {
-        if let Some(root) = spec.tensors[tensor].alias {
-            spec.tensors[tensor].offset = spec.tensors[root].offset;
-        }
-    }
+    let related: Vec<(usize, usize)> = related.iter().map(|relation| (relation.over, relation.under)).collect();
+    checker::check(&buffers, &related, &offsets, planned.arena_bytes).map_err(|fault| LowerError::Plan(fault.to_string()))?;
     spec.arena_bytes = planned.arena_bytes;
-    Ok(())
+    if effort != Effort::quick() {
+        replay(spec).map_err(|fault| LowerError::Plan(fault.to_string()))?;
+    }
+    Ok(planned)
 }
 
 /// Start and length of the largest stretch of the arena that no tensor uses at `step`.

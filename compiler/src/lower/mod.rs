@@ -4,6 +4,8 @@ mod arena;
 mod layer;
 pub(crate) mod norm;
 mod operators;
+mod overlap;
+mod replay;
 pub mod requant;
 mod table;
 
@@ -104,7 +106,7 @@ pub struct RawInput {
 /// Lowers a quantized network and proves the file with the runtime's own check.
 pub fn lower(network: &QuantizedNetwork<'_>, input: &RawInput, effort: Effort) -> Result<Lowered, LowerError> {
     let Description { mut spec, raised, node_of } = describe(network, input, Detail::Whole)?;
-    arena::place(&mut spec, effort)?;
+    arena::place(&mut spec, effort, Some(overlap::Pieces::Coarse))?;
     let file = write(&spec)?;
     Model::new_checked(&file).map_err(LowerError::Refused)?;
     let weights = |node: &NodeSpec| match &node.operator {
@@ -119,7 +121,7 @@ pub fn lower(network: &QuantizedNetwork<'_>, input: &RawInput, effort: Effort) -
 pub fn arena_bytes(network: &QuantizedNetwork<'_>) -> Result<usize, LowerError> {
     let input = RawInput { raw: RawType::F32, preprocess: Preprocess::identity(1) };
     let mut spec = describe(network, &input, Detail::Outline)?.spec;
-    arena::place(&mut spec, Effort::quick())?;
+    arena::place(&mut spec, Effort::quick(), Some(overlap::Pieces::Coarse))?;
     Ok(spec.arena_bytes)
 }
 

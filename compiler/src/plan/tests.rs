@@ -37,7 +37,7 @@ fn brute_force(buffers: &[Buffer]) -> usize {
         (0..=arena.saturating_sub(next.bytes)).step_by(next.align).any(|offset| {
             offsets.push(offset);
             let placed = &buffers[..offsets.len()];
-            let found = check(placed, offsets, arena).is_ok() && fits(buffers, offsets, arena);
+            let found = check(placed, &[], offsets, arena).is_ok() && fits(buffers, offsets, arena);
             offsets.pop();
             found
         })
@@ -86,8 +86,8 @@ fn inverted_residuals(blocks: usize) -> Vec<Buffer> {
 fn chains_reach_the_lower_bound_without_search() {
     for blocks in 1..=24 {
         let chain = inverted_residuals(blocks);
-        let quick = plan(&chain, Effort::quick()).unwrap();
-        assert_eq!(check(&chain, &quick.offsets, quick.arena_bytes), Ok(()));
+        let quick = plan(&chain, &[], Effort::quick()).unwrap();
+        assert_eq!(check(&chain, &[], &quick.offsets, quick.arena_bytes), Ok(()));
         assert_eq!(quick.arena_bytes, quick.lower_bound_bytes, "{blocks} blocks");
         assert!(quick.optimal);
     }
@@ -99,74 +99,74 @@ fn an_optimum_above_the_lower_bound_is_proven() {
     // third, whose alignment keeps the lower bound from seeing the hole.
     let aligned = Buffer { bytes: 3, align: 4, first: 0, last: 0 };
     let three = [aligned, aligned, buffer(3, 0, 0)];
-    let planned = plan(&three, Effort::default()).unwrap();
+    let planned = plan(&three, &[], Effort::default()).unwrap();
     assert_eq!((planned.lower_bound_bytes, planned.arena_bytes, planned.optimal), (9, 10, true));
-    let quick = plan(&three, Effort::quick()).unwrap();
+    let quick = plan(&three, &[], Effort::quick()).unwrap();
     assert_eq!((quick.arena_bytes, quick.optimal), (10, false));
 }
 
 #[test]
 fn nothing_needs_nothing() {
-    let planned = plan(&[], Effort::default()).unwrap();
+    let planned = plan(&[], &[], Effort::default()).unwrap();
     assert_eq!((planned.arena_bytes, planned.lower_bound_bytes, planned.optimal), (0, 0, true));
     let empty = [Buffer { bytes: 0, align: 64, first: 3, last: 9 }];
-    assert_eq!(plan(&empty, Effort::quick()).unwrap().arena_bytes, 0);
+    assert_eq!(plan(&empty, &[], Effort::quick()).unwrap().arena_bytes, 0);
 }
 
 #[test]
 fn invalid_buffers_are_errors() {
     let unaligned = Buffer { bytes: 1, align: 0, first: 0, last: 0 };
     let effort = Effort::default();
-    assert_eq!(plan(&[unaligned], effort), Err(PlanError::Alignment { buffer: 0, align: 0 }));
+    assert_eq!(plan(&[unaligned], &[], effort), Err(PlanError::Alignment { buffer: 0, align: 0 }));
     let early = buffer(1, 2, 1);
     let expected = PlanError::Lifetime { buffer: 1, first: 2, last: 1 };
-    assert_eq!(plan(&[buffer(1, 0, 0), early], effort), Err(expected));
+    assert_eq!(plan(&[buffer(1, 0, 0), early], &[], effort), Err(expected));
     let half = buffer(usize::MAX / 2 + 1, 0, 0);
-    assert_eq!(plan(&[half, half], effort), Err(PlanError::TooLarge));
+    assert_eq!(plan(&[half, half], &[], effort), Err(PlanError::TooLarge));
     let sparse = Buffer { bytes: usize::MAX, align: 2, first: 0, last: 0 };
-    assert_eq!(plan(&[sparse], effort), Err(PlanError::TooLarge));
+    assert_eq!(plan(&[sparse], &[], effort), Err(PlanError::TooLarge));
     let far = buffer(1, 0, usize::MAX);
-    assert_eq!(plan(&[far, far], effort).unwrap().arena_bytes, 2);
+    assert_eq!(plan(&[far, far], &[], effort).unwrap().arena_bytes, 2);
 }
 
 #[test]
 fn the_checker_sees_every_fault() {
     let pair = [buffer(4, 0, 1), Buffer { bytes: 4, align: 4, first: 1, last: 2 }];
-    assert_eq!(check(&pair, &[0, 4], 8), Ok(()));
-    assert_eq!(check(&pair, &[4, 0], 8), Ok(()));
-    assert_eq!(check(&pair, &[0], 8), Err(PlanFault::Length { offsets: 1, buffers: 2 }));
-    assert_eq!(check(&pair, &[0, 6], 16), Err(PlanFault::Unaligned { buffer: 1, offset: 6 }));
-    assert_eq!(check(&pair, &[0, 4], 7), Err(PlanFault::Outside { buffer: 1 }));
-    assert_eq!(check(&pair, &[usize::MAX, 4], 8), Err(PlanFault::Outside { buffer: 0 }));
+    assert_eq!(check(&pair, &[], &[0, 4], 8), Ok(()));
+    assert_eq!(check(&pair, &[], &[4, 0], 8), Ok(()));
+    assert_eq!(check(&pair, &[], &[0], 8), Err(PlanFault::Length { offsets: 1, buffers: 2 }));
+    assert_eq!(check(&pair, &[], &[0, 6], 16), Err(PlanFault::Unaligned { buffer: 1, offset: 6 }));
+    assert_eq!(check(&pair, &[], &[0, 4], 7), Err(PlanFault::Outside { buffer: 1 }));
+    assert_eq!(check(&pair, &[], &[usize::MAX, 4], 8), Err(PlanFault::Outside { buffer: 0 }));
     let overlap = Err(PlanFault::Overlap { first: 0, second: 1, step: 1 });
     for offsets in [[0, 0], [1, 0], [3, 0], [1, 4], [0, 0]] {
-        assert_eq!(check(&pair, &offsets, 8), overlap);
+        assert_eq!(check(&pair, &[], &offsets, 8), overlap);
     }
-    assert_eq!(check(&[buffer(4, 0, 1), buffer(4, 2, 2)], &[0, 0], 4), Ok(()));
+    assert_eq!(check(&[buffer(4, 0, 1), buffer(4, 2, 2)], &[], &[0, 0], 4), Ok(()));
 }
 
 #[test]
 fn plans_are_valid_and_deterministic() {
     for list in random_cases(1000, 40, 50, 20) {
         let effort = Effort { nodes_max: 1000 };
-        let planned = plan(&list, effort).unwrap();
-        assert_eq!(check(&list, &planned.offsets, planned.arena_bytes), Ok(()), "{list:?}");
+        let planned = plan(&list, &[], effort).unwrap();
+        assert_eq!(check(&list, &[], &planned.offsets, planned.arena_bytes), Ok(()), "{list:?}");
         assert!(planned.arena_bytes >= planned.lower_bound_bytes, "{list:?}");
-        let quick = plan(&list, Effort::quick()).unwrap();
+        let quick = plan(&list, &[], Effort::quick()).unwrap();
         assert!(planned.arena_bytes <= quick.arena_bytes, "{list:?}");
-        assert_eq!(planned, plan(&list, effort).unwrap(), "{list:?}");
+        assert_eq!(planned, plan(&list, &[], effort).unwrap(), "{list:?}");
     }
 }
 
 #[test]
 fn small_plans_are_optimal() {
     for list in random_cases(2000, 6, 4, 5) {
-        let planned = plan(&list, Effort::default()).unwrap();
+        let planned = plan(&list, &[], Effort::default()).unwrap();
         let smallest = brute_force(&list);
         assert!(planned.optimal, "{list:?}");
         assert_eq!(planned.arena_bytes, smallest, "{list:?}");
         assert!(planned.lower_bound_bytes <= smallest, "{list:?}");
-        let quick = plan(&list, Effort::quick()).unwrap();
+        let quick = plan(&list, &[], Effort::quick()).unwrap();
         assert!(!quick.optimal || quick.arena_bytes == smallest, "{list:?}");
     }
 }

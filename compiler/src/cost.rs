@@ -172,7 +172,7 @@ impl NetworkCost for NetworkCosts<'_> {
         let ram_bytes = if self.plan_ram {
             let mut network = QuantizedNetwork::new(self.graph, self.grouping, self.bank, assignment.to_vec(), self.output_bits);
             network.layout = Some(self.target);
-            arena_bytes(&network).map_or(u64::MAX, |bytes| bytes as u64)
+            arena_bytes(&network, None).map_or(u64::MAX, |bytes| bytes as u64)
         } else {
             0
         };

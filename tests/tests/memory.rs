@@ -4,6 +4,7 @@ use apq_targets::Target;
 use apq_tests::compiled::{Prepared, lowered};
 use apq_tests::data::{self, AUTOENCODER, DSCNN, RESNET8};
 use apqc::network::Network;
+use apqc::lower::*;use apq_runtime::build::RawType;use apqc::data::Preprocess;use apqc::plan::Effort;
 use apqc::quant::ranges::RangeRule;
 
 #[test]
@@ -16,8 +17,17 @@ fn arenas() {
         let samples = apq_tests::random::samples("m", network.sample_shape().iter().product(), 2);
         let prepared = Prepared::new(&network, &target, &["w8a8".parse().unwrap()], &samples, RangeRule::MinMax).unwrap();
         let q = prepared.widest();
+        let channels = q.graph.tensor(q.graph.input).channels();
+        let input = RawInput { raw: RawType::F32, preprocess: Preprocess::identity(channels) };
+        for max in [None, Some(30000), Some(20000), Some(12000), Some(0)] {
+            let start = std::time::Instant::now();
+            let l = lower(&q, &input, MemoryGoal { effort: Effort::default(), arena_bytes_max: max }).unwrap();
+            println!("max {max:?} arena {} file {} nodes {} {:?} {:?}", l.spec.arena_bytes, l.file.len(), l.spec.nodes.len(), l.streamed, start.elapsed());
+            let start = std::time::Instant::now();
+            println!("quick {:?} {:?}", apqc::lower::arena_bytes(&q, max).unwrap(), start.elapsed());
+        }
         let l = lowered(&q);
-        println!("arena {}", l.spec.arena_bytes);
+        if true { continue }
         for node in &l.spec.nodes {
             let o = &l.spec.tensors[node.output];
             let i = &l.spec.tensors[node.inputs[0]];

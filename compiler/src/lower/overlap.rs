@@ -19,8 +19,10 @@ pub(super) enum Pieces {
 const PIXELS_MIN: usize = 64;
 
 /// A part of a tensor that one node reads or writes.
+#[derive(Clone, Copy)]
 struct Access {
-    node: usize,
+    /// When: nodes run at 1 and so on, the input is written at 0, the output is read at the end.
+    step: usize,
     /// Place among the node's inputs.
     place: usize,
     begin: i64,
@@ -38,17 +40,17 @@ struct Accesses {
 pub(super) fn relations(spec: &ModelSpec, roots: &[usize], buffers: &[Buffer], pieces: Pieces) -> Vec<Relation> {
     let accesses = accesses(spec);
     let mut relations = Vec::new();
-    for (over, &output) in roots.iter().enumerate() {
-        let Some(first_write) = accesses[output].writes.first().map(|write| write.node) else { continue };
-        for (under, &input) in roots.iter().enumerate() {
-            let (o, i) = (&accesses[output], &accesses[input]);
-            let written_before = i.writes.last().is_none_or(|write| write.node < first_write);
-            if over == under || !written_before || buffers[under].last <= first_write || buffers[under].first > buffers[over].last {
+    for over in 0..roots.len() {
+        for under in 0..over {
+            let [a, b] = [buffers[over], buffers[under]];
+            if a.first > b.last || b.first > a.last {
                 continue;
             }
-            let forbidden = forbidden(spec, o, i, pieces);
-            let apart = [(-(buffers[over].bytes as i64), buffers[under].bytes as i64)];
-            if forbidden != apart {
+            let [one, other] = [&accesses[roots[over]], &accesses[roots[under]]];
+            let mut intervals = destroyed(spec, one, other, pieces);
+            intervals.extend(destroyed(spec, other, one, pieces).into_iter().map(|(from, to)| (-to, -from)));
+            let forbidden = merged(intervals);
+            if forbidden != [(-(a.bytes as i64), b.bytes as i64)] {
                 relations.push(Relation { over, under, forbidden });
             }
         }
@@ -58,37 +60,52 @@ pub(super) fn relations(spec: &ModelSpec, roots: &[usize], buffers: &[Buffer], p
 
 fn accesses(spec: &ModelSpec) -> Vec<Accesses> {
     let mut all: Vec<Accesses> = spec.tensors.iter().map(|_| Accesses::default()).collect();
-    let access = |tensor: usize, node: usize, place: usize| {
+    let access = |tensor: usize, step: usize, place: usize| {
         let root = spec.tensors[tensor].alias.unwrap_or(tensor);
         let begin = (spec.tensors[tensor].offset - spec.tensors[root].offset) as i64;
-        (root, Access { node, place, begin, end: begin + tensor_bytes(spec, tensor) as i64 })
+        (root, Access { step, place, begin, end: begin + tensor_bytes(spec, tensor) as i64 })
     };
+    let (root, write) = access(spec.input.tensor, 0, 0);
+    all[root].writes.push(write);
     for (index, node) in spec.nodes.iter().enumerate() {
         for (place, input) in node.inputs.iter().enumerate() {
-            let (root, read) = access(*input, index, place);
+            let (root, read) = access(*input, index + 1, place);
             all[root].reads.push(read);
         }
-        let (root, write) = access(node.output, index, 0);
+        let (root, write) = access(node.output, index + 1, 0);
         all[root].writes.push(write);
     }
-    let (root, read) = access(spec.output.tensor, spec.nodes.len(), 0);
+    let (root, read) = access(spec.output.tensor, spec.nodes.len() + 1, 0);
     all[root].reads.push(read);
     all
 }
 
-/// Differences between the first bytes of an output and an input, which is whole before the output is begun, at which a part of the output
-/// would be written over a part of the input that is still to be read.
-fn forbidden(spec: &ModelSpec, output: &Accesses, input: &Accesses, pieces: Pieces) -> Vec<(i64, i64)> {
+/// Differences between the first bytes of two tensors at which a write to the one would destroy what is in the other and still to be read.
+fn destroyed(spec: &ModelSpec, written: &Accesses, read: &Accesses, pieces: Pieces) -> Vec<(i64, i64)> {
     let mut intervals = Vec::new();
-    for write in &output.writes {
-        for read in input.reads.iter().filter(|read| read.node >= write.node) {
-            let apart = (write.begin - write.end, read.end - read.begin);
-            let own = if read.node == write.node { within(spec, write.node, read.place, pieces) } else { None };
-            let shift = read.begin - write.begin;
-            let shifted = |&(from, to): &(i64, i64)| (from + shift, to + shift);
-            intervals.extend(own.as_deref().unwrap_or(&[apart]).iter().map(shifted));
+    for write in &written.writes {
+        for read_again in read.reads.iter().filter(|read| read.step == write.step) {
+            let apart = (write.begin - write.end, read_again.end - read_again.begin);
+            let own = within(spec, write.step - 1, read_again.place, pieces);
+            let shift = read_again.begin - write.begin;
+            intervals.extend(own.as_deref().unwrap_or(&[apart]).iter().map(|&(from, to)| (from + shift, to + shift)));
+        }
+        // The runtime's proof counts everything from the first to the last byte that is needed later.
+        let there = read.writes.iter().filter(|there| there.step < write.step).map(|there| there.end).max();
+        let later = || read.reads.iter().filter(|read| read.step > write.step);
+        let (begin, end) = (later().map(|read| read.begin).min(), later().map(|read| read.end).max());
+        if let (Some(there), Some(begin), Some(end)) = (there, begin, end) {
+            let end = end.min(there);
+            if begin < end {
+                intervals.push((begin - write.end, end - write.begin));
+            }
         }
     }
+    intervals
+}
+
+/// The union of open intervals.
+fn merged(mut intervals: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
     intervals.retain(|(from, to)| from < to);
     intervals.sort_unstable();
     let mut merged: Vec<(i64, i64)> = Vec::new();

@@ -102,24 +102,28 @@ pub enum PlanError {
 /// See [`PlanError`].
 pub fn plan(buffers: &[Buffer], relations: &[Relation], effort: Effort) -> Result<Plan, PlanError> {
     validate(buffers)?;
-    let apart = plan_apart(buffers, effort);
-    let related = Relations::new(relations);
-    let bound = related.lower_bound(buffers).min(apart.lower_bound_bytes);
-    if relations.is_empty() || apart.arena_bytes <= bound {
-        return Ok(Plan {
-            optimal: (apart.optimal && relations.is_empty()) || apart.arena_bytes <= bound,
-            lower_bound_bytes: bound,
-            ..apart
-        });
+    if relations.is_empty() {
+        return Ok(plan_apart(buffers, effort));
     }
+    let related = Relations::new(relations);
+    let apart_bound = lower_bound(buffers);
+    let bound = related.lower_bound(buffers).min(apart_bound);
     let mut best = fit::best_of_orders(buffers, &related, bound);
     if effort.nodes_max > 0 {
         best = fewest_relations(buffers, relations, best, bound);
     }
-    if apart.arena_bytes <= best.arena_bytes {
-        best = Placement { offsets: apart.offsets, arena_bytes: apart.arena_bytes };
+    if best.arena_bytes >= apart_bound {
+        let apart = plan_apart(buffers, effort);
+        if apart.arena_bytes <= best.arena_bytes {
+            best = Placement { offsets: apart.offsets, arena_bytes: apart.arena_bytes };
+        }
     }
     Ok(Plan { optimal: best.arena_bytes == bound, offsets: best.offsets, arena_bytes: best.arena_bytes, lower_bound_bytes: bound })
+}
+
+/// Bytes that no plan can do without at each step at which a buffer's life begins; none needs more at other steps.
+pub fn step_needs(buffers: &[Buffer], relations: &[Relation]) -> Vec<(usize, usize)> {
+    Relations::new(relations).needs(buffers)
 }
 
 /// Without relations.
@@ -140,17 +144,26 @@ fn plan_apart(buffers: &[Buffer], effort: Effort) -> Plan {
     }
 }
 
+/// Relations that are tried to be left out, times buffers.
+const TRIED_MAX: usize = 4096;
+
 /// Leaves out one relation after the other, as long as the arena does not grow: running piece by piece costs some time.
 fn fewest_relations(buffers: &[Buffer], relations: &[Relation], mut best: Placement, bound: usize) -> Placement {
     let mut kept = relations.to_vec();
     let mut place = 0;
-    while place < kept.len() {
-        let relation = kept.remove(place);
+    for _ in 0..TRIED_MAX / buffers.len().max(1) {
+        let used = |relation: &Relation| {
+            let [(a, from), (b, to)] = [relation.over, relation.under].map(|buffer| (best.offsets[buffer], buffers[buffer].bytes));
+            a.max(b) < (a + from).min(b + to)
+        };
+        let Some(next) = (place..kept.len()).find(|relation| used(&kept[*relation])) else { break };
+        let relation = kept.remove(next);
         let without = fit::best_of_orders(buffers, &Relations::new(&kept), bound);
+        place = next;
         if without.arena_bytes <= best.arena_bytes {
             best = without;
         } else {
-            kept.insert(place, relation);
+            kept.insert(next, relation);
             place += 1;
         }
     }

@@ -1,6 +1,6 @@
 //! Distances at which buffers that are alive together may lie.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Buffer;
 
@@ -40,20 +40,31 @@ impl<'a> Relations<'a> {
 
     /// No plan needs less: the largest need of one step.
     pub(super) fn lower_bound(&self, buffers: &[Buffer]) -> usize {
-        let savings: Vec<(usize, usize, usize)> =
-            self.of.iter().map(|(&(over, under), forbidden)| (over, under, saving(buffers, (over, under), forbidden))).collect();
-        let need = |step: usize| {
-            let alive = |b: &Buffer| b.bytes > 0 && b.first <= step && step <= b.last;
-            let sum: usize = buffers.iter().filter(|b| alive(b)).map(|b| b.bytes).sum();
-            // What lies over something saves at most its own bytes.
-            let mut saved: BTreeMap<usize, usize> = BTreeMap::new();
-            for &(over, under, saving) in savings.iter().filter(|(over, under, _)| alive(&buffers[*over]) && alive(&buffers[*under])) {
-                let (entry, under) = (saved.entry(over).or_default(), buffers[under].bytes);
-                *entry = (*entry + saving.min(under)).min(buffers[over].bytes);
+        self.needs(buffers).into_iter().map(|(_, bytes)| bytes).max().unwrap_or(0)
+    }
+
+    /// What each step needs at which a buffer's life begins: no less is needed at others.
+    pub(super) fn needs(&self, buffers: &[Buffer]) -> Vec<(usize, usize)> {
+        let saving =
+            |(&(over, under), forbidden): (&(usize, usize), &&[(i64, i64)])| (over, under, saving(buffers, (over, under), forbidden));
+        let savings: Vec<(usize, usize, usize)> = self.of.iter().map(saving).filter(|(.., bytes)| *bytes > 0).collect();
+        let steps: Vec<usize> = buffers.iter().map(|b| b.first).collect::<BTreeSet<usize>>().into_iter().collect();
+        let span = |first: usize, last: usize| steps.partition_point(|&step| step < first)..steps.partition_point(|&step| step <= last);
+        let mut needed = vec![0_usize; steps.len()];
+        for b in buffers {
+            needed[span(b.first, b.last)].iter_mut().for_each(|sum| *sum += b.bytes);
+        }
+        // What lies over something saves at most its own bytes.
+        let mut saved: Vec<BTreeMap<usize, usize>> = vec![BTreeMap::new(); steps.len()];
+        for (over, under, saving) in savings {
+            let (a, b) = (&buffers[over], &buffers[under]);
+            for saved in &mut saved[span(a.first.max(b.first), a.last.min(b.last))] {
+                let entry = saved.entry(over).or_default();
+                *entry = (*entry + saving).min(a.bytes);
             }
-            sum - saved.values().sum::<usize>().min(sum)
-        };
-        buffers.iter().map(|b| need(b.first)).max().unwrap_or(0)
+        }
+        let needs = needed.into_iter().zip(saved).map(|(sum, saved)| sum - saved.into_values().sum::<usize>().min(sum));
+        steps.iter().copied().zip(needs).collect()
     }
 }
 

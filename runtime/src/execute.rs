@@ -77,7 +77,8 @@ fn try_node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Ar
     let b = second.as_ref().map(|second| activations(if shared { a.codes } else { second_bytes }, second));
     if let Kernel::Reshape = kernel {
         if copies(&first, &output) {
-            output_bytes.copy_from_slice(a.codes);
+            let bytes = output.bytes();
+            output_bytes.get_mut(..bytes)?.copy_from_slice(a.codes.get(..bytes)?);
             return Some(());
         }
         reshape(&first, a.codes, &output, output_bytes);

@@ -1,7 +1,7 @@
 //! Places in the arena: lifetimes from the execution order, offsets from the planner, both checked independently.
 
 use apq_runtime::ALIGNMENT;
-use apq_runtime::build::{ModelSpec, Region, scratch_bytes, scratch_bytes_min};
+use apq_runtime::build::{ModelSpec, OperatorSpec, Region, scratch_bytes, scratch_bytes_min};
 
 use super::LowerError;
 use super::overlap::{Pieces, relations};
@@ -12,7 +12,7 @@ use crate::plan::{Buffer, Effort, Plan, checker, plan, step_needs};
 ///
 /// `pieces`: how small the pieces are in which nodes may run to write over what they read; `None` where they may not.
 pub(super) fn place(spec: &mut ModelSpec, effort: Effort, pieces: Option<Pieces>) -> Result<Plan, LowerError> {
-    let (tensors, buffers, least) = buffers(spec);
+    let (tensors, buffers, least) = buffers(spec, pieces.unwrap_or(Pieces::Coarse));
     let related = pieces.map_or_else(Vec::new, |pieces| relations(spec, &tensors, &buffers, pieces));
     let all: Vec<Buffer> = buffers.iter().copied().chain(scratch_buffers(&least)).collect();
     let mut buffers = buffers;
@@ -47,7 +47,7 @@ pub(super) fn place(spec: &mut ModelSpec, effort: Effort, pieces: Option<Pieces>
 
 /// The tensors that own memory, their buffers in the same order, and the least scratch memory of each node. Step 0 writes the input, node k runs at
 /// step k + 1, the last step reads the output.
-fn buffers(spec: &ModelSpec) -> (Vec<usize>, Vec<Buffer>, Vec<usize>) {
+fn buffers(spec: &ModelSpec, pieces: Pieces) -> (Vec<usize>, Vec<Buffer>, Vec<usize>) {
     let end = spec.nodes.len() + 1;
     let root = |tensor: usize| spec.tensors[tensor].alias.unwrap_or(tensor);
     let mut first = vec![None; spec.tensors.len()];
@@ -67,8 +67,20 @@ fn buffers(spec: &ModelSpec) -> (Vec<usize>, Vec<Buffer>, Vec<usize>) {
             buffers.push(Buffer { bytes: tensor_bytes(spec, tensor), align: ALIGNMENT, first, last: last[tensor] });
         }
     }
-    let least = (0..spec.nodes.len()).map(|node| scratch_bytes_min(spec, node)).collect();
+    let least = |node: usize| match pieces {
+        // A depthwise layer is much faster in more, and takes little.
+        Pieces::Coarse if is_depthwise(spec, node) => scratch_bytes(spec, node),
+        _ => scratch_bytes_min(spec, node),
+    };
+    let least = (0..spec.nodes.len()).map(least).collect();
     (tensors, buffers, least)
+}
+
+/// Whether a node convolves each channel alone.
+pub(super) fn is_depthwise(spec: &ModelSpec, node: usize) -> bool {
+    let record = &spec.nodes[node];
+    let channels = record.inputs.first().and_then(|input| spec.tensors[*input].shape.last().copied());
+    matches!(&record.operator, OperatorSpec::Conv { groups, .. } if *groups > 1 && Some(*groups) == channels)
 }
 
 /// Kernels run in little working memory and faster in more: what they need decides the size of the arena, what is free besides they get.
@@ -89,7 +101,7 @@ pub(super) struct Need {
 
 /// What nodes need, pieces being single rows; at least the node that needs most is among them.
 pub(super) fn needs(spec: &ModelSpec) -> Vec<Need> {
-    let (tensors, buffers, least) = buffers(spec);
+    let (tensors, buffers, least) = buffers(spec, Pieces::Single);
     let related = relations(spec, &tensors, &buffers, Pieces::Single);
     let all: Vec<Buffer> = buffers.iter().copied().chain(scratch_buffers(&least)).collect();
     step_needs(&all, &related).into_iter().map(|(step, bytes)| Need { node: step.saturating_sub(1), bytes }).collect()

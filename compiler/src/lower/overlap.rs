@@ -3,7 +3,7 @@
 
 use apq_runtime::build::{ModelSpec, OperatorSpec};
 
-use super::arena::{packed_bytes, tensor_bytes};
+use super::arena::{is_depthwise, packed_bytes, tensor_bytes};
 use crate::plan::{Buffer, Relation};
 
 /// How many rows run together at least.
@@ -139,6 +139,8 @@ fn within(spec: &ModelSpec, node: usize, place: usize, pieces: Pieces) -> Option
             let rows = Rows::of(spec, node)?;
             let together = match pieces {
                 Pieces::Single => 1,
+                // A depthwise layer prepares each channel anew for every piece.
+                Pieces::Coarse if is_depthwise(spec, node) => PIXELS_MIN.div_ceil(rows.width).max(rows.outputs.div_ceil(2)),
                 Pieces::Coarse => PIXELS_MIN.div_ceil(rows.width).max(2 * rows.span.saturating_sub(rows.stride)),
             };
             rows.apart(together)

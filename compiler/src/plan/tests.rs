@@ -2,7 +2,7 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use super::checker::{PlanFault, check};
-use super::{Buffer, Effort, PlanError, plan};
+use super::{Buffer, Effort, PlanError, Relation, plan};
 
 fn buffer(bytes: usize, first: usize, last: usize) -> Buffer {
     Buffer { bytes, align: 1, first, last }
@@ -168,5 +168,54 @@ fn small_plans_are_optimal() {
         assert!(planned.lower_bound_bytes <= smallest, "{list:?}");
         let quick = plan(&list, &[], Effort::quick()).unwrap();
         assert!(!quick.optimal || quick.arena_bytes == smallest, "{list:?}");
+    }
+}
+
+#[test]
+fn related_buffers_lie_as_near_as_they_may() {
+    let pair = [buffer(64, 0, 1), buffer(64, 1, 2)];
+    let related = |forbidden: &[(i64, i64)]| {
+        let relation = Relation { over: 1, under: 0, forbidden: forbidden.to_vec() };
+        plan(&pair, &[relation], Effort::default()).unwrap()
+    };
+    let [free, near, above] = [related(&[]), related(&[(-8, 8)]), related(&[(-64, 12)])];
+    assert_eq!([free.arena_bytes, near.arena_bytes, above.arena_bytes], [64, 72, 76]);
+    assert_eq!([free.lower_bound_bytes, near.lower_bound_bytes, above.lower_bound_bytes], [64, 72, 76]);
+    assert!(free.optimal && near.optimal && above.optimal);
+    assert_eq!(above.offsets[1] - above.offsets[0], 12);
+    // Nothing is gained: they lie apart.
+    let small = [buffer(64, 0, 1), buffer(64, 1, 2), buffer(128, 3, 3)];
+    let relation = Relation { over: 1, under: 0, forbidden: vec![(-8, 8)] };
+    let planned = plan(&small, &[relation], Effort::default()).unwrap();
+    assert_eq!(planned.arena_bytes, 128);
+    assert_eq!(check(&small, &[], &planned.offsets, 128), Ok(()));
+}
+
+#[test]
+fn relations_are_kept_and_never_make_the_arena_larger() {
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    for list in random_cases(400, 12, 64, 8) {
+        let mut relations = Vec::new();
+        for over in 0..list.len() {
+            for under in 0..over {
+                if list[over].meets(&list[under]) && random.random_bool(0.3) {
+                    let (low, high) = (-(list[over].bytes as i64), list[under].bytes as i64);
+                    let (a, b) = (random.random_range(low..=high), random.random_range(low..=high));
+                    let forbidden = if a == b { Vec::new() } else { vec![(a.min(b), a.max(b))] };
+                    relations.push(Relation { over, under, forbidden });
+                }
+            }
+        }
+        for effort in [Effort::quick(), Effort { nodes_max: 1000 }] {
+            let planned = plan(&list, &relations, effort).unwrap();
+            assert!(planned.arena_bytes <= plan(&list, &[], effort).unwrap().arena_bytes, "{list:?} {relations:?}");
+            assert!(planned.arena_bytes >= planned.lower_bound_bytes, "{list:?} {relations:?}");
+            let pairs: Vec<(usize, usize)> = relations.iter().map(|relation| (relation.over, relation.under)).collect();
+            assert_eq!(check(&list, &pairs, &planned.offsets, planned.arena_bytes), Ok(()), "{list:?} {relations:?}");
+            for Relation { over, under, forbidden } in relations.iter().filter(|relation| list[relation.over].bytes * list[relation.under].bytes > 0) {
+                let difference = planned.offsets[*over] as i64 - planned.offsets[*under] as i64;
+                assert!(!forbidden.iter().any(|(from, to)| *from < difference && difference < *to), "{list:?} {relations:?}");
+            }
+        }
     }
 }

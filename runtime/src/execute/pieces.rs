@@ -6,7 +6,7 @@ use apq_kernels::{ActivationBits, Activations, CountPadding, Image};
 
 use super::{Arithmetic, activations, call};
 use crate::kernel::Kernel;
-use crate::overlap::{Order, Rows, by_codes, copies, order};
+use crate::overlap::{Order, Rows, by_codes, copies, divide, order};
 use crate::tensor::Tensor;
 
 /// Bytes of a tensor that an elementwise operator reads before it writes.
@@ -65,17 +65,12 @@ impl Overlapping<'_> {
         let (pixels, channels) = (self.output.shape.pixels(), self.output.shape.channels());
         let longest = self.second.map_or(0, |second| code_bits(second.bits)).max(code_bits(self.first.bits));
         // Parts of a pixel begin at a byte at every width.
-        let part = (PIECE_BYTES * 8 / longest / 8 * 8).min(channels).max(1);
-        let parts = channels.div_ceil(part);
-        let together = if parts == 1 { (PIECE_BYTES / self.longest_pixel()).max(1) } else { 1 };
-        let groups = pixels.div_ceil(together);
-        let count = groups.checked_mul(parts)?;
-        for index in 0..count {
-            let index = if order == Order::Upwards { index } else { count - 1 - index };
-            let (pixel, channel) = (index / parts * together, index % parts * part);
-            let pixels = pixel..(pixel + together).min(pixels);
-            let channels = channel..(channel + part).min(channels);
-            self.part(arena, arithmetic, pixels, channels)?;
+        let part = (divide(PIECE_BYTES, longest) * 8).min(channels).max(1);
+        let together = if part == channels { divide(PIECE_BYTES, self.longest_pixel()).max(1) } else { 1 };
+        for pixels in spans(pixels, together, order) {
+            for channels in spans(channels, part, order) {
+                self.part(arena, arithmetic, pixels.clone(), channels)?;
+            }
         }
         Some(())
     }
@@ -99,14 +94,29 @@ impl Overlapping<'_> {
     }
 }
 
-/// Copies a tensor into another of the same packing.
+/// `count` things in spans of at most `length`.
+fn spans(count: usize, length: usize, order: Order) -> impl Iterator<Item = Range<usize>> {
+    let number = divide(count + length - 1, length);
+    (0..number).map(move |index| {
+        let begin = if order == Order::Upwards { index } else { number - 1 - index } * length;
+        begin..(begin + length).min(count)
+    })
+}
+
+/// Copies a tensor into another of the same packing, wherever the two lie.
 pub(super) fn copy(from: &Tensor<'_>, to: &Tensor<'_>, arena: &mut [u8]) -> Option<()> {
-    let (from_range, to) = (from.range(), copies(from, to).then(|| to.range())?);
-    let inside = from_range.end <= arena.len() && to.end <= arena.len() && from_range.len() == to.len();
-    if inside {
-        arena.copy_within(from_range, to.start);
+    if !copies(from, to) {
+        return None;
     }
-    inside.then_some(())
+    let order = if to.range().start <= from.range().start { Order::Upwards } else { Order::Downwards };
+    for span in spans(from.bytes(), PIECE_BYTES, order) {
+        let at = |tensor: &Tensor<'_>| tensor.range().start + span.start..tensor.range().start + span.end;
+        let mut bytes = [0; PIECE_BYTES];
+        let bytes = bytes.get_mut(..span.len())?;
+        bytes.copy_from_slice(arena.get(at(from))?.get(..span.len())?);
+        arena.get_mut(at(to))?.get_mut(..span.len())?.copy_from_slice(bytes);
+    }
+    Some(())
 }
 
 /// Bits from one code of a pixel to the next.

@@ -41,6 +41,18 @@ impl Core {
     }
 }
 
+/// A real board: the folder of its project in `examples/firmware/boards`, with the project's own settings for cargo.
+pub(crate) struct Board {
+    pub(crate) name: &'static str,
+    pub(crate) target: &'static str,
+}
+
+pub(crate) const BOARDS: [Board; 3] = [
+    Board { name: "nucleo-f446re", target: "thumbv7em-none-eabihf" },
+    Board { name: "nrf52840-dk", target: "thumbv7em-none-eabihf" },
+    Board { name: "rp2040-pico", target: "thumbv6m-none-eabi" },
+];
+
 /// The cores of those names; all where there is none.
 pub(crate) fn named(names: &[&str]) -> Result<Vec<&'static Core>, Failure> {
     if names.is_empty() {

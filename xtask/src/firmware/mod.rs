@@ -15,17 +15,18 @@ use cores::{CORES, Core};
 /// Longest run of all checks of one core; they take less than half a minute.
 const TEST_SECONDS_MAX: u64 = 300;
 
+const USAGE: &str = "usage: cargo xtask firmware build [--all | CORE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER [OPERATOR...] \
+    | cargo CORE WORKSPACE ARGUMENT...";
+
 /// `firmware COMMAND ...`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
+        ["build", "--all"] => build_runners(&[]).and_then(|()| build_boards()),
         ["build", rest @ ..] => build_runners(rest),
         ["test", rest @ ..] => test(rest),
-        ["library", core, folder] => library::build(core, folder),
+        ["library", core, folder, operators @ ..] => library::build(core, folder, operators),
         ["cargo", core, folder, arguments @ ..] => library::run_cargo(core, folder, arguments),
-        _ => {
-            Err("usage: cargo xtask firmware build [CORE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER | cargo CORE FOLDER ..."
-                .into())
-        }
+        _ => Err(USAGE.into()),
     }
 }
 
@@ -38,6 +39,23 @@ fn build_runners(arguments: &[&str]) -> Result<(), Failure> {
         let to = process::target_folder().join("firmware").join(format!("{}.elf", core.name));
         std::fs::copy(&program, &to).map_err(|error| format!("{}: {error}", to.display()))?;
         println!("{}", to.display());
+    }
+    Ok(())
+}
+
+/// Builds both programs of the real boards, as a user would in the board's folder.
+fn build_boards() -> Result<(), Failure> {
+    let targets: Vec<&str> = cores::BOARDS.iter().map(|board| board.target).collect();
+    let toolchain = toolchain::install(&targets)?;
+    for board in &cores::BOARDS {
+        let folder = process::root().join("examples/firmware/boards").join(board.name);
+        for package in [&["--package", board.name][..], &["--package", "runner", "--features", board.name]] {
+            let mut command = toolchain.cargo();
+            command.current_dir(&folder).args(["build", "--quiet", "--release"]).args(package);
+            command.arg("--target-dir").arg(process::target_folder().join("firmware").join(board.name));
+            toolchain.build_library(&mut command, true);
+            process::run(&mut command)?;
+        }
     }
     Ok(())
 }

@@ -56,7 +56,11 @@ fn build_for(core: &Core, folder: &Path, operators: &[&str]) -> Result<(), Failu
         command.args(["--no-default-features", "--features", "panic-handler", "--features", &operators.join(",")]);
     }
     // One module from the functions of the header on: what they do not reach is gone, and calls across crates are inlined.
-    command.envs([("CARGO_PROFILE_RELEASE_LTO", "fat"), ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"), ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2")]);
+    command.envs([
+        ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+        ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
+    ]);
     command.arg("--target-dir").arg(&target_folder).env("RUSTFLAGS", format!("-C target-cpu={}", core.cpu));
     toolchain.build_library(&mut command, false);
     process::run(&mut command)?;

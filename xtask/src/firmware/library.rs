@@ -11,13 +11,14 @@ use crate::toolchain::{self, Toolchain};
 use crate::{Failure, process};
 
 const FILE: &str = "libapq_runtime_c.a";
-const COMPILER: (&str, &str) = ("arm-none-eabi-gcc", "gcc-arm-none-eabi");
+/// What the C example is built with: the program, and Debian's package of it.
+const TOOLS: [(&str, &str); 2] = [("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("make", "make")];
 
 /// Sees to it that C can be compiled for a Cortex-M, which the library itself does not need.
 pub(super) fn install_compiler() -> Result<(), Failure> {
-    let (program, package) = COMPILER;
-    let there = process::succeeds(Command::new(program).arg("--version"));
-    if there { Ok(()) } else { apt_install(&[package], "the C compiler for Cortex-M") }
+    let missing = |(program, _): &(&str, &str)| !process::succeeds(Command::new(program).arg("--version"));
+    let packages: Vec<&str> = TOOLS.into_iter().filter(missing).map(|(_, package)| package).collect();
+    if packages.is_empty() { Ok(()) } else { apt_install(&packages, "the C compiler for Cortex-M") }
 }
 
 /// Builds the library for a core into `folder`, with these operators, or with all.

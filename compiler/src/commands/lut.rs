@@ -110,8 +110,8 @@ fn show(context: &Context, word: &str, model: Option<&Path>) -> anyhow::Result<E
             let candidates = table.keys().filter_map(|key| apq_lut::Candidate::new(key.weight_bits, key.activation_bits)).collect();
             let mut of_model = Table::new(table.name());
             for key in keys(model, candidates)? {
-                if let (Some(entry), None) = (table.get(&key), of_model.get(&key)) {
-                    of_model.insert(key, entry.clone())?;
+                if let (Some(entry), None) = (table.answer(&key), of_model.get(&key)) {
+                    of_model.insert(key, entry)?;
                 }
             }
             of_model
@@ -151,7 +151,10 @@ fn rows(shown: &Table) -> String {
             Provenance::Imported { source } => format!("imported: {source}"),
             Provenance::Analytic { model } => format!("model: {model}"),
             Provenance::Measured { board, .. } => format!("measured: {board}"),
-            Provenance::Emulated { emulator, .. } => format!("emulated: {emulator}"),
+            Provenance::Emulated { emulator, core, .. } => format!("emulated: {core}, {emulator}"),
+            Provenance::Estimated { layers, error_max, .. } => {
+                format!("estimated from {layers} layers, within {:.1} % of each", error_max * 100.0)
+            }
         };
         rows.add_row([
             key.to_string(),

@@ -18,11 +18,13 @@
 //! how they and the weights are stored.
 #![no_std]
 
+#[cfg(any(test, feature = "testing"))]
+extern crate alloc;
 #[cfg(test)]
 extern crate std;
 
-#[cfg(test)]
-mod testing;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 #[allow(unsafe_code)]
 mod arch;

@@ -9,6 +9,10 @@ pub use crate::portable::{
 
 use crate::{Activations, Add, Conv, FullyConnected, portable};
 
+/// What the fastest kernels of this build are written for: an instruction set, or `portable` where they are all plain Rust. A program for an
+/// operating system may find out that the processor lacks it.
+pub const KIND: &str = if cfg!(target_arch = "x86_64") { "x86_64" } else { "portable" };
+
 /// Convolution; see [`Conv`]. Scratch: [`portable::conv_scratch_bytes`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]

@@ -4,15 +4,19 @@
 pub(crate) mod attention;
 pub(crate) mod conv;
 pub(crate) mod elementwise;
+#[cfg(test)]
 mod hostile;
+#[cfg(test)]
 mod hostile_attention;
+pub mod native;
+#[cfg(test)]
 mod refused;
 pub(crate) mod resize;
 pub(crate) mod spatial;
 
 use crate::{ActivationBits, Activations, OutputCodes, pack};
-use std::vec;
-use std::vec::Vec;
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// Xorshift, 64 bits.
 #[derive(Clone, Debug)]
@@ -60,7 +64,7 @@ impl Random {
         }
         let multiplier = self.between(multiplier_max / 2 + 1, multiplier_max);
         let ratio = f64::from(multiplier) * magnitude.max(1.0) / f64::from(1 << bits.bits());
-        let shift = (ratio.log2().round() as i32 + self.between(-1, 1)).clamp(1, 62);
+        let shift = (libm::round(libm::log2(ratio)) as i32 + self.between(-1, 1)).clamp(1, 62);
         (multiplier, shift as u8)
     }
 
@@ -114,7 +118,7 @@ impl Tensor {
 
 /// Runs two kernels on outputs that hold rubbish and compares what they leave.
 #[track_caller]
-pub(crate) fn same(bytes: usize, what: &dyn std::fmt::Debug, a: impl Fn(&mut [u8]), b: impl Fn(&mut [u8])) {
+pub(crate) fn same(bytes: usize, what: &dyn core::fmt::Debug, a: impl Fn(&mut [u8]), b: impl Fn(&mut [u8])) {
     let (mut one, mut other) = (vec![0xa5; bytes], vec![0x5a; bytes]);
     a(&mut one);
     b(&mut other);

@@ -1,13 +1,15 @@
-//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | bench [SECTION] | fuzz`.
+//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | firmware | bench [SECTION] | fuzz`.
 //!
 //! No dependency, so that the first command after a clone starts within seconds.
 
+mod firmware;
 mod no_std;
 mod packages;
 mod process;
 mod python;
 mod slurm;
 mod test;
+mod toolchain;
 mod tools;
 
 use std::process::ExitCode;
@@ -19,6 +21,9 @@ usage: cargo xtask COMMAND
   test [--quick]   setup, then formatting, clippy, the no_std builds, the documentation and all tests
                    (--quick: only formatting, clippy and tests)
   no-std           build the device crates for microcontrollers, without an operating system
+  firmware test [CORE...] [-- CHECK...]
+                   compare every kernel with the reference on emulated cores: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33,
+                   cortex-m55, rv32 (all of them); CHECK is a part of a check's name
   fuzz [--seconds N] [--seed N] [TARGET...]
                    feed the readers of files with damaged ones: apq, onnx, target, assignment, lut (60 seconds each)
   bench [SECTION]  print every figure of the project beside its reference
@@ -35,6 +40,7 @@ fn main() -> ExitCode {
         ["test"] => return test::run(test::Extent::Full),
         ["test", "--quick"] => return test::run(test::Extent::Quick),
         ["no-std"] => no_std::run(),
+        ["firmware", rest @ ..] => firmware::run(rest),
         ["bench", sections @ ..] => bench(sections),
         ["fuzz", rest @ ..] => process::run(process::cargo().args(["run", "--package", "apq-fuzz", "--"]).args(rest)),
         ["help" | "-h" | "--help"] => {
@@ -58,7 +64,7 @@ fn main() -> ExitCode {
 /// Installs everything at once; every part is tried, so that one run names all that is missing.
 fn setup() -> Result<(), Failure> {
     slurm::install();
-    let results = [tools::install(), no_std::install().map(|_| ()), python::install().map(|_| ())];
+    let results = [tools::install(), no_std::install().map(|_| ()), firmware::install_all(), python::install().map(|_| ())];
     let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\nerror: ")) }
 }

@@ -4,7 +4,7 @@ use super::{Random, same};
 use crate::bitfused::BitFused;
 use crate::reference::{self, Native};
 use crate::{ActivationBits, Activations, MatMul, pack, portable};
-use std::vec;
+use alloc::vec;
 
 /// Batches, rows, inner, columns on both sides of the boundaries of bytes, chunks and blocks.
 const SHAPES: [[usize; 4]; 10] = [
@@ -29,7 +29,7 @@ pub(crate) fn check_matmul(kernel: Kernel) {
             for b_bits in ActivationBits::ALL {
                 for transposed in [false, true] {
                     let bits = random.choose(&ActivationBits::ALL);
-                    let magnitude = f64::from(a_bits.hi()) * f64::from(b_bits.hi()) * (inner as f64).sqrt();
+                    let magnitude = f64::from(a_bits.hi()) * f64::from(b_bits.hi()) * libm::sqrt(inner as f64);
                     let (multiplier, shift) = random.rescale(i32::MAX, magnitude, bits);
                     let codes = random.codes(bits);
                     let product = MatMul { batches, rows, inner, columns, transposed, multiplier, shift, codes };

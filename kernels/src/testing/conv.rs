@@ -3,8 +3,8 @@
 use super::{Random, Tensor};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, Image, OutputStage, WeightBits, Window, pack};
-use std::vec;
-use std::vec::Vec;
+use alloc::vec;
+use alloc::vec::Vec;
 
 /// A convolution with its data.
 #[derive(Clone, Debug)]
@@ -90,11 +90,21 @@ impl Case {
     /// The same convolution with its weights in another order.
     pub(crate) fn arranged(&self, arrangement: Arrangement) -> Self {
         let (conv, shape) = (self.conv(), self.conv().weight_shape());
-        let places = (0..shape.rows).flat_map(|row| (0..shape.row_len).map(move |index| (row, index)));
-        let codes: Vec<i8> = places.map(|(row, index)| conv.weight(row, index) as i8).collect();
+        let mut codes = Vec::with_capacity(shape.rows * shape.row_len);
+        for row in 0..shape.rows {
+            codes.extend((0..shape.row_len).map(|index| conv.weight(row, index) as i8));
+        }
         let mut weights = vec![0; arrangement.bytes(self.weight_bits, &shape).unwrap()];
         arrangement.arrange(self.weight_bits, &shape, &codes, &mut weights);
-        Self { arrangement, weights, ..self.clone() }
+        Self {
+            arrangement,
+            weights,
+            bias: self.bias.clone(),
+            multiplier: self.multiplier.clone(),
+            shift: self.shift.clone(),
+            input: self.input.clone(),
+            ..*self
+        }
     }
 
     pub(crate) fn output_bytes(&self) -> usize {
@@ -268,8 +278,8 @@ fn check_bounds(arrangement: Arrangement, kernel: impl Fn(&Conv<'_>, Activations
         let shape = shape([1, 1], [inputs, 1], Window::POINT, [0, 0], 1);
         let mut case = Case::random(&mut Random::new(1), shape, w8, [a8, ActivationBits::A16], accumulator);
         case.weights.fill(weight as i8 as u8);
-        let mut case = case.arranged(arrangement);
-        case.input.codes = vec![code as i16; inputs].into_iter().flat_map(i16::to_le_bytes).collect();
+        case = case.arranged(arrangement);
+        case.input.codes.chunks_exact_mut(2).for_each(|pair| pair.copy_from_slice(&(code as i16).to_le_bytes()));
         case.bias = vec![bias];
         for m in [accumulator.multiplier_max(), accumulator.multiplier_max() / 2 + 1] {
             for r in 1..=62 {

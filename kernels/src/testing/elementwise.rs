@@ -2,7 +2,7 @@
 
 use super::{Random, same};
 use crate::{ActivationBits, Activations, Add, Mul, Requantize, Table, pack, reference};
-use std::vec::Vec;
+use alloc::vec::Vec;
 
 /// Rows and channels on both sides of the boundaries of bytes and blocks.
 const SHAPES: [(usize, usize); 12] =

@@ -2,7 +2,7 @@
 
 use super::{Random, same};
 use crate::{Accumulator, ActivationBits, Activations, Image, Prelu, Rescale, Resize, pack, reference};
-use std::vec::Vec;
+use alloc::vec::Vec;
 
 const CHANNELS: [usize; 7] = [1, 2, 3, 5, 63, 64, 67];
 

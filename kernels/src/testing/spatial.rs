@@ -6,7 +6,7 @@ use crate::{
     ActivationBits, Activations, AveragePool, ConcatPart, CountPadding, Image, Invalid, MaxPool, Pad, Rescale, Slice, Transpose, pack,
     reference,
 };
-use std::vec::Vec;
+use alloc::vec::Vec;
 
 type Unary<P> = fn(&P, Activations<'_>, &mut [u8]);
 
@@ -194,14 +194,14 @@ pub(crate) fn check_transpose(kernel: Unary<Transpose>) {
             |out| kernel(&transpose, tensor.view(), out),
         );
         // And back again.
-        let mut there = std::vec![0; bytes];
+        let mut there = alloc::vec![0; bytes];
         kernel(&transpose, tensor.view(), &mut there);
         let mut inverse = [0; crate::RANK_MAX];
         for (to, &from) in transpose.axes.iter().enumerate() {
             inverse[from] = to;
         }
         let inverse = Transpose { shape: transpose.output_shape(), axes: inverse };
-        let mut back = std::vec![0; tensor.codes.len()];
+        let mut back = alloc::vec![0; tensor.codes.len()];
         kernel(&inverse, Activations { codes: &there, ..tensor.view() }, &mut back);
         assert_eq!(back, tensor.codes, "{transpose:?} {bits:?}");
     }

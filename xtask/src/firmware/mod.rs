@@ -1,0 +1,72 @@
+//! Programs for microcontrollers, built and run in an emulator.
+
+mod cores;
+mod emulator;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::toolchain::{self, Toolchain};
+use crate::{Failure, process};
+use cores::{CORES, Core};
+
+/// Longest run of all checks of one core; they take less than half a minute.
+const TEST_SECONDS_MAX: u64 = 300;
+
+/// `firmware COMMAND ...`.
+pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
+    match arguments {
+        ["test", rest @ ..] => test(rest),
+        _ => Err("usage: cargo xtask firmware test [CORE...] [-- CHECK...]".into()),
+    }
+}
+
+/// Runs the kernels' comparisons with the reference on each core. Names behind `--` choose among them.
+fn test(arguments: &[&str]) -> Result<(), Failure> {
+    let mut parts = arguments.splitn(2, |argument| *argument == "--");
+    let cores = cores::named(parts.next().unwrap_or_default())?;
+    let checks = parts.next().unwrap_or_default();
+    let toolchain = install(&cores)?;
+    let mut failures = Vec::new();
+    for core in cores {
+        println!("\n== {}", core.name);
+        let start = Instant::now();
+        let program = build(toolchain, core, "tests/firmware", "kernel-tests", &[])?;
+        let mut command = emulator::command(core, &program, checks);
+        match process::run_within(&mut command, Duration::from_secs(TEST_SECONDS_MAX)) {
+            Ok(()) => println!("== {}: passed in {:.0} s", core.name, start.elapsed().as_secs_f64()),
+            Err(failure) => failures.push(format!("{}: {failure}", core.name)),
+        }
+    }
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\nerror: ")) }
+}
+
+/// Sees to it that the cores can be compiled for and emulated.
+fn install(cores: &[&'static Core]) -> Result<Toolchain, Failure> {
+    emulator::install(cores)?;
+    let mut targets: Vec<&str> = cores.iter().map(|core| core.target).collect();
+    targets.dedup();
+    let toolchain = toolchain::install(&targets)?;
+    if matches!(toolchain, Toolchain::Debian) {
+        emulator::install_linker()?;
+    }
+    Ok(toolchain)
+}
+
+/// As [`install`], for every core.
+pub(crate) fn install_all() -> Result<(), Failure> {
+    install(&CORES.iter().collect::<Vec<_>>()).map(|_| ())
+}
+
+/// Builds one program of a workspace for microcontrollers and returns its path.
+fn build(toolchain: Toolchain, core: &Core, workspace: &str, program: &str, flags: &[&str]) -> Result<PathBuf, Failure> {
+    let folder = process::target_folder().join("firmware").join(core.name);
+    let mut command: Command = toolchain.cargo();
+    command.current_dir(process::root().join(workspace));
+    command.args(["build", "--quiet", "--release", "--bin", program, "--target", core.target, "--features", core.machine]).args(flags);
+    command.arg("--target-dir").arg(&folder).env("RUSTFLAGS", core.compiler_flags(toolchain));
+    toolchain.build_library(&mut command, true);
+    process::run(&mut command)?;
+    Ok(folder.join(core.target).join("release").join(program))
+}

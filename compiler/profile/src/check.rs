@@ -80,7 +80,7 @@ pub fn check(table: &Table, model: &Model<'_>, run: &Run) -> Result<ModelCheck, 
     Ok(ModelCheck {
         predicted: layers.iter().map(|layer| layer.predicted).sum(),
         fitted: layers.iter().map(|layer| layer.fitted).sum(),
-        measured: run.total,
+        measured: run.total.unwrap_or_else(|| run.layers.iter().map(|count| count.mean).sum()),
         layers,
     })
 }

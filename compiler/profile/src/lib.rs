@@ -6,8 +6,7 @@
 //! - [`fit`]: from the counts of many layers to the costs of any layer;
 //! - [`check`]: what a table predicts for a whole model beside what the model took.
 //!
-//! A machine is a board or an emulator, or in tests a formula; how it is reached is not known here. No file is read and nothing is
-//! printed.
+//! A machine is a board or an emulator ([`Device`]), or in tests a formula. Nothing is printed.
 
 pub mod check;
 pub mod design;
@@ -16,6 +15,8 @@ pub mod keys;
 pub mod measure;
 pub mod synthetic;
 
+mod device;
 mod solve;
 
+pub use device::Device;
 pub use measure::{LayerCount, Machine, MachineError, Run};

@@ -32,19 +32,17 @@ pub struct Run {
     pub counter: Counter,
     /// Every node.
     pub layers: Vec<LayerCount>,
-    /// Mean count of a whole run, with what happens between the nodes.
-    pub total: f64,
-    /// Bytes of stack that the run used, where the machine knows.
-    pub stack_bytes: Option<usize>,
+    /// Mean count of a whole run, with what happens between the nodes; if it was wanted.
+    pub total: Option<f64>,
 }
 
 /// A board or an emulator.
 pub trait Machine: Sync {
-    /// Runs a model so often.
+    /// Runs a model of so many multiply-accumulates, often enough for counts that are good to 0.1 %. `whole`: whole runs are wanted too.
     ///
     /// # Errors
     /// Whatever went wrong; nothing is counted then.
-    fn run(&self, file: &[u8], repeats: u32) -> Result<Run, MachineError>;
+    fn run(&self, file: &[u8], macs: u64, whole: bool) -> Result<Run, MachineError>;
 
     /// How many files may run at once: 1 for a board.
     fn parallel(&self) -> usize;
@@ -85,13 +83,15 @@ pub struct Counts {
     name: String,
     counter: Option<Counter>,
     layers: BTreeMap<LayerKey, LayerCount>,
+    /// What a run does between two nodes, once it is known.
+    between: Option<f64>,
 }
 
 impl Counts {
     /// None yet. `name`: of the table.
     #[must_use]
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), counter: None, layers: BTreeMap::new() }
+        Self { name: name.into(), counter: None, layers: BTreeMap::new(), between: None }
     }
 
     /// Those of a table that an earlier, interrupted call left.
@@ -105,6 +105,7 @@ impl Counts {
             name: table.name().to_string(),
             counter: table.profile().map(|profile| profile.counter().clone()),
             layers: table.iter().filter_map(count).collect(),
+            between: None,
         }
     }
 
@@ -126,8 +127,8 @@ impl Counts {
         self.layers.is_empty()
     }
 
-    /// Takes the counts of layers of a model. What a run does between its nodes is shared out among them, so that the entries of a model's
-    /// layers sum to its run.
+    /// Takes the counts of layers of a model. What a run does between its nodes, known from the first whole run, is shared out among them, so
+    /// that the entries of a model's layers sum to its run.
     ///
     /// # Errors
     /// Another machine counted before, or a layer has no count.
@@ -138,7 +139,7 @@ impl Counts {
             }
             _ => self.counter = Some(run.counter.clone()),
         }
-        let between = between(run);
+        let between = *self.between.get_or_insert_with(|| between(run));
         for (node, key) in layers {
             let count = run.layers.iter().find(|count| count.node == *node).ok_or_else(|| MeasureError::NotCounted(key.clone()))?;
             self.layers.insert(key.clone(), LayerCount { mean: count.mean + between, ..*count });
@@ -188,10 +189,10 @@ impl Counts {
     }
 }
 
-/// What a run does outside of its nodes, for each of them.
+/// What a run does outside of its nodes, for each of them; 0 where no whole run was counted.
 pub(crate) fn between(run: &Run) -> f64 {
     let inside: f64 = run.layers.iter().map(|count| count.mean).sum();
-    (run.total - inside).max(0.0) / run.layers.len().max(1) as f64
+    run.total.map_or(0.0, |total| (total - inside).max(0.0) / run.layers.len().max(1) as f64)
 }
 
 /// Runs all batches and keeps their counts. `keep` gets the counts after each batch, in any order of the batches.
@@ -201,20 +202,25 @@ pub(crate) fn between(run: &Run) -> f64 {
 pub fn run_batches(
     machine: &dyn Machine,
     batches: &[Batch],
-    repeats: u32,
     counts: &mut Counts,
     mut keep: impl FnMut(&Counts) -> Result<(), MachineError>,
 ) -> Result<(), MeasureError> {
+    let run_one = |batch: &Batch, whole: bool| machine.run(&batch.file, batch.macs(), whole).map_err(MeasureError::Machine);
+    let mut take = |batch: &Batch, run: Result<Run, MeasureError>| -> Result<(), MeasureError> {
+        counts.add(&batch.layers, &run?)?;
+        keep(counts).map_err(MeasureError::Keep)
+    };
+    // Alone: it shows whether the machine runs anything at all, and what happens between the nodes.
+    let Some((first, batches)) = batches.split_first() else { return Ok(()) };
+    take(first, run_one(first, true))?;
     let next = AtomicUsize::new(0);
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
-        for _ in 0..machine.parallel().clamp(1, batches.len().max(1)) {
+        for _ in 0..machine.parallel().min(batches.len()) {
             let (next, sender) = (&next, sender.clone());
             scope.spawn(move || {
                 while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let run = machine.run(&batch.file, repeats);
-                    let failed = run.is_err();
-                    if sender.send((batch, run)).is_err() || failed {
+                    if sender.send((batch, run_one(batch, false))).is_err() {
                         break;
                     }
                 }
@@ -222,12 +228,10 @@ pub fn run_batches(
         }
         drop(sender);
         for (batch, run) in receiver {
-            let kept = run.map_err(MeasureError::Machine).and_then(|run| counts.add(&batch.layers, &run));
-            let kept = kept.and_then(|()| keep(counts).map_err(MeasureError::Keep));
-            if kept.is_err() {
+            if let Err(error) = take(batch, run) {
                 // The others stop after the file that they are at.
                 next.store(batches.len(), Ordering::Relaxed);
-                return kept;
+                return Err(error);
             }
         }
         Ok(())

@@ -38,6 +38,14 @@ pub struct Batch {
     pub arena_bytes: usize,
 }
 
+impl Batch {
+    /// Multiply-accumulates of all layers; of operators without any, codes.
+    #[must_use]
+    pub fn macs(&self) -> u64 {
+        self.layers.iter().map(|(_, key)| key.macs().unwrap_or(0).max(elements(key))).sum()
+    }
+}
+
 /// Why a layer is in no file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

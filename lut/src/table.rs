@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cost, CostError, CostModel, CostValueError, KeyError, LayerKey, Profile, Unit};
+use crate::{Cost, CostError, CostModel, CostValueError, Counter, KeyError, LayerKey, Profile, Unit};
 
 /// Most entries of one table.
 pub const ENTRIES_MAX: usize = 1 << 20;
@@ -152,6 +152,24 @@ impl Table {
     #[must_use]
     pub fn profile(&self) -> Option<&Profile> {
         self.profile.as_ref()
+    }
+
+    /// A profiled table for another clock: what was counted stays, the times follow. Any other table as it is.
+    #[must_use]
+    pub fn at_clock(mut self, clock_hz: u64) -> Self {
+        let Some(profile) = self.profile.take() else { return self };
+        let counter = Counter { clock_hz, ..profile.counter().clone() };
+        if counter == *profile.counter() || clock_hz == 0 {
+            return self.with_profile(profile);
+        }
+        for entry in self.entries.values_mut() {
+            if let Some((unit, _, mean, _)) = entry.provenance.counts() {
+                entry.cost = unit.cost(mean, clock_hz);
+            }
+        }
+        // Only a clock of zero is refused, and that one is not.
+        self.profile = Profile::new(counter, profile.fits().to_vec()).ok();
+        self
     }
 
     /// The entry that answers for a layer: its own, or the estimate of the table's fits.
@@ -365,7 +383,7 @@ mod tests {
 
     #[test]
     fn a_profiled_table_estimates_what_it_does_not_hold() {
-        use crate::{Counter, Fit, Path, Term};
+        use crate::{Fit, Path, Term};
         let counter =
             Counter { board: "b".into(), runner: "r".into(), kernels: "k".into(), unit: Unit::Instructions, clock_hz: 1_000_000_000 };
         let fit = Fit {
@@ -391,6 +409,19 @@ mod tests {
         assert_eq!((table.cost(&first), table.estimates(&first)), (Ok(Cost::ZERO), false), "the same work");
         let narrow = LayerKey::fully_connected(1, 8, 3, Candidate::new(4, 8).unwrap());
         assert!(matches!(table.cost(&narrow), Err(CostError::Missing { .. })));
+        // Half the clock, twice the time, for what was counted and for what is estimated.
+        let counted = Provenance::Emulated {
+            emulator: "e".into(),
+            core: "c".into(),
+            samples: 1,
+            mean_instructions: 30.0,
+            spread_instructions: 0.0,
+        };
+        table.insert(key(7), Entry { cost: Unit::Instructions.cost(30.0, 1_000_000_000), provenance: counted }).unwrap();
+        let slow = table.clone().at_clock(500_000_000);
+        let latency = |table: &Table, outputs| table.cost(&key(outputs)).unwrap().latency_ns;
+        assert_eq!((latency(&table, 7), latency(&slow, 7), latency(&slow, 3)), (Some(30.0), Some(60.0), Some(96.0)));
+        assert_eq!((slow.at_clock(1_000_000_000), latency(&table, 1)), (table.clone(), Some(0.0)));
     }
 
     /// Knows `conv` only.

@@ -21,6 +21,8 @@ usage: cargo xtask COMMAND
   test [--quick]   setup, then formatting, clippy, the no_std builds, the documentation and all tests
                    (--quick: only formatting, clippy and tests)
   no-std           build the device crates for microcontrollers, without an operating system
+  firmware build [CORE...]
+                   build the program that runs models, as target/firmware/CORE.elf
   firmware test [CORE...] [-- CHECK...]
                    compare every kernel with the reference on emulated cores: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33,
                    cortex-m55, rv32 (all of them); CHECK is a part of a check's name

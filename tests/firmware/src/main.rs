@@ -43,6 +43,12 @@ fn run() -> bool {
             ran += 1;
         }
     }
-    println!("{ran} of {} checks on {} with {} kernels", CHECKS.len(), apq_board::MACHINE, apq_kernels::native::KIND);
+    println!("{ran} of {} checks on {} with {} kernels", CHECKS.len(), apq_board::NAME, apq_kernels::native::KIND);
     ran > 0
+}
+
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    println!("{info}");
+    apq_board::end(false)
 }

@@ -17,9 +17,23 @@ const TEST_SECONDS_MAX: u64 = 300;
 /// `firmware COMMAND ...`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
+        ["build", rest @ ..] => build_runners(rest),
         ["test", rest @ ..] => test(rest),
-        _ => Err("usage: cargo xtask firmware test [CORE...] [-- CHECK...]".into()),
+        _ => Err("usage: cargo xtask firmware build [CORE...] | test [CORE...] [-- CHECK...]".into()),
     }
+}
+
+/// Builds the program that runs models, for each core, as `CORE.elf` in the folder of build results.
+fn build_runners(arguments: &[&str]) -> Result<(), Failure> {
+    let cores = cores::named(arguments)?;
+    let toolchain = install(&cores)?;
+    for core in cores {
+        let program = build(toolchain, core, "examples/firmware", "runner", &["--package", "runner"])?;
+        let to = process::target_folder().join("firmware").join(format!("{}.elf", core.name));
+        std::fs::copy(&program, &to).map_err(|error| format!("{}: {error}", to.display()))?;
+        println!("{}", to.display());
+    }
+    Ok(())
 }
 
 /// Runs the kernels' comparisons with the reference on each core. Names behind `--` choose among them.

@@ -1,14 +1,14 @@
-//! Cortex-M.
+//! Start and faults of a Cortex-M.
 
 use cortex_m_rt::{ExceptionFrame, exception};
 
 /// `entry`, which marks where a program starts.
 pub use cortex_m_rt as rt;
 
-/// Makes the Cortex-M3 that runs programs for a Cortex-M0 stop at addresses that a Cortex-M0 cannot load from.
+/// Makes a Cortex-M3 that runs a program for a Cortex-M0 stop at addresses that a Cortex-M0 cannot load from.
 pub fn prepare() {
     const UNALIGN_TRP: u32 = 1 << 3;
-    if cfg!(v6m) {
+    if cfg!(v6m_on_v7m) {
         // SAFETY: the register exists on every Cortex-M; nothing else uses it, since no interrupt is on.
         unsafe { (*cortex_m::peripheral::SCB::PTR).ccr.modify(|ccr| ccr | UNALIGN_TRP) };
     }

@@ -1,4 +1,4 @@
-//! RISC-V.
+//! Start and faults of a RISC-V core.
 
 /// `entry`, which marks where a program starts.
 pub use riscv_rt as rt;

@@ -5,6 +5,7 @@
 //!
 //! | value | instructions | cores |
 //! |---|---|---|
+//! | `thumb` | those of every Cortex-M | M0 and all below |
 //! | `thumb2` | 32-bit Thumb: long multiplication, bit fields, loads and stores at any address | M3 and all below |
 //! | `dsp` | two 16-bit products at once, saturation, packing | M4, M7, and of M33 and later those that have it |
 //! | `mve` | vectors of 128 bits | M55, M85 |
@@ -17,11 +18,12 @@ const CORES_MVE: [&str; 3] = ["cortex-m52", "cortex-m55", "cortex-m85"];
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
-    println!("cargo::rustc-check-cfg=cfg(core_feature, values(\"thumb2\", \"dsp\", \"mve\"))");
+    println!("cargo::rustc-check-cfg=cfg(core_feature, values(\"thumb\", \"thumb2\", \"dsp\", \"mve\"))");
     let target = std::env::var("TARGET").unwrap_or_default();
     if !target.starts_with("thumbv") {
         return;
     }
+    println!("cargo::rustc-cfg=core_feature=\"thumb\"");
     let flags = std::env::var("CARGO_ENCODED_RUSTFLAGS").unwrap_or_default();
     let options = Options::read(&flags);
     let thumb2 = target.starts_with("thumbv7") || target.starts_with("thumbv8m.main");

@@ -9,7 +9,7 @@
 //! # What a core can do
 //! A processor with an operating system is asked when the program runs. A microcontroller's program is built for its core, and the stable
 //! compiler does not say which instructions of a Cortex-M core it may use: `cfg(target_feature)` is silent for Arm. `build.rs` reads the
-//! target and `-C target-cpu` instead and sets `cfg(core_feature = "...")`:
+//! target and `-C target-cpu` instead and sets `cfg(core_feature = "...")`, for every Cortex-M `thumb`, and:
 //!
 //! | build | `thumb2` | `dsp` | `mve` |
 //! |---|---|---|---|
@@ -25,5 +25,11 @@
 //!
 //! `cargo xtask firmware test [CORE...] [-- CHECK...]` runs the comparisons with [`reference`](crate::reference) in an emulator, on each core.
 
+#[cfg(core_feature = "dsp")]
+pub(crate) mod arm_dsp;
+#[cfg(core_feature = "mve")]
+pub(crate) mod mve;
+#[cfg(all(core_feature = "thumb", not(core_feature = "dsp")))]
+pub(crate) mod thumb;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod x86_64;

@@ -5,7 +5,11 @@
 //! layer is written. Reading one weight at a time is what [`reference`](mod@crate::reference) and the proof of the accumulator
 //! need; kernels read whole words.
 
+pub(crate) mod lanes;
+pub(crate) mod pairs;
 mod row_major;
+pub(crate) mod unsigned;
+pub(crate) mod vectors;
 
 use crate::WeightBits;
 
@@ -27,22 +31,48 @@ pub enum Arrangement {
     /// `[O][H][W][I]`, I = input channels of the group; one row for each output channel, each row starts at a byte.
     #[default]
     RowMajor,
+    /// Two output channels in one word, codes of the first offset: for processors with products of two 16-bit halves. Rows `[H][W][I]` are padded
+    /// with zeros to a multiple of 4 weights, 8 at 2 and 6 bits.
+    Pairs,
+    /// Rows of whole words, weights stored as `w + 2^(b-1)`, in an order that lets one mask take two of them out of a word: for processors
+    /// that multiply whole words only. The kernels' convolutions and fully connected layers.
+    Unsigned,
+    /// Rows of unsigned codes, w + 2^(bits - 1), padded to 16 and packed so that one shift and one mask free 16 at a time.
+    Vectors,
+    /// Depthwise: blocks of 8 channels, `[tap][channel]`, a byte each; taps in passes of 9.
+    Lanes,
 }
 
 impl Arrangement {
-    /// Every arrangement this crate has kernels for.
-    pub const ALL: [Self; 1] = [Self::RowMajor];
+    /// Every arrangement.
+    pub const ALL: [Self; 5] = [Self::RowMajor, Self::Pairs, Self::Unsigned, Self::Vectors, Self::Lanes];
 
     /// The name that a model file stores.
     pub const fn name(self) -> &'static str {
         match self {
             Self::RowMajor => "row-major",
+            Self::Pairs => "pairs",
+            Self::Unsigned => "unsigned",
+            Self::Vectors => "vectors",
+            Self::Lanes => "lanes",
         }
     }
 
-    /// The arrangement of that name, if this crate has kernels for it.
+    /// Whether this build has kernels for it: a computer has them all, a microcontroller those of its core, so that none of the others take flash.
+    pub const fn has_kernels(self) -> bool {
+        let computer = !cfg!(any(core_feature = "thumb", target_arch = "riscv32"));
+        let (dsp, mve) = (cfg!(core_feature = "dsp"), cfg!(core_feature = "mve"));
+        match self {
+            Self::RowMajor => true,
+            Self::Pairs => computer || (dsp && !mve),
+            Self::Unsigned => computer || !dsp,
+            Self::Vectors | Self::Lanes => computer || mve,
+        }
+    }
+
+    /// The arrangement of that name, if this build has kernels for it.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|arrangement| arrangement.name() == name)
+        Self::ALL.into_iter().find(|arrangement| arrangement.has_kernels() && arrangement.name() == name)
     }
 
     /// Bytes of a layer's weights; `None` where they would not fit the address space.
@@ -54,6 +84,10 @@ impl Arrangement {
         }
         match self {
             Self::RowMajor => row_major::bytes(bits, shape),
+            Self::Pairs => pairs::bytes(bits, shape),
+            Self::Unsigned => unsigned::bytes(bits, shape),
+            Self::Vectors => vectors::bytes(bits, shape),
+            Self::Lanes => lanes::bytes(bits, shape),
         }
     }
 
@@ -62,6 +96,10 @@ impl Arrangement {
     pub fn weight(self, bits: WeightBits, shape: &WeightShape, weights: &[u8], row: usize, index: usize) -> i32 {
         match self {
             Self::RowMajor => row_major::weight(bits, shape, weights, row, index),
+            Self::Pairs => pairs::weight(bits, shape, weights, row, index),
+            Self::Unsigned => unsigned::weight(bits, shape, weights, row, index),
+            Self::Vectors => vectors::weight(bits, shape, weights, row, index),
+            Self::Lanes => lanes::weight(bits, shape, weights, row, index),
         }
     }
 
@@ -69,6 +107,10 @@ impl Arrangement {
     pub fn arrange(self, bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {
         match self {
             Self::RowMajor => row_major::arrange(bits, shape, codes, weights),
+            Self::Pairs => pairs::arrange(bits, shape, codes, weights),
+            Self::Unsigned => unsigned::arrange(bits, shape, codes, weights),
+            Self::Vectors => vectors::arrange(bits, shape, codes, weights),
+            Self::Lanes => lanes::arrange(bits, shape, codes, weights),
         }
     }
 }

@@ -11,12 +11,30 @@ use crate::{Activations, Add, Conv, FullyConnected, portable};
 
 /// What the fastest kernels of this build are written for: an instruction set, or `portable` where they are all plain Rust. A program for an
 /// operating system may find out that the processor lacks it.
-pub const KIND: &str = if cfg!(target_arch = "x86_64") { "x86_64" } else { "portable" };
+pub const KIND: &str = if cfg!(target_arch = "x86_64") {
+    "x86_64"
+} else if cfg!(core_feature = "mve") {
+    "mve"
+} else {
+    "portable"
+};
 
 /// Convolution; see [`Conv`]. Scratch: [`portable::conv_scratch_bytes`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if crate::arch::x86_64::conv(conv, input, output, scratch) {
+        return;
+    }
+    #[cfg(core_feature = "mve")]
+    if crate::arch::mve::conv(conv, input, output, scratch) {
+        return;
+    }
+    #[cfg(core_feature = "dsp")]
+    if crate::arch::arm_dsp::conv(conv, input, output, scratch) {
+        return;
+    }
+    #[cfg(all(core_feature = "thumb", not(core_feature = "dsp")))]
+    if crate::arch::thumb::conv(conv, input, output, scratch) {
         return;
     }
     portable::conv(conv, input, output, scratch);
@@ -31,6 +49,10 @@ pub fn fully_connected(layer: &FullyConnected<'_>, input: Activations<'_>, outpu
 pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
     #[cfg(target_arch = "x86_64")]
     if crate::arch::x86_64::add(add, a, b, output) {
+        return;
+    }
+    #[cfg(core_feature = "mve")]
+    if crate::arch::mve::add(add, a, b, output) {
         return;
     }
     portable::add(add, a, b, output);

@@ -13,8 +13,13 @@ mod dot;
 mod elementwise;
 mod matmul;
 mod movement;
+pub(crate) mod pairs;
+#[cfg_attr(not(any(test, core_feature = "dsp")), expect(dead_code, reason = "every machine knows how much scratch memory it wants"))]
+pub(crate) mod planes;
 mod pool;
 mod resize;
+pub(crate) mod unsigned;
+pub(crate) mod vectors;
 
 pub use add::{add, mul};
 pub use conv::{
@@ -27,9 +32,10 @@ pub use pool::{average_pool, max_pool};
 pub use resize::resize;
 
 // What `arch` builds on.
+#[cfg(any(target_arch = "x86_64", core_feature = "mve"))]
+pub(crate) use add::fits_32_bits;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use {
-    add::fits_32_bits,
     columns::{Columns, bytes_from, unpack_from},
     conv::{Dots, conv_with},
     dot::Lanes,

@@ -41,6 +41,30 @@ pub const fn requantize_high(acc: i32, m: i32, r: u8) -> i32 {
     ((sum >> 32) as i32).wrapping_shr((r as u32).wrapping_sub(32))
 }
 
+/// [`requantize`] of a 32-bit accumulator for 33 <= r <= 62, without the lower word of the product: it takes no part in the rounding.
+#[inline]
+pub const fn requantize_upper(acc: i32, m: i32, r: u8) -> i32 {
+    let half = 1i32.wrapping_shl((r as u32).wrapping_sub(33));
+    upper(acc, m).wrapping_add(half).wrapping_shr((r as u32).wrapping_sub(32))
+}
+
+/// The upper word of a product.
+#[inline(always)]
+pub(crate) const fn upper(a: i32, b: i32) -> i32 {
+    // Cortex-M0 and its like have no long multiplication, and the library's is for 64-bit factors.
+    if cfg!(all(target_arch = "arm", not(core_feature = "thumb2"))) { upper_by_halves(a, b) } else { ((a as i64 * b as i64) >> 32) as i32 }
+}
+
+/// [`upper`] by products of halves. No sum overflows: |a >> 16| <= 2^15, and a lower half is below 2^16.
+#[cfg_attr(all(target_arch = "arm", not(core_feature = "thumb2")), inline(never))]
+const fn upper_by_halves(a: i32, b: i32) -> i32 {
+    let (a_low, a_high, b_low, b_high) = (a & 0xffff, a >> 16, b & 0xffff, b >> 16);
+    let low = (a_low as u32).wrapping_mul(b_low as u32);
+    let cross = (a_high * b_low).wrapping_add((low >> 16) as i32);
+    let other = (a_low * b_high).wrapping_add(cross & 0xffff);
+    (a_high * b_high).wrapping_add(cross >> 16).wrapping_add(other >> 16)
+}
+
 /// [`requantize`] of a 32-bit accumulator, by the fast form where that holds.
 #[inline]
 pub const fn requantize_i32(acc: i32, m: i32, r: u8) -> i64 {
@@ -67,6 +91,12 @@ mod tests {
             if r >= HIGH_SHIFT_MIN {
                 assert_eq!(i128::from(requantize_high(acc, m, r)), expected, "{acc} {m} {r}");
                 assert!(expected.abs() < (1 << 31) - (1 << 16), "a zero point fits");
+            }
+            if r > HIGH_SHIFT_MIN {
+                assert_eq!(i128::from(requantize_upper(acc, m, r)), expected, "{acc} {m} {r}");
+            }
+            for (a, b) in [(acc, m), (m, acc), (acc, acc), (acc, !m)] {
+                assert_eq!(i64::from(upper_by_halves(a, b)), (i64::from(a) * i64::from(b)) >> 32, "{a} {b}");
             }
         }
     }

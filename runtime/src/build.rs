@@ -57,10 +57,10 @@ pub struct TensorSpec {
     pub scale: f32,
     /// Code of real zero; 0 at 16 bits.
     pub zero_point: i32,
-    /// First byte in the arena, a multiple of [`ALIGNMENT`](crate::ALIGNMENT).
+    /// First byte in the arena, a multiple of [`ALIGNMENT`](crate::ALIGNMENT) unless this is a view.
     pub offset: usize,
-    /// The tensor whose bytes this one shows under another shape. Same place, width, scale and zero point; at 2 and 4
-    /// bits the last axes must be equal or both fill whole bytes. Not itself a view, and no node writes a view.
+    /// The tensor of which this one shows bytes under another shape, from the beginning of a pixel on. Same width, scale and zero point; at 2 and 4
+    /// bits the last axes must be equal or both fill whole bytes. Not itself a view.
     pub alias: Option<usize>,
 }
 

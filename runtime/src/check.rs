@@ -6,7 +6,7 @@
 //! 2. every tensor has a legal shape and quantizer and an aligned place inside the arena, and then every view shows a tensor
 //!    of the same bytes;
 //! 3. input and output exist, and the input's tables hold codes;
-//! 4. every node suits its tensors ([`node`]), and no two nodes share raw data;
+//! 4. every node suits its tensors ([`node`]), and all together read little raw data more often than once;
 //! 5. no node destroys what is still to be read ([`dataflow`]).
 
 use apq_kernels::ActivationBits;
@@ -21,6 +21,10 @@ use crate::tensor::Tensor;
 mod dataflow;
 mod node;
 
+/// How often all nodes together may read the raw section: nodes that compute one layer in parts share its blocks, but many
+/// nodes over one block would make a small file take hours to check.
+const RAW_READS_MAX: usize = 64;
+
 /// Everything behind the header and the lists of operators and arrangements.
 pub(crate) fn model(model: &Model<'_>) -> Result<(), LoadError> {
     records(model)?;
@@ -34,7 +38,7 @@ pub(crate) fn model(model: &Model<'_>) -> Result<(), LoadError> {
     input(model).map_err(|problem| LoadError::Input { problem })?;
     output(model).map_err(|problem| LoadError::Output { problem })?;
     let mut operators = 0u32;
-    let mut raw_left = model.raw().len();
+    let mut raw_left = model.raw().len().saturating_mul(RAW_READS_MAX);
     for index in 0..model.record().nodes {
         let operator = node::check(model, index, &mut raw_left).map_err(|problem| LoadError::Node { node: index, problem })?;
         operators |= 1 << operator;
@@ -86,7 +90,9 @@ fn tensor(model: &Model<'_>, index: u16) -> Result<(), TensorProblem> {
     }
     let offset = tensor.offset as usize;
     let inside = offset.checked_add(tensor.bytes()).is_some_and(|end| end <= model.arena_bytes());
-    if !offset.is_multiple_of(ALIGNMENT) || !inside {
+    // A view begins at a pixel of what it shows.
+    let aligned = tensor.alias.is_some() || offset.is_multiple_of(ALIGNMENT);
+    if !aligned || !inside {
         return Err(TensorProblem::Placement);
     }
     Ok(())
@@ -101,9 +107,12 @@ fn view(model: &Model<'_>, index: u16) -> Result<(), TensorProblem> {
     if shows(&tensor, &shown) { Ok(()) } else { Err(TensorProblem::Alias) }
 }
 
-/// Whether a view has the same bytes with the same meaning as the tensor that it shows.
+/// Whether a view's bytes are those of whole pixels of the tensor that it shows, and mean the same.
 fn shows(view: &Tensor<'_>, shown: &Tensor<'_>) -> bool {
-    shown.alias.is_none() && view.offset == shown.offset && same_quantizer(view, shown) && packs_alike(view, shown)
+    let (bytes, all) = (view.range(), shown.range());
+    let at_pixel = bytes.start.checked_sub(all.start).is_some_and(|begin| begin.is_multiple_of(shown.pixel_bytes().max(1)));
+    let inside = at_pixel && bytes.end <= all.end;
+    shown.alias.is_none() && inside && same_quantizer(view, shown) && packs_alike(view, shown)
 }
 
 /// Whether equal codes stand for equal real values.
@@ -118,8 +127,7 @@ fn packs_alike(a: &Tensor<'_>, b: &Tensor<'_>) -> bool {
         ActivationBits::A4 => tensor.shape.channels().is_multiple_of(2),
         ActivationBits::A6 | ActivationBits::A8 | ActivationBits::A16 => true,
     };
-    let alike = a.shape.channels() == b.shape.channels() || (fills_bytes(a) && fills_bytes(b));
-    alike && a.shape.elements() == b.shape.elements()
+    a.shape.channels() == b.shape.channels() || (fills_bytes(a) && fills_bytes(b))
 }
 
 fn input(model: &Model<'_>) -> Result<(), PortProblem> {

@@ -175,7 +175,7 @@ pub enum NodeProblem {
     Clamp,
     /// The weights or another raw block are not aligned or reach past the raw section's end.
     Raw,
-    /// The raw blocks of this node and of those before it are longer than the raw section: some nodes share them.
+    /// This node and those before it read the raw section too often: too many of them share blocks.
     RawShared,
     /// The kernel refuses the parameters.
     Parameters(Invalid),
@@ -186,9 +186,10 @@ pub enum NodeProblem {
     },
     /// The scratch memory is not aligned or reaches past the arena's end.
     Scratch,
-    /// Output or scratch memory share bytes with what the node reads or with each other.
+    /// Scratch memory shares bytes with what the node reads or writes, or the output lies over an input as no order of rows or
+    /// codes allows.
     Overlap,
-    /// The node writes a view, or a tensor that is already written.
+    /// The node writes codes that are already written, or a part of a tensor before the parts in front of it.
     Written {
         /// The tensor.
         tensor: u16,
@@ -211,7 +212,7 @@ impl fmt::Display for NodeProblem {
             Self::Quantizer => "two tensors that must share one quantizer do not",
             Self::Clamp => "the fused clamp is empty, outside the codes, or on an operator that does not clamp",
             Self::Raw => "raw data are not aligned or outside the raw section",
-            Self::RawShared => "the raw data of the nodes up to here exceed the raw section",
+            Self::RawShared => "the nodes up to here read the raw section too often",
             Self::Parameters(invalid) => invalid.text(),
             Self::Accumulator { channel } => {
                 return write!(f, "the sums of output channel {channel} may overflow the accumulator");
@@ -219,7 +220,7 @@ impl fmt::Display for NodeProblem {
             Self::Scratch => "the scratch memory is not aligned or outside the arena",
             Self::Overlap => "output or scratch memory overlap what the node reads",
             Self::Written { tensor } => {
-                return write!(f, "tensor {tensor} is a view or is written twice");
+                return write!(f, "tensor {tensor} is written twice, or not from its beginning on");
             }
             Self::Unwritten { tensor } => {
                 return write!(f, "tensor {tensor} is read but not written, or its bytes are overwritten before");

@@ -11,7 +11,12 @@ use apq_kernels::{bitfused::BitFused, reference};
 use crate::kernel::{Kernel, bind, concat_part, output_codes};
 use crate::model::Model;
 use crate::node::{Concat, Node, Operator};
+use crate::overlap::{bytes_of, copies, overlap};
 use crate::tensor::Tensor;
+
+mod pieces;
+
+use pieces::Overlapping;
 
 /// Which kernels run. All give the same codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,12 +65,21 @@ fn try_node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Ar
         0 => NOWHERE,
         length => scratch_begin..scratch_begin.checked_add(length)?,
     };
+    let covers = |input: &Tensor<'_>| overlap(bytes_of(input), bytes_of(&output));
+    if covers(&first) || second.as_ref().is_some_and(covers) {
+        let (first, second, output) = (&first, second.as_ref(), &output);
+        return Overlapping { kernel: &kernel, first, second, output, scratch: scratch_range }.run(arena, arithmetic);
+    }
     let shared = second_range.is_none();
     let ranges = [first.range(), second_range.unwrap_or(NOWHERE), output.range(), scratch_range];
     let [first_bytes, second_bytes, output_bytes, scratch] = arena.get_disjoint_mut(ranges).ok()?;
     let a = activations(first_bytes, &first);
     let b = second.as_ref().map(|second| activations(if shared { a.codes } else { second_bytes }, second));
     if let Kernel::Reshape = kernel {
+        if copies(&first, &output) {
+            output_bytes.copy_from_slice(a.codes);
+            return Some(());
+        }
         reshape(&first, a.codes, &output, output_bytes);
         return Some(());
     }

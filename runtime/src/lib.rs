@@ -39,6 +39,7 @@ mod input;
 mod kernel;
 mod model;
 mod node;
+mod overlap;
 mod raw;
 mod session;
 mod tensor;

@@ -50,7 +50,7 @@ impl<'a> Model<'a> {
     /// every offset, shape, width, constant and place in the arena, and that no sum can leave its accumulator.
     ///
     /// After this no accessor and no run of the model can fail, panic, or read out of bounds. The time is that of
-    /// reading the file a few times, since no two nodes share weights, plus (tensors x nodes) record reads, plus for each
+    /// reading the file a few times (hostile files: 64 times), plus (tensors x nodes) record reads, plus for each
     /// pool at most one look at each of its windows, which is less than what a run does.
     ///
     /// # Errors

@@ -89,7 +89,7 @@ pub struct Tensor<'a> {
     pub zero_point: i32,
     /// First byte in the arena.
     pub offset: u32,
-    /// The tensor whose bytes this one shows under another shape; a view takes no memory of its own and no node writes it.
+    /// The tensor of which this one shows bytes under another shape; a view takes no memory of its own.
     pub alias: Option<u16>,
 }
 

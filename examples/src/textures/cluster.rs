@@ -2,7 +2,7 @@
 
 use super::layers::{Conv, Maps};
 use super::linalg::{covariance, dot, eigen};
-use super::random::Random;
+use crate::random::Random;
 
 /// Patches that the filters of one layer are learned from.
 const PATCHES: usize = 12_000;

@@ -1,6 +1,6 @@
 //! The images.
 
-use super::random::Random;
+use crate::random::Random;
 use core::f64::consts::{PI, TAU};
 
 /// Height and width of an image in pixels.

@@ -13,7 +13,6 @@ mod filters;
 mod layers;
 mod linalg;
 mod network;
-mod random;
 
 pub use draw::{CLASSES, SIZE};
 pub use files::{Files, generate};

@@ -5,8 +5,8 @@ use super::draw::{CLASSES, SIZE};
 use super::filters;
 use super::layers::{Activation, Conv, Maps, Norm, average_pool, global_average_pool, max_pool};
 use super::linalg::{dot, solve};
-use super::random::Random;
 use crate::onnx::{Dim, GraphBuilder};
+use crate::random::Random;
 
 /// A convolution, its normalization and its activation.
 struct Block {

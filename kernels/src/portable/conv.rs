@@ -1,8 +1,9 @@
 //! Convolution and fully connected layers as dot products of weight rows and columns.
 
 use super::columns::{Columns, unpack_from};
-use super::depthwise;
 use super::dot::{LANES, Lanes, dot, dot_wide};
+use super::vectors::{self, PlainRust};
+use super::{depthwise, pairs, planes, unsigned};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, FullyConnected, OutputCodes, pack, requant};
 
@@ -20,22 +21,32 @@ const BLOCK_MAX: usize = 64;
 const ALIGNMENT: usize = align_of::<Lanes>() - 1;
 
 /// Scratch bytes with which [`conv`] is fastest, for that input width.
-pub fn conv_scratch_bytes(conv: &Conv<'_>, _input: ActivationBits) -> usize {
-    if conv.arrangement != Arrangement::RowMajor {
-        return 0;
+pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
+    match conv.arrangement {
+        Arrangement::RowMajor => {}
+        Arrangement::Pairs => return pairs::scratch_bytes(conv, input),
+        Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
+        Arrangement::Vectors => return vectors::scratch_bytes(conv, input),
+        Arrangement::Lanes => return vectors::depthwise_scratch_bytes(conv, input),
     }
-    if depthwise::applies(conv) {
-        return depthwise::scratch_bytes(conv);
-    }
-    let chunks = conv.row_len().div_ceil(LANES).max(1);
-    let columns = (BLOCK_CODES / LANES / chunks).clamp(BLOCK_MIN, BLOCK_MAX).min(conv.output.pixels());
-    bytes(chunks, columns)
+    let plain = if depthwise::applies(conv) {
+        depthwise::scratch_bytes(conv)
+    } else {
+        let chunks = conv.row_len().div_ceil(LANES).max(1);
+        let columns = (BLOCK_CODES / LANES / chunks).clamp(BLOCK_MIN, BLOCK_MAX).min(conv.output.pixels());
+        bytes(chunks, columns)
+    };
+    plain.max(planes::scratch_bytes(conv, input))
 }
 
 /// Scratch bytes below which [`conv`] falls back to the reference.
-pub fn conv_scratch_bytes_min(conv: &Conv<'_>, _input: ActivationBits) -> usize {
-    if conv.arrangement != Arrangement::RowMajor {
-        return 0;
+pub fn conv_scratch_bytes_min(conv: &Conv<'_>, input: ActivationBits) -> usize {
+    match conv.arrangement {
+        Arrangement::RowMajor => {}
+        Arrangement::Pairs => return pairs::scratch_bytes(conv, input),
+        Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
+        Arrangement::Vectors => return vectors::scratch_bytes(conv, input),
+        Arrangement::Lanes => return vectors::depthwise_scratch_bytes(conv, input),
     }
     if depthwise::applies(conv) {
         return depthwise::scratch_bytes(conv);
@@ -72,8 +83,14 @@ pub(crate) struct Dots {
 
 /// Convolution; see [`Conv`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
-    if conv.arrangement != Arrangement::RowMajor {
-        return reference::conv::<Native>(conv, input, output);
+    match conv.arrangement {
+        Arrangement::RowMajor => {}
+        // Known when the program is built: kernels for other cores are not linked.
+        other if !other.has_kernels() => return reference::conv::<Native>(conv, input, output),
+        Arrangement::Pairs => return pairs::conv(pairs::Portable, conv, input, output, scratch),
+        Arrangement::Unsigned => return unsigned::conv::<unsigned::Portable>(conv, input, output, scratch),
+        Arrangement::Vectors => return vectors::conv::<PlainRust>(conv, input, output, scratch),
+        Arrangement::Lanes => return vectors::depthwise::<PlainRust>(conv, input, output, scratch),
     }
     if depthwise::applies(conv) {
         let (_, scratch, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);

@@ -1,37 +1,60 @@
 //! Every runner on the kernels of [`native`](crate::native): what a processor's own kernels have to pass, on the host or on a board.
 
 use alloc::vec;
+use alloc::vec::Vec;
 
 use super::{attention, conv, elementwise, resize, spatial};
-use crate::{Activations, Conv, native, portable};
+use crate::{Activations, Arrangement, Conv, native, portable};
 
 /// One comparison of a kernel with the reference; it panics where they differ, with the parameters in its message.
 #[derive(Clone, Copy, Debug)]
 pub struct Check {
     /// Name of the kernel, as in [`native`](crate::native).
     pub name: &'static str,
+    /// Whether this build has the kernel.
+    pub here: bool,
     /// Compares.
     pub run: fn(),
 }
 
+impl Check {
+    const fn new(name: &'static str, run: fn()) -> Self {
+        Self { name, here: true, run }
+    }
+
+    const fn arranged(name: &'static str, arrangement: Arrangement, run: fn()) -> Self {
+        Self { name, here: arrangement.has_kernels(), run }
+    }
+}
+
 /// All comparisons.
-pub const CHECKS: [Check; 15] = [
-    Check { name: "pad", run: || spatial::check_pad(native::pad) },
-    Check { name: "slice", run: || spatial::check_slice(native::slice) },
-    Check { name: "transpose", run: || spatial::check_transpose(native::transpose) },
-    Check { name: "concat_part", run: || spatial::check_concat(native::concat_part) },
-    Check { name: "requantize", run: || elementwise::check_requantize(native::requantize) },
-    Check { name: "table", run: || elementwise::check_table(native::table) },
-    Check { name: "add", run: || elementwise::check_add(native::add) },
-    Check { name: "mul", run: || elementwise::check_mul(native::mul) },
-    Check { name: "prelu", run: || resize::check_prelu(native::prelu) },
-    Check { name: "resize", run: || resize::check_resize(native::resize) },
-    Check { name: "max_pool", run: || spatial::check_max_pool(native::max_pool) },
-    Check { name: "average_pool", run: || spatial::check_average_pool(native::average_pool) },
-    Check { name: "matmul", run: || attention::check_matmul(native::matmul) },
-    Check { name: "conv", run: || conv::check(300, scratched) },
-    Check { name: "conv_wide", run: || conv::check_shapes(301, conv::wide_shapes(), scratched) },
+pub const CHECKS: [Check; 20] = [
+    Check::new("pad", || spatial::check_pad(native::pad)),
+    Check::new("slice", || spatial::check_slice(native::slice)),
+    Check::new("transpose", || spatial::check_transpose(native::transpose)),
+    Check::new("concat_part", || spatial::check_concat(native::concat_part)),
+    Check::new("requantize", || elementwise::check_requantize(native::requantize)),
+    Check::new("table", || elementwise::check_table(native::table)),
+    Check::new("add", || elementwise::check_add(native::add)),
+    Check::new("mul", || elementwise::check_mul(native::mul)),
+    Check::new("prelu", || resize::check_prelu(native::prelu)),
+    Check::new("resize", || resize::check_resize(native::resize)),
+    Check::new("max_pool", || spatial::check_max_pool(native::max_pool)),
+    Check::new("average_pool", || spatial::check_average_pool(native::average_pool)),
+    Check::new("matmul", || attention::check_matmul(native::matmul)),
+    Check::new("conv", || conv::check(300, scratched)),
+    Check::new("conv_wide", || conv::check_shapes(301, conv::wide_shapes(), scratched)),
+    Check::new("conv_depthwise", || conv::check_shapes(303, conv::depthwise_shapes(), scratched)),
+    Check::arranged("conv_pairs", Arrangement::Pairs, || conv::check_arranged(Arrangement::Pairs, 302, conv::shapes(), scratched)),
+    Check::arranged("conv_unsigned", Arrangement::Unsigned, || conv::check_arranged(Arrangement::Unsigned, 304, conv::shapes(), scratched)),
+    Check::arranged("conv_vectors", Arrangement::Vectors, || conv::check_arranged(Arrangement::Vectors, 305, conv::shapes(), scratched)),
+    Check::arranged("conv_lanes", Arrangement::Lanes, || conv::check_widths(Arrangement::Lanes, 306, depthwise_shapes(), scratched)),
 ];
+
+fn depthwise_shapes() -> Vec<conv::Shape> {
+    let shapes = conv::shapes().into_iter().chain(conv::wide_shapes());
+    shapes.filter(|shape| shape.groups == shape.input.channels && shape.groups == shape.output.channels).collect()
+}
 
 /// A convolution with the scratch memory that a file gives it.
 fn scratched(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8]) {
@@ -43,6 +66,6 @@ fn scratched(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8]) {
 mod tests {
     #[test]
     fn equals_the_reference() {
-        super::CHECKS.iter().for_each(|check| (check.run)());
+        super::CHECKS.iter().filter(|check| check.here).for_each(|check| (check.run)());
     }
 }

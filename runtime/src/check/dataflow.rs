@@ -1,14 +1,15 @@
 //! No node destroys what is still to be read.
 //!
 //! Independent of how the plan was made: each tensor that owns memory is followed through all nodes in the order in
-//! which they run. It is *whole* from the moment it is written until a node's output or scratch memory touches its bytes.
-//! Every read of it, or of a view of it, must find it whole; the network's output must be whole at the end. Nothing is
-//! stored, so that the time is (tensors x nodes) record reads.
+//! which they run. It is written from its first byte on, whole or in parts. Its bytes are *intact* from the moment they are
+//! written until another node's output or scratch memory touches them. Every read of it, or of a view of it, must find
+//! its bytes intact; the network's output must be intact at the end. Of intact bytes with a hole only those on one side are
+//! remembered, so that nothing has to be stored and the time is (tensors x nodes) record reads.
 
 use crate::error::{LoadError, NodeProblem, PortProblem};
 use crate::model::Model;
 use crate::node::{INPUTS_MAX, Region};
-use crate::tensor::Tensor;
+use crate::overlap::{Bytes, bytes_of, order, overlap};
 
 /// The front of a [`Node`](crate::Node) record: all that matters here.
 #[derive(serde::Deserialize)]
@@ -18,14 +19,13 @@ struct Wiring {
     scratch: Region,
 }
 
-/// First byte and end of a range in the arena.
-type Bytes = (usize, usize);
-
 pub(super) fn check(model: &Model<'_>) -> Result<(), LoadError> {
     for node in 0..model.record().nodes {
         own_places(model, node).map_err(|problem| LoadError::Node { node, problem })?;
     }
-    let output = model.root(model.record().output.tensor);
+    let port = LoadError::Output { problem: PortProblem::Unwritten };
+    let output_root = model.root(model.record().output.tensor);
+    let output = model.tensor(model.record().output.tensor).ok_or(port)?;
     for tensor in 0..model.record().tensors {
         let Some(record) = model.tensor(tensor) else {
             continue;
@@ -33,70 +33,103 @@ pub(super) fn check(model: &Model<'_>) -> Result<(), LoadError> {
         if record.alias.is_some() {
             continue;
         }
-        let whole = follow(model, tensor, bytes_of(&record))?;
-        if !whole && output == Some(tensor) {
-            return Err(LoadError::Output { problem: PortProblem::Unwritten });
+        let intact = follow(model, tensor, bytes_of(&record))?;
+        if output_root == Some(tensor) && !intact.holds(bytes_of(&output)) {
+            return Err(port);
         }
     }
     Ok(())
 }
 
-/// A node writes a tensor that owns its memory, and neither that nor its scratch memory touches what it reads.
+/// A node's scratch memory touches nothing that it reads or writes, and its output touches an input only where an order
+/// of its rows or codes allows that.
 fn own_places(model: &Model<'_>, node: u16) -> Result<(), NodeProblem> {
     let wiring = wiring(model, node).ok_or(NodeProblem::Record)?;
     let output = model.tensor(wiring.output).ok_or(NodeProblem::Reference)?;
-    if output.alias.is_some() {
-        return Err(NodeProblem::Written { tensor: wiring.output });
-    }
-    let (output, scratch) = (bytes_of(&output), scratch_of(&wiring));
-    let mut touched = overlap(output, scratch);
+    let scratch = scratch_of(&wiring);
+    let mut scratch_touched = overlap(bytes_of(&output), scratch);
+    let mut output_touches = false;
     for &input in &wiring.inputs {
         let input = model.tensor(input).ok_or(NodeProblem::Reference)?;
-        touched |= overlap(output, bytes_of(&input)) || overlap(scratch, bytes_of(&input));
+        output_touches |= overlap(bytes_of(&output), bytes_of(&input));
+        scratch_touched |= overlap(scratch, bytes_of(&input));
     }
-    if touched { Err(NodeProblem::Overlap) } else { Ok(()) }
+    if scratch_touched || (output_touches && !can_overlap(model, node)?) {
+        return Err(NodeProblem::Overlap);
+    }
+    Ok(())
 }
 
-/// Follows one tensor through all nodes; whether it is whole at the end.
-fn follow(model: &Model<'_>, tensor: u16, bytes: Bytes) -> Result<bool, LoadError> {
-    let mut written = model.record().input.tensor == tensor;
-    let mut whole = written;
+fn can_overlap(model: &Model<'_>, node: u16) -> Result<bool, NodeProblem> {
+    let node = model.node(node).ok_or(NodeProblem::Record)?;
+    let tensor = |place: usize| node.inputs.get(place).and_then(|&index| model.tensor(index));
+    let kernel = model.kernel(&node).ok_or(NodeProblem::Record)?;
+    let output = model.tensor(node.output).ok_or(NodeProblem::Reference)?;
+    let Some(first) = tensor(0).filter(|_| node.inputs.len() <= 2) else { return Ok(false) };
+    Ok(order(&kernel, &first, tensor(1).as_ref(), &output).is_some())
+}
+
+/// What is left of a tensor.
+#[derive(Clone, Copy)]
+struct Intact {
+    bytes: Bytes,
+}
+
+impl Intact {
+    fn holds(self, bytes: Bytes) -> bool {
+        self.bytes.0 <= bytes.0 && bytes.1 <= self.bytes.1
+    }
+
+    /// Takes these bytes away.
+    fn lose(&mut self, bytes: Bytes) {
+        if !overlap(self.bytes, bytes) {
+            return;
+        }
+        let (below, above) = ((self.bytes.0, bytes.0.max(self.bytes.0)), (bytes.1.min(self.bytes.1), self.bytes.1));
+        self.bytes = if below.1 - below.0 > above.1 - above.0 { below } else { above };
+    }
+
+    /// Adds bytes behind all that have been written so far.
+    fn gain(&mut self, bytes: Bytes) {
+        let first = if self.bytes.1 == bytes.0 { self.bytes.0 } else { bytes.0 };
+        self.bytes = (first, bytes.1);
+    }
+}
+
+/// Follows one tensor through all nodes; what is left of it at the end.
+fn follow(model: &Model<'_>, tensor: u16, bytes: Bytes) -> Result<Intact, LoadError> {
+    let given = model.record().input.tensor == tensor;
+    let mut written = if given { bytes.1 } else { bytes.0 };
+    let mut intact = Intact { bytes: (bytes.0, written) };
     for node in 0..model.record().nodes {
         let error = |problem| LoadError::Node { node, problem };
         let wiring = wiring(model, node).ok_or(error(NodeProblem::Record))?;
-        let reads = wiring.inputs.iter().any(|&input| model.root(input) == Some(tensor));
-        if reads && !whole {
-            return Err(error(NodeProblem::Unwritten { tensor }));
-        }
-        if wiring.output == tensor {
-            if written {
-                return Err(error(NodeProblem::Written { tensor }));
+        for &input in &wiring.inputs {
+            let input = model.tensor(input).filter(|record| record.alias.unwrap_or(input) == tensor);
+            if input.is_some_and(|input| !intact.holds(bytes_of(&input))) {
+                return Err(error(NodeProblem::Unwritten { tensor }));
             }
-            (written, whole) = (true, true);
+        }
+        let output = model.tensor(wiring.output).ok_or(error(NodeProblem::Reference))?;
+        let own = bytes_of(&output);
+        intact.lose(scratch_of(&wiring));
+        if output.alias.unwrap_or(wiring.output) != tensor {
+            intact.lose(own);
+        } else if own.0 == written {
+            intact.gain(own);
+            written = own.1;
         } else {
-            let output = model.tensor(wiring.output).ok_or(error(NodeProblem::Reference))?;
-            whole &= !overlap(bytes_of(&output), bytes);
-            whole &= !overlap(scratch_of(&wiring), bytes);
+            return Err(error(NodeProblem::Written { tensor }));
         }
     }
-    Ok(whole)
+    Ok(intact)
 }
 
 fn wiring(model: &Model<'_>, node: u16) -> Option<Wiring> {
     model.decode(model.node_place(node))
 }
 
-fn bytes_of(tensor: &Tensor<'_>) -> Bytes {
-    let begin = tensor.offset as usize;
-    (begin, begin.saturating_add(tensor.bytes()))
-}
-
 fn scratch_of(wiring: &Wiring) -> Bytes {
     let begin = wiring.scratch.offset as usize;
     (begin, begin.saturating_add(wiring.scratch.length as usize))
-}
-
-/// Whether two ranges share a byte; an empty one shares none.
-fn overlap(a: Bytes, b: Bytes) -> bool {
-    a.0.max(b.0) < a.1.min(b.1)
 }

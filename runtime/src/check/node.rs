@@ -12,8 +12,7 @@ use crate::tensor::Tensor;
 
 /// Checks node `index` and returns the place of its operator in the list of operators.
 ///
-/// `raw_left`: bytes of the raw section that the nodes before leave; this node's are taken away. Many nodes that name one
-/// block would otherwise make a small file take hours to check.
+/// `raw_left`: bytes that nodes may still read from the raw section; this node's are taken away.
 pub(super) fn check(model: &Model<'_>, index: u16, raw_left: &mut usize) -> Result<usize, NodeProblem> {
     let node = model.node(index).ok_or(NodeProblem::Record)?;
     let operator = node.operator.index();

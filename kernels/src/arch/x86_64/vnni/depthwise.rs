@@ -156,7 +156,8 @@ impl<'a> Block<'a> {
         }
         let reach = (window.kernel[1] - 1) * window.dilation[1];
         let fit = (window.pad[1] + image.width).saturating_sub(reach);
-        window.pad[1].div_ceil(window.stride[1])..fit.div_ceil(window.stride[1])
+        // An output may end before the image does.
+        window.pad[1].div_ceil(window.stride[1])..fit.div_ceil(window.stride[1]).min(self.conv.output.width)
     }
 
     /// The codes from the first tap's on to the last one's, for a window inside the image.

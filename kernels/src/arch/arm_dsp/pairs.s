@@ -1,0 +1,392 @@
+// Sums of two channels by three columns, and their output stage. See `pairs.rs` for what the caller vouches for.
+//
+// A kernel is called with one argument, the address of a `Task`. It keeps that at [sp] and, in its inner loops,
+//   r0 weights   r1 columns   r4-r6 sums of the first channel   r7-r9 sums of fields   r10-r12 columns' words   r2, r3, lr others
+// The sums of fields are 2^bits times the second channel's sums more than the first channel's are.
+
+.syntax unified
+.thumb
+
+.equ TASK_WEIGHTS, 0
+.equ TASK_BIAS, 8
+.equ TASK_START, 12
+.equ TASK_TAIL, 28
+.equ TASK_SEGMENTS, 32
+.equ TASK_SEGMENT_BYTES, 36
+.equ TASK_MULTIPLIER, 40
+.equ TASK_OUT, 48
+.equ TASK_OFFSETS, 52
+.equ TASK_ROUND, 60
+.equ TASK_CLAMP, 64
+.equ TASK_END, 76
+.equ TASK_STAGE, 80
+.equ TASK_NEXT, 84
+
+// Stack: [0] task, [4] totals of the second channel over segments, [16] end of a loop, [20] segments left.
+.equ FRAME, 28
+
+.macro FIRST word
+    smlad r4, \word, r10, r4
+    smlad r5, \word, r11, r5
+    smlad r6, \word, r12, r6
+.endm
+
+.macro FIELDS word
+    smlad r7, \word, r10, r7
+    smlad r8, \word, r11, r8
+    smlad r9, \word, r12, r9
+.endm
+
+.macro COLUMNS
+    ldm r1!, {r10, r11, r12}
+.endm
+
+// 8 bits: four weights of each channel.
+.macro STEP_8
+    ldrd r2, r3, [r0], #8
+    COLUMNS
+    FIELDS r2
+    uxtb16 r2, r2
+    FIRST r2
+    COLUMNS
+    FIELDS r3
+    uxtb16 r3, r3
+    FIRST r3
+.endm
+
+// 8 bits, where a sum of fields would not fit: `FIELDS` sums the second channel alone.
+.macro STEP_8_WIDE
+    .rept 2
+    ldr r2, [r0], #4
+    COLUMNS
+    sxtb16 r3, r2, ror #8
+    FIELDS r3
+    uxtb16 r2, r2
+    FIRST r2
+    .endr
+.endm
+
+// 4 bits: four weights.
+.macro STEP_4
+    ldr r2, [r0], #4
+    COLUMNS
+    sxtb16 r3, r2
+    FIELDS r3
+    and r3, r3, #0x000f000f
+    FIRST r3
+    COLUMNS
+    sxtb16 r3, r2, ror #8
+    FIELDS r3
+    and r3, r3, #0x000f000f
+    FIRST r3
+.endm
+
+// 2 bits: eight weights. lr holds the mask of a field.
+.macro PAIR_2 shift
+    COLUMNS
+    .if \shift
+    and r3, lr, r2, lsr #\shift
+    .else
+    and r3, lr, r2
+    .endif
+    FIELDS r3
+    and r3, r3, #0x00030003
+    FIRST r3
+.endm
+
+.macro STEP_2
+    ldr r2, [r0], #4
+    PAIR_2 0
+    PAIR_2 4
+    PAIR_2 8
+    PAIR_2 12
+.endm
+
+// 6 bits: eight weights. A fourth pair is collected in lr.
+.macro PAIR_6
+    COLUMNS
+    FIELDS r2
+    and r2, r2, #0x003f003f
+    FIRST r2
+.endm
+
+.macro STEP_6
+    ldr r2, [r0], #4
+    and lr, r2, #0xf000f000
+    bic r2, r2, #0xf000f000
+    PAIR_6
+    .rept 2
+    ldr r2, [r0], #4
+    and r3, r2, #0xf000f000
+    orr lr, r3, lr, lsr #4
+    bic r2, r2, #0xf000f000
+    PAIR_6
+    .endr
+    lsr r2, lr, #4
+    PAIR_6
+.endm
+
+// As STEP_6, where a sum of fields would not fit.
+.macro PAIR_6_WIDE
+    COLUMNS
+    and r3, r2, #0x003f003f
+    FIRST r3
+    lsr r2, r2, #6
+    and r2, r2, #0x003f003f
+    FIELDS r2
+.endm
+
+.macro STEP_6_WIDE
+    ldr r2, [r0], #4
+    and lr, r2, #0xf000f000
+    PAIR_6_WIDE
+    .rept 2
+    ldr r2, [r0], #4
+    and r3, r2, #0xf000f000
+    orr lr, r3, lr, lsr #4
+    PAIR_6_WIDE
+    .endr
+    lsr r2, lr, #4
+    PAIR_6_WIDE
+.endm
+
+// Runs \step from r0 to r0 + \bytes, \unroll at a time. \end is `lr`, or `stack` where the step needs lr.
+.macro LOOP step, unroll, end, bytes
+    add \bytes, \bytes, r0
+    .ifc \end, stack
+    str \bytes, [sp, #16]
+    .ifc \step, STEP_2
+    mov lr, #0x000f000f
+    .endif
+    .else
+    .ifnc \bytes, lr
+    mov lr, \bytes
+    .endif
+    .endif
+1:
+    .rept \unroll
+    \step
+    .endr
+    .ifc \end, stack
+    ldr r3, [sp, #16]
+    cmp r0, r3
+    .else
+    cmp r0, lr
+    .endif
+    bne 1b
+.endm
+
+// \shift: bits of a weight, 0 where r7-r9 are the second channel's sums. \offset: the second channel's codes have the offset too.
+.macro KERNEL name, step, unroll, end, shift, offset
+    .section .text.\name, "ax", %progbits
+    .balign 4
+    .global \name
+    .type \name, %function
+    .thumb_func
+\name:
+    push {r4-r11, lr}
+    sub sp, sp, #FRAME
+    str r0, [sp]
+    adr r1, 2f
+    orr r1, r1, #1
+    str r1, [r0, #TASK_NEXT]
+    .balign 4
+2:  // two channels
+    ldr r12, [sp]
+    ldm r12, {r0, r1, r2, r4, r5, r6, lr}
+    ldr r10, [r2], #8
+    str r2, [r12, #TASK_BIAS]
+    .if \shift
+    add r4, r4, r10
+    add r5, r5, r10
+    add r6, r6, r10
+    mov r7, r4
+    mov r8, r5
+    mov r9, r6
+    .else
+    ldr r11, [r2, #-4]
+    .if \offset
+    add r7, r4, r11
+    add r8, r5, r11
+    add r9, r6, r11
+    .else
+    mov r7, r11
+    mov r8, r11
+    mov r9, r11
+    .endif
+    add r4, r4, r10
+    add r5, r5, r10
+    add r6, r6, r10
+    .endif
+    ldr r3, [r12, #TASK_SEGMENTS]
+    cbz r3, 3f
+    b.w 8f
+3:  // the only segment or the last one
+    cmp lr, #0
+    beq.w 4f
+    LOOP \step, \unroll, \end, lr
+4:
+    ldr r12, [sp]
+    ldr r3, [r12, #TASK_TAIL]
+    cbz r3, 5f
+    b.w 7f
+5:
+    str r0, [r12, #TASK_WEIGHTS]
+    .if \shift
+    sub r7, r7, r4
+    sub r8, r8, r5
+    sub r9, r9, r6
+    ldr r2, [r12, #TASK_BIAS]
+    ldr r2, [r2, #-4]
+    add r7, r2, r7, asr #\shift
+    add r8, r2, r8, asr #\shift
+    add r9, r2, r9, asr #\shift
+    .if \offset
+    add r3, r12, #TASK_START
+    ldm r3, {r0, r1, r2}
+    add r7, r7, r0
+    add r8, r8, r1
+    add r9, r9, r2
+    .endif
+    ldr r3, [r12, #TASK_SEGMENTS]
+    cbz r3, 6f
+    add r3, sp, #4
+    ldm r3, {r0, r1, r2}
+    add r7, r7, r0
+    add r8, r8, r1
+    add r9, r9, r2
+    .endif
+6:
+    ldr pc, [r12, #TASK_STAGE]
+7:  // what is left of the row
+    LOOP \step, 1, \end, r3
+    ldr r12, [sp]
+    b.w 5b
+8:  // segments, at the end of which the sums of fields begin anew
+    .if \shift
+    mov r10, #0
+    mov r11, #0
+    mov r12, #0
+9:
+    add r2, sp, #4
+    stm r2, {r10, r11, r12}
+    str r3, [sp, #20]
+    ldr r12, [sp]
+    ldr r3, [r12, #TASK_SEGMENT_BYTES]
+    LOOP \step, \unroll, \end, r3
+    sub r7, r7, r4
+    sub r8, r8, r5
+    sub r9, r9, r6
+    add r2, sp, #4
+    ldm r2, {r10, r11, r12}
+    add r10, r10, r7, asr #\shift
+    add r11, r11, r8, asr #\shift
+    add r12, r12, r9, asr #\shift
+    mov r7, r4
+    mov r8, r5
+    mov r9, r6
+    ldr r3, [sp, #20]
+    subs r3, r3, #1
+    bne.w 9b
+    add r2, sp, #4
+    stm r2, {r10, r11, r12}
+    ldr r12, [sp]
+    ldr lr, [r12, #24]
+    .endif
+    b.w 3b
+    .size \name, . - \name
+.endm
+
+KERNEL apq_dsp_pairs_8, STEP_8, 4, lr, 8, 0
+KERNEL apq_dsp_pairs_8_wide, STEP_8_WIDE, 4, lr, 0, 0
+KERNEL apq_dsp_pairs_4, STEP_4, 4, lr, 4, 0
+KERNEL apq_dsp_pairs_2, STEP_2, 2, stack, 2, 1
+KERNEL apq_dsp_pairs_6, STEP_6, 2, stack, 6, 1
+KERNEL apq_dsp_pairs_6_wide, STEP_6_WIDE, 2, stack, 0, 1
+
+// Leaves the sums where the output would go, and ends.
+    .section .text.apq_dsp_stage_sums, "ax", %progbits
+    .balign 4
+    .global apq_dsp_stage_sums
+    .type apq_dsp_stage_sums, %function
+    .thumb_func
+apq_dsp_stage_sums:
+    ldr r0, [r12, #TASK_OUT]
+    stm r0, {r4-r9}
+    add sp, sp, #FRAME
+    pop {r4-r11, pc}
+    .size apq_dsp_stage_sums, . - apq_dsp_stage_sums
+
+// ((sum * m + 2^(r-1)) >> r) + z, for 33 <= r, saturated to \bits: with the rounding and the zero point in one term,
+// (2z + 1) << (r-33), the high word of a product and a shift.
+.macro SCALE a, b, c, bits
+    ldrb r11, [r1], #1
+    ldr lr, [r0], #4
+    sub r3, r11, #33
+    sub r11, r11, #32
+    lsl r3, r10, r3
+    smmla \a, \a, lr, r3
+    smmla \b, \b, lr, r3
+    smmla \c, \c, lr, r3
+    asr \a, \a, r11
+    asr \b, \b, r11
+    asr \c, \c, r11
+    usat \a, #\bits, \a
+    usat \b, #\bits, \b
+    usat \c, #\bits, \c
+.endm
+
+// Columns are stored last to first: those that are no pixels have the offset of one that is.
+.macro STAGE name, bits
+    .section .text.\name, "ax", %progbits
+    .balign 4
+    .global \name
+    .type \name, %function
+    .thumb_func
+\name:
+    add r3, r12, #TASK_MULTIPLIER
+    ldm r3, {r0, r1, r2}
+    ldr r10, [r12, #TASK_ROUND]
+    SCALE r4, r5, r6, \bits
+    SCALE r7, r8, r9, \bits
+    orr r4, r4, r7, lsl #8
+    orr r5, r5, r8, lsl #8
+    orr r6, r6, r9, lsl #8
+    ldr r3, [r12, #TASK_CLAMP + 4]
+    cbz r3, 1f
+    // At most hi, then at least lo, by saturation at 255 and at 0.
+    ldr r7, [r12, #TASK_CLAMP]
+    ldr r8, [r12, #TASK_CLAMP + 8]
+    .irp r, r4, r5, r6
+    uqadd8 \r, \r, r7
+    uqsub8 \r, \r, r3
+    uadd8 \r, \r, r8
+    .endr
+1:
+    ldrd r10, r11, [r12, #TASK_OFFSETS]
+    .if \bits == 4
+    orr r4, r4, r4, lsr #4
+    orr r5, r5, r5, lsr #4
+    orr r6, r6, r6, lsr #4
+    strb r6, [r2, r11]
+    strb r5, [r2, r10]
+    strb r4, [r2], #1
+    .else
+    strh r6, [r2, r11]
+    strh r5, [r2, r10]
+    strh r4, [r2], #2
+    .endif
+    add r3, r12, #TASK_MULTIPLIER
+    stm r3, {r0, r1, r2}
+    ldr r3, [r12, #TASK_END]
+    cmp r0, r3
+    beq 2f
+    ldr pc, [r12, #TASK_NEXT]
+2:
+    add sp, sp, #FRAME
+    pop {r4-r11, pc}
+    .size \name, . - \name
+.endm
+
+STAGE apq_dsp_stage_8, 8
+STAGE apq_dsp_stage_4, 4

@@ -1,0 +1,239 @@
+//! Where columns come from: the input itself, or scratch memory.
+
+use super::{Blocks, COLUMNS, Rect};
+use crate::arrange::vectors::LANES;
+use crate::portable::columns::{Columns, unpack_from};
+use crate::{ActivationBits, Activations, Conv, pack};
+use core::ops::Range;
+
+/// Bytes that may be lost to alignment.
+pub(super) const ALIGNMENT: usize = align_of::<i16>() - 1;
+
+/// Bytes of a column, which is padded to whole vectors; codes of up to 8 bits take a byte each.
+pub(super) fn column_bytes(conv: &Conv<'_>, bits: ActivationBits) -> usize {
+    conv.row_len().div_ceil(LANES) * LANES * code_bytes(bits)
+}
+
+fn code_bytes(bits: ActivationBits) -> usize {
+    if bits == ActivationBits::A16 { 2 } else { 1 }
+}
+
+/// Whether each output pixel's column is an input pixel, in whole vectors.
+pub(super) fn is_direct(conv: &Conv<'_>, bits: ActivationBits) -> bool {
+    let bytes = matches!(bits, ActivationBits::A6 | ActivationBits::A8 | ActivationBits::A16);
+    let point = conv.window.kernel == [1, 1] && conv.window.pad == [0, 0] && conv.groups == 1;
+    // Past the last row or column there would be padding.
+    let within = |axis: usize, input: usize, output: usize| output.saturating_sub(1).saturating_mul(conv.window.stride[axis]) < input;
+    bytes
+        && point
+        && conv.input.channels.is_multiple_of(LANES)
+        && within(0, conv.input.height, conv.output.height)
+        && within(1, conv.input.width, conv.output.width)
+}
+
+/// Whether the columns have room, or need none.
+pub(super) fn suffices(conv: &Conv<'_>, input: Activations<'_>, scratch: &[i16]) -> bool {
+    let wanted = column_bytes(conv, input.bits).saturating_mul(COLUMNS.min(conv.output.pixels()));
+    needs_none(conv, input) || size_of_val(scratch) >= wanted
+}
+
+/// As [`is_direct`], for codes of 16 bits that are aligned.
+fn needs_none(conv: &Conv<'_>, input: Activations<'_>) -> bool {
+    let aligned = input.bits != ActivationBits::A16 || bytemuck::try_cast_slice::<u8, i16>(input.codes).is_ok();
+    aligned && is_direct(conv, input.bits)
+}
+
+/// The columns of one group, pixel after pixel.
+pub(super) struct Source<'a> {
+    conv: &'a Conv<'a>,
+    input: Activations<'a>,
+    columns: Columns<'a>,
+    scratch: &'a mut [u8],
+    column_bytes: usize,
+    pixel_bytes: usize,
+    way: Way,
+    /// Output columns whose windows lie between the input's left and right ends.
+    inside: Range<usize>,
+    row: Row,
+    /// Output pixel that comes next.
+    at: (usize, usize),
+}
+
+/// How columns are made.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// Input pixels are columns.
+    Direct,
+    /// Rows of bytes are copied.
+    Rows,
+    /// Tap by tap.
+    Taps,
+}
+
+/// What the windows of one output row have in common where a kernel's row is a row of bytes.
+#[derive(Clone, Copy, Default)]
+struct Row {
+    /// First byte of the input row that the first tap within the input reads.
+    from: usize,
+    /// Rows of the kernel within the input, the first of them and their number.
+    first: usize,
+    count: usize,
+    /// A whole window.
+    window: Rect,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(conv: &'a Conv<'a>, input: Activations<'a>, group: usize, scratch: &'a mut [i16]) -> Self {
+        let rows = conv.groups == 1 && conv.window.dilation[1] == 1 && !matches!(input.bits, ActivationBits::A2 | ActivationBits::A4);
+        let way = match (needs_none(conv, input), rows) {
+            (true, _) => Way::Direct,
+            (false, true) => Way::Rows,
+            (false, false) => Way::Taps,
+        };
+        scratch.fill(0);
+        let mut source = Self {
+            conv,
+            input,
+            columns: Columns::new(conv, input, group),
+            scratch: bytemuck::cast_slice_mut(scratch),
+            column_bytes: column_bytes(conv, input.bits),
+            pixel_bytes: conv.input.pixel_bytes(input.bits),
+            way,
+            inside: inside(conv, 1, conv.input.width),
+            row: Row::default(),
+            at: (0, 0),
+        };
+        source.begin_row();
+        source
+    }
+
+    /// The next `count` columns, at most [`COLUMNS`], and the sum of the codes of each.
+    #[inline(always)]
+    pub(super) fn next<B: Blocks>(&mut self, count: usize) -> ([&[u8]; COLUMNS], [i32; COLUMNS]) {
+        let (mut columns, mut totals) = ([[].as_slice(); COLUMNS], [0; COLUMNS]);
+        let bytes = self.column_bytes.max(1);
+        let wide = self.input.bits == ActivationBits::A16;
+        if self.way == Way::Direct {
+            for (column, total) in columns.iter_mut().zip(&mut totals).take(count) {
+                let begin = self.row.from + self.at.1 * self.conv.window.stride[1] * self.pixel_bytes;
+                *column = self.input.codes.get(begin..).and_then(|rest| rest.get(..bytes)).unwrap_or_default();
+                *total = B::total(column, wide);
+                self.step();
+            }
+            return (columns, totals);
+        }
+        for (index, total) in totals.iter_mut().enumerate().take(count) {
+            *total = self.fill::<B>(index * bytes, bytes, wide);
+            self.step();
+        }
+        for (column, codes) in columns.iter_mut().zip(self.scratch.chunks_exact(bytes)).take(count) {
+            *column = codes;
+        }
+        (columns, totals)
+    }
+
+    #[inline(always)]
+    fn step(&mut self) {
+        self.at.1 += 1;
+        if self.at.1 >= self.conv.output.width {
+            self.at = (self.at.0 + 1, 0);
+            self.begin_row();
+        }
+    }
+
+    fn begin_row(&mut self) {
+        let (window, height, y) = (&self.conv.window, self.conv.input.height, self.at.0);
+        // After the last row of the output nothing is read.
+        if self.way == Way::Taps || y >= self.conv.output.height {
+            return;
+        }
+        let taps = window.taps_inside(0, y, height);
+        let from_y = window.position(0, y, taps.start, height).unwrap_or(0);
+        let row_bytes = self.conv.input.width * self.pixel_bytes;
+        let len = window.kernel[1] * self.pixel_bytes;
+        // The dilation of a kernel of one row is bounded by nothing, and not used.
+        let stride = window.dilation[0].wrapping_mul(row_bytes);
+        self.row = Row {
+            from: from_y * row_bytes,
+            first: taps.start,
+            count: taps.len(),
+            window: Rect::new(taps.len(), len, stride, len).unwrap_or_default(),
+        };
+    }
+
+    /// Writes a column; what is past its end stays 0.
+    #[inline(always)]
+    fn fill<B: Blocks>(&mut self, begin: usize, bytes: usize, wide: bool) -> i32 {
+        let Some(column) = self.scratch.get_mut(begin..).and_then(|rest| rest.get_mut(..bytes)) else {
+            return 0;
+        };
+        let (conv, x) = (self.conv, self.at.1);
+        if self.way == Way::Taps {
+            at_edge(&self.columns, self.at, self.input, column);
+            return B::total(column, wide);
+        }
+        if self.row.count == conv.window.kernel[0] && self.inside.contains(&x) {
+            let begin = self.row.from + (x * conv.window.stride[1] - conv.window.pad[1]) * self.pixel_bytes;
+            return B::gather(&self.row.window, self.input.codes.get(begin..).unwrap_or_default(), column, wide);
+        }
+        partial::<B>(conv, self.input, self.row, x, column, wide)
+    }
+}
+
+/// A column of which a part is padding.
+#[inline(never)]
+fn partial<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, row: Row, x: usize, column: &mut [u8], wide: bool) -> i32 {
+    let (pixel_bytes, taps_x) = (conv.input.pixel_bytes(input.bits), conv.window.kernel[1]);
+    // At 16 bits the zero point is 0.
+    let codes = column.get_mut(..conv.row_len() * code_bytes(input.bits)).unwrap_or_default();
+    B::fill(codes, input.zero_point as u8);
+    let taps = conv.window.taps_inside(1, x, conv.input.width);
+    if row.count == 0 || taps.is_empty() {
+        return B::total(codes, wide);
+    }
+    let from_x = conv.window.position(1, x, taps.start, conv.input.width).unwrap_or(0);
+    let stride = conv.window.dilation[0].wrapping_mul(conv.input.width * pixel_bytes);
+    if let Some(rect) = Rect::new(row.count, taps.len() * pixel_bytes, stride, taps_x * pixel_bytes) {
+        let from = input.codes.get(row.from + from_x * pixel_bytes..).unwrap_or_default();
+        let to = codes.get_mut((row.first * taps_x + taps.start) * pixel_bytes..).unwrap_or_default();
+        B::gather(&rect, from, to, wide);
+    }
+    B::total(codes, wide)
+}
+
+/// A column of any window.
+#[inline(never)]
+fn at_edge(columns: &Columns<'_>, at: (usize, usize), input: Activations<'_>, column: &mut [u8]) {
+    let bits = input.bits;
+    if bits == ActivationBits::A16 {
+        if let Ok(column) = bytemuck::try_cast_slice_mut::<u8, i16>(column) {
+            columns.fill(at, 0, column, input.zero_point as i16, |row, first, codes| unpack_from(bits, row, first, codes));
+        }
+    } else {
+        columns.fill(at, 0, column, input.zero_point as u8, |row, first, codes| unpack_bytes(bits, row, first, codes));
+    }
+}
+
+/// Codes of a packed row of at most 8 bits, beginning at code `first`, a byte each.
+fn unpack_bytes(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [u8]) {
+    if matches!(bits, ActivationBits::A6 | ActivationBits::A8) {
+        if let Some(from) = row.get(first..).and_then(|rest| rest.get(..codes.len())) {
+            codes.copy_from_slice(from);
+        }
+        return;
+    }
+    for (index, code) in codes.iter_mut().enumerate() {
+        *code = pack::code(row, bits, first + index) as u8;
+    }
+}
+
+/// Output positions along an axis whose taps all read the input.
+fn inside(conv: &Conv<'_>, axis: usize, extent: usize) -> Range<usize> {
+    let (window, stride) = (&conv.window, conv.window.stride[axis].max(1));
+    let span = (window.kernel[axis] - 1).saturating_mul(window.dilation[axis]);
+    let first = window.pad[axis].div_ceil(stride);
+    match (extent + window.pad[axis]).checked_sub(span + 1) {
+        Some(last) => first..last / stride + 1,
+        None => 0..0,
+    }
+}

@@ -35,7 +35,7 @@ const CORES: [Core; 7] = [
         clock_hz: 133 * MHZ,
         flash_bytes: Some(2048 * KIB),
         ram_bytes: 264 * KIB,
-        arrangements: [ROW_MAJOR; 2],
+        arrangements: ["unsigned"; 2],
         table: include_str!("../../tables/cortex-m0.json"),
     },
     Core {
@@ -44,7 +44,7 @@ const CORES: [Core; 7] = [
         clock_hz: 120 * MHZ,
         flash_bytes: Some(1024 * KIB),
         ram_bytes: 128 * KIB,
-        arrangements: [ROW_MAJOR; 2],
+        arrangements: ["unsigned"; 2],
         table: include_str!("../../tables/cortex-m3.json"),
     },
     Core {
@@ -53,7 +53,7 @@ const CORES: [Core; 7] = [
         clock_hz: 128 * MHZ,
         flash_bytes: Some(1024 * KIB),
         ram_bytes: 512 * KIB,
-        arrangements: [ROW_MAJOR; 2],
+        arrangements: ["pairs", ROW_MAJOR],
         table: include_str!("../../tables/cortex-m33.json"),
     },
     Core {
@@ -62,7 +62,7 @@ const CORES: [Core; 7] = [
         clock_hz: 180 * MHZ,
         flash_bytes: Some(512 * KIB),
         ram_bytes: 128 * KIB,
-        arrangements: [ROW_MAJOR; 2],
+        arrangements: ["pairs", ROW_MAJOR],
         table: include_str!("../../tables/cortex-m4.json"),
     },
     Core {
@@ -71,7 +71,7 @@ const CORES: [Core; 7] = [
         clock_hz: 800 * MHZ,
         flash_bytes: None,
         ram_bytes: 4200 * KIB,
-        arrangements: [ROW_MAJOR; 2],
+        arrangements: ["vectors", "lanes"],
         table: include_str!("../../tables/cortex-m55.json"),
     },
     Core {
@@ -80,7 +80,7 @@ const CORES: [Core; 7] = [
         clock_hz: 216 * MHZ,
         flash_bytes: Some(1024 * KIB),
         ram_bytes: 320 * KIB,
-        arrangements: [ROW_MAJOR; 2],
+        arrangements: ["pairs", ROW_MAJOR],
         table: include_str!("../../tables/cortex-m7.json"),
     },
     Core {
@@ -89,7 +89,7 @@ const CORES: [Core; 7] = [
         clock_hz: 160 * MHZ,
         flash_bytes: Some(4096 * KIB),
         ram_bytes: 400 * KIB,
-        arrangements: [ROW_MAJOR; 2],
+        arrangements: ["unsigned"; 2],
         table: include_str!("../../tables/rv32.json"),
     },
 ];

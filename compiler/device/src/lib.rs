@@ -19,6 +19,7 @@
 //! ```
 
 mod board;
+pub mod checkout;
 mod error;
 mod image;
 mod outcome;

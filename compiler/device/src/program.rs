@@ -137,3 +137,49 @@ pub(crate) fn external(words: &[String]) -> Command {
     command.args(words.iter().skip(1));
     command
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SILENCE_MAX: Duration = Duration::from_secs(10);
+
+    fn start(runner: &Runner, command: Command) -> Result<Console, DeviceError> {
+        Console::start(runner, command, Path::new("program.elf"))
+    }
+
+    #[test]
+    fn a_missing_emulator_is_named_with_its_package() {
+        let error = start(&Runner::Emulator("virt"), Command::new("./no/qemu")).err();
+        assert!(
+            matches!(error, Some(DeviceError::EmulatorMissing { program: "qemu-system-riscv32", package: "qemu-system-misc" })),
+            "{error:?}"
+        );
+    }
+
+    #[test]
+    fn a_missing_command_is_named() {
+        let words = ["no-such-runner".to_owned()];
+        let error = start(&Runner::Command(words.to_vec()), external(&words)).err();
+        assert!(matches!(&error, Some(DeviceError::RunnerMissing { program }) if program == "no-such-runner"), "{error:?}");
+    }
+
+    #[test]
+    fn a_command_that_ends_says_how() {
+        let mut console =
+            start(&Runner::Emulator("virt"), external(&["sh", "-c", "echo one; echo two >&2; exit 3"].map(String::from))).unwrap();
+        let mut lines = [console.line(SILENCE_MAX).unwrap(), console.line(SILENCE_MAX).unwrap()];
+        lines.sort();
+        assert_eq!(lines, ["one", "two"]);
+        console.keep("two".into());
+        let error = console.line(SILENCE_MAX).map_err(|error| error.to_string());
+        assert!(matches!(&error, Err(text) if text.contains("qemu:virt") && text.contains('3') && text.ends_with("two")), "{error:?}");
+    }
+
+    #[test]
+    fn a_command_that_says_nothing_is_ended() {
+        let mut console = start(&Runner::Emulator("virt"), external(&["sh", "-c", "exec sleep 60"].map(String::from))).unwrap();
+        let error = console.line(Duration::from_millis(300)).err();
+        assert!(matches!(error, Some(DeviceError::Silent { .. })), "{error:?}");
+    }
+}

@@ -91,3 +91,110 @@ impl<S: Read + Write> Line<S> {
         Err(DeviceError::Silent { seconds: self.silence_max.as_secs(), console: String::new() })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use apq_protocol::{Fault, FrameError, Inputs, Unit, VERSION, Wants};
+
+    use super::*;
+    use crate::error::Refusal;
+
+    /// A board that answers each request as a function says, and cuts bytes off the end of its last answer.
+    struct Board<F> {
+        decoder: Decoder,
+        answer: F,
+        bytes: VecDeque<u8>,
+        requests: usize,
+    }
+
+    impl<F: FnMut(Request<'_>) -> Vec<u8>> Read for Board<F> {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            match self.bytes.pop_front() {
+                Some(byte) => buffer[0] = byte,
+                None => return Err(ErrorKind::TimedOut.into()),
+            }
+            Ok(1)
+        }
+    }
+
+    impl<F: FnMut(Request<'_>) -> Vec<u8>> Write for Board<F> {
+        fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+            for &byte in buffer {
+                if let Some(frame) = self.decoder.push(byte) {
+                    self.requests += 1;
+                    self.bytes.extend((self.answer)(frame::open(frame.unwrap()).unwrap()));
+                }
+            }
+            Ok(buffer.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn bytes(messages: &[Message<'_>]) -> Vec<u8> {
+        let mut buffer = [0; ENCODED_BYTES_MAX];
+        messages.iter().flat_map(|message| frame::encode(message, &mut buffer).unwrap().to_vec()).collect()
+    }
+
+    const HELLO: Message<'_> = Message::Hello { version: VERSION, board: "b", kernels: "k", unit: Unit::Cycles, arena_bytes_max: 9 };
+
+    fn talk(answer: impl FnMut(Request<'_>) -> Vec<u8>) -> (usize, Result<Outcome, DeviceError>) {
+        let mut board = Board { decoder: Decoder::default(), answer, bytes: VecDeque::new(), requests: 0 };
+        let wants = Wants { run: true, ..Wants::default() };
+        let job = Job { model: &[7; 500], inputs: Inputs::Drawn { seed: 0, count: 1 }, repeats: 4, arena_bytes: None, wants };
+        let result = converse(&mut board, &job, Duration::from_millis(200));
+        (board.requests, result)
+    }
+
+    /// A board that does everything right, until the answer to the last request, which is given.
+    fn obedient(last: &[u8]) -> impl FnMut(Request<'_>) -> Vec<u8> + '_ {
+        |request| match request {
+            Request::Begin { .. } => bytes(&[HELLO, Message::Ready { received: 0 }]),
+            Request::Piece { offset, bytes: piece } => bytes(&[Message::Ready { received: offset + piece.len() as u32 }]),
+            Request::Run => last.to_vec(),
+        }
+    }
+
+    #[test]
+    fn a_job_goes_over_in_pieces() {
+        let model = Message::Model { name: "m", arena_bytes: 5, nodes: 0, input_bytes: 1, output_bytes: 1 };
+        let (requests, result) = talk(obedient(&bytes(&[model, Message::Run { count: 40, repeats: 4 }, Message::Done])));
+        let outcome = result.unwrap();
+        assert_eq!((outcome.board.as_str(), outcome.model.as_str(), outcome.run.mean()), ("b", "m", 10.0));
+        // 576 bytes in three pieces.
+        assert_eq!(requests, 5);
+    }
+
+    #[test]
+    fn an_answer_cut_anywhere_is_an_error() {
+        let whole = bytes(&[Message::Run { count: 40, repeats: 4 }, Message::Done]);
+        let first = bytes(&[Message::Run { count: 40, repeats: 4 }]).len();
+        for cut in 0..whole.len() {
+            let (_, result) = talk(obedient(&whole[..cut]));
+            match result {
+                Err(DeviceError::Frame(FrameError::Cut)) if cut != 0 && cut != first => {}
+                // Between two frames nothing is cut; the board is silent.
+                Err(DeviceError::Silent { .. }) if cut == 0 || cut == first => {}
+                other => panic!("{cut}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_board_that_answers_nothing_is_silent() {
+        assert!(matches!(talk(|_| Vec::new()), (1, Err(DeviceError::Silent { .. }))));
+    }
+
+    #[test]
+    fn a_refusal_ends_the_job() {
+        let refusal = bytes(&[Message::Failed(Fault::Arena { needed: 9, given: 4 })]);
+        assert!(matches!(talk(obedient(&refusal)), (_, Err(DeviceError::Refused(Refusal::Arena { needed: 9, given: 4 })))));
+        let version = Message::Hello { version: VERSION + 1, board: "b", kernels: "k", unit: Unit::Cycles, arena_bytes_max: 9 };
+        assert!(matches!(talk(|_| bytes(&[version])), (1, Err(DeviceError::Version { .. }))));
+        assert!(matches!(talk(obedient(&bytes(&[Message::Done]))), (_, Err(DeviceError::Answer { .. }))));
+    }
+}

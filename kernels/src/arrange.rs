@@ -5,6 +5,7 @@
 //! layer is written. Reading one weight at a time is what [`reference`](mod@crate::reference) and the proof of the accumulator
 //! need; kernels read whole words.
 
+pub(crate) mod duals;
 pub(crate) mod lanes;
 pub(crate) mod pairs;
 mod row_major;
@@ -41,11 +42,14 @@ pub enum Arrangement {
     Vectors,
     /// Depthwise: blocks of 8 channels, `[tap][channel]`, a byte each; taps in passes of 9.
     Lanes,
+    /// At 2 bits two output channels in one half of a word, so that a product of two halves is four products, for activations of few bits; else as
+    /// [`Arrangement::Pairs`].
+    Duals,
 }
 
 impl Arrangement {
     /// Every arrangement.
-    pub const ALL: [Self; 5] = [Self::RowMajor, Self::Pairs, Self::Unsigned, Self::Vectors, Self::Lanes];
+    pub const ALL: [Self; 6] = [Self::RowMajor, Self::Pairs, Self::Duals, Self::Unsigned, Self::Vectors, Self::Lanes];
 
     /// The name that a model file stores.
     pub const fn name(self) -> &'static str {
@@ -55,6 +59,7 @@ impl Arrangement {
             Self::Unsigned => "unsigned",
             Self::Vectors => "vectors",
             Self::Lanes => "lanes",
+            Self::Duals => "duals",
         }
     }
 
@@ -64,7 +69,7 @@ impl Arrangement {
         let (dsp, mve) = (cfg!(core_feature = "dsp"), cfg!(core_feature = "mve"));
         match self {
             Self::RowMajor => true,
-            Self::Pairs => computer || (dsp && !mve),
+            Self::Pairs | Self::Duals => computer || (dsp && !mve),
             Self::Unsigned => computer || !dsp,
             Self::Vectors | Self::Lanes => computer || mve,
         }
@@ -88,6 +93,7 @@ impl Arrangement {
             Self::Unsigned => unsigned::bytes(bits, shape),
             Self::Vectors => vectors::bytes(bits, shape),
             Self::Lanes => lanes::bytes(bits, shape),
+            Self::Duals => duals::bytes(bits, shape),
         }
     }
 
@@ -100,6 +106,7 @@ impl Arrangement {
             Self::Unsigned => unsigned::weight(bits, shape, weights, row, index),
             Self::Vectors => vectors::weight(bits, shape, weights, row, index),
             Self::Lanes => lanes::weight(bits, shape, weights, row, index),
+            Self::Duals => duals::weight(bits, shape, weights, row, index),
         }
     }
 
@@ -111,6 +118,7 @@ impl Arrangement {
             Self::Unsigned => unsigned::arrange(bits, shape, codes, weights),
             Self::Vectors => vectors::arrange(bits, shape, codes, weights),
             Self::Lanes => lanes::arrange(bits, shape, codes, weights),
+            Self::Duals => duals::arrange(bits, shape, codes, weights),
         }
     }
 }

@@ -12,7 +12,7 @@
 //! {"key":{"operator":"add",...},"reason":"..."},
 //! ...
 //! ],"counter":{"board":"cortex-m4","unit":"instructions",...},"fits":[
-//! {"operator":"conv","path":"window","weight_bits":8,...,"terms":{"call":310.5,"steps_2x4x4":26.0}},
+//! {"operator":"conv","path":"window","weight_bits":8,...,"terms":{"call":310.5,"steps:2x4x4":26.0}},
 //! ...
 //! ]}
 //! ```
@@ -250,7 +250,7 @@ mod tests {
             layers: 20,
             error_max: 0.02,
             error_mean: 0.1 + 0.2,
-            terms: [(Term::Steps2x4x4, 26.5), (Term::Call, 1.0 / 3.0)].into(),
+            terms: [(Term::Steps(2, 4, 4), 26.5), (Term::Call, 1.0 / 3.0)].into(),
         };
         let mut profile = Profile::new(counter.clone(), [fit(8), fit(16)].into()).unwrap();
         // In the order in which a reader has them.
@@ -277,7 +277,7 @@ mod tests {
         let again = Table::from_json(&text).unwrap();
         assert_eq!((&again, again.to_json().unwrap()), (&table, text.clone()));
         let error = |text: &str| Table::from_json(text).unwrap_err().to_string();
-        assert!(error(&text.replace("steps_2x4x4", "steps_7")).contains("`steps_7` is no term"), "{}", error(&text));
+        assert!(error(&text.replace("steps:2x4x4", "steps:7")).contains("`steps:7` is no term"), "{}", error(&text));
         assert!(error(&text.replace("\"activation_bits\":16,\"layers\"", "\"activation_bits\":8,\"layers\"")).contains("twice"));
         assert!(error(&text.replace("26.5", "-26.5")).contains("negative"));
         assert!(error(&text.replace("180000000", "0")).contains("clock_hz"));

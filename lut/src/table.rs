@@ -410,13 +410,8 @@ mod tests {
         let narrow = LayerKey::fully_connected(1, 8, 3, Candidate::new(4, 8).unwrap());
         assert!(matches!(table.cost(&narrow), Err(CostError::Missing { .. })));
         // Half the clock, twice the time, for what was counted and for what is estimated.
-        let counted = Provenance::Emulated {
-            emulator: "e".into(),
-            core: "c".into(),
-            samples: 1,
-            mean_instructions: 30.0,
-            spread_instructions: 0.0,
-        };
+        let counted =
+            Provenance::Emulated { emulator: "e".into(), core: "c".into(), samples: 1, mean_instructions: 30.0, spread_instructions: 0.0 };
         table.insert(key(7), Entry { cost: Unit::Instructions.cost(30.0, 1_000_000_000), provenance: counted }).unwrap();
         let slow = table.clone().at_clock(500_000_000);
         let latency = |table: &Table, outputs| table.cost(&key(outputs)).unwrap().latency_ns;

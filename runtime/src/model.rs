@@ -3,6 +3,7 @@
 use apq_kernels::Arrangement;
 use serde::{Deserialize, Serialize};
 
+use crate::built;
 use crate::error::{LoadError, Name};
 use crate::header::{ALIGNMENT, Header, word};
 use crate::input::{Input, InputRecord, Output, OutputRecord};
@@ -252,8 +253,8 @@ fn read_operators(graph: &[u8]) -> Result<(u32, &[u8]), LoadError> {
         let (name, after) = take::<&str>(rest)?;
         rest = after;
         match Operator::NAMES.iter().position(|&known| known == name) {
-            Some(index) => operators |= 1 << index,
-            None => {
+            Some(index) if built::has(index) => operators |= 1 << index,
+            _ => {
                 return Err(LoadError::Operator { name: Name::new(name) });
             }
         }

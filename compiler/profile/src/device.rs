@@ -12,8 +12,8 @@ use crate::measure::{LayerCount, Machine, MachineError, Run};
 const SEED: u64 = 1;
 
 /// Multiply-accumulates that a file does in all its runs in an emulator, whose counter is coarse, within these numbers of runs.
-const EMULATED_MACS: u64 = 8_000_000;
-const EMULATED_RUNS: [u64; 2] = [4, 48];
+const EMULATED_MACS: u64 = 4_000_000;
+const EMULATED_RUNS: [u64; 2] = [2, 32];
 
 /// Jobs of a board where nobody says: their scatter is the spread.
 const BOARD_JOBS: u32 = 3;

@@ -15,7 +15,7 @@ const PARTS: usize = 6;
 /// A fit for each operator, path and pair of widths that has at least [`LAYERS_MIN`] layers with a count above 0.
 ///
 /// The squares of *relative* errors are least, with no negative coefficient: work is never undone. The error that a fit states is that of
-/// layers that it has not seen: each is predicted by a fit of five sixths of the others.
+/// layers that it has not seen: each is predicted by a fit of about five sixths of all. By that error the loop nest is chosen, too.
 #[must_use]
 pub fn fit<'c>(counts: impl IntoIterator<Item = (&'c LayerKey, f64)>) -> Vec<Fit> {
     let mut kinds: BTreeMap<(Operator, Path, u8, u8), Vec<(&LayerKey, f64)>> = BTreeMap::new();
@@ -26,29 +26,89 @@ pub fn fit<'c>(counts: impl IntoIterator<Item = (&'c LayerKey, f64)>) -> Vec<Fit
 }
 
 fn one((operator, path, weight_bits, activation_bits): (Operator, Path, u8, u8), layers: &[(&LayerKey, f64)]) -> Fit {
-    let terms = Term::of(&operator);
-    let mut fit = Fit {
-        terms: solved(terms, layers.iter()),
+    let layers_count = u32::try_from(layers.len()).unwrap_or(u32::MAX);
+    let families = families(&operator);
+    let tried = families.iter().map(|terms| (error(terms, layers), terms));
+    let best = tried.min_by(|a, b| a.0.mean.total_cmp(&b.0.mean));
+    let (error, terms) = best.map_or((Error::default(), Vec::new()), |(error, terms)| (error, solved(terms, layers.iter())));
+    Fit {
         operator,
         path,
         weight_bits,
         activation_bits,
-        layers: u32::try_from(layers.len()).unwrap_or(u32::MAX),
-        error_max: 0.0,
-        error_mean: 0.0,
-    };
+        layers: layers_count,
+        error_max: digits(error.max, 3),
+        error_mean: digits(error.mean, 3),
+        terms,
+    }
+}
+
+/// Relative error over layers, each predicted by a fit of the others.
+#[derive(Default)]
+struct Error {
+    mean: f64,
+    max: f64,
+}
+
+fn error(terms: &[Term], layers: &[(&LayerKey, f64)]) -> Error {
+    let mut error = Error::default();
     let parts = PARTS.min(layers.len());
     for part in 0..parts {
         let seen = layers.iter().enumerate().filter(|(index, _)| index % parts != part).map(|(_, layer)| layer);
-        let partial = Fit { terms: solved(terms, seen), ..fit.clone() };
+        let partial = solved(terms, seen);
         for (key, count) in layers.iter().skip(part).step_by(parts) {
-            let error = (partial.count(key) / count - 1.0).abs();
-            fit.error_max = fit.error_max.max(error);
-            fit.error_mean += error / layers.len() as f64;
+            let predicted: f64 = partial.iter().map(|(term, times)| times * term.value(key)).sum();
+            let relative = (predicted / count - 1.0).abs();
+            error.max = error.max.max(relative);
+            error.mean += relative / layers.len() as f64;
         }
     }
-    (fit.error_max, fit.error_mean) = (digits(fit.error_max, 3), digits(fit.error_mean, 3));
-    fit
+    error
+}
+
+/// Loop nests that a kernel may have: the sizes of its blocks are found by trying.
+fn families(operator: &Operator) -> Vec<Vec<Term>> {
+    use Term::*;
+    let mut families = Vec::new();
+    match operator {
+        Operator::Conv | Operator::FullyConnected | Operator::MatMul => {
+            for columns in [1, 2, 3, 4] {
+                for channels in [1, 2, 4] {
+                    for step in [1, 4, 8, 16] {
+                        let mut family =
+                            vec![Call, Channels, Outputs, Elements, Blocks(columns), BlockSteps(columns, step), Tiles(channels, columns)];
+                        family.extend([Steps(channels, columns, step), TapRows, Border, BorderTaps, BorderElements]);
+                        if channels == 2 {
+                            family.extend([OddTiles(columns), OddSteps(columns, step)]);
+                        }
+                        if columns > 1 {
+                            family.extend([Left(columns), LeftSteps(channels, columns, step)]);
+                        }
+                        families.push(family);
+                    }
+                }
+            }
+        }
+        Operator::Depthwise => {
+            let common = [Call, Channels, Pixels, Outputs, Inputs, MacsInside, Border, BorderTaps, Weights];
+            for block in [1, 2, 4, 6] {
+                let own = [ColumnBlocks(block), RowBlocks(block), RowBlockTaps(block), LaneInputs(4), Lanes(4), LaneWeights(4)];
+                families.push(common.into_iter().chain(own).collect());
+            }
+            for block in [1, 2, 4, 8, 16] {
+                let own =
+                    [Lanes(block), LanesInterior(block), LaneTaps(block), LaneWeights(block), LaneInputs(block), TapsInside, TapRows, Rows];
+                families.push(common.into_iter().chain(own).collect());
+            }
+        }
+        _ => {
+            for block in [4, 8, 16] {
+                let all = [Call, Channels, Rows, Pixels, Outputs, Inputs, Macs, MacsInside, Taps, TapsInside, Lanes(block), ChannelsLeft];
+                families.push(all.into());
+            }
+        }
+    }
+    families
 }
 
 /// The terms that occur, with their coefficients.

@@ -6,6 +6,7 @@ mod console;
 mod destination;
 mod device;
 mod eval;
+mod export;
 mod failure;
 mod inputs;
 mod inspect;
@@ -70,6 +71,7 @@ enum Command {
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
     Profile(Box<profile::ProfileArgs>),
+    Export(export::ExportArgs),
     #[command(subcommand)]
     Lut(lut::LutCommand),
     #[command(subcommand)]
@@ -136,6 +138,7 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Eval(args) => eval::eval(&context, &args),
         Command::Inspect(args) => inspect::inspect(&context, &args),
         Command::Profile(args) => profile::profile(&context, &args),
+        Command::Export(args) => export::export(&context, &args),
         Command::Lut(command) => lut::lut(&context, &command),
         Command::Targets(command) => targets::targets(&context, &command),
         Command::Later(command) => Err(later::refuse(&command)),

@@ -113,6 +113,28 @@ pub(crate) fn step_of_four(unit: &[u32], step: usize) -> u32 {
     unit.first().copied().unwrap_or(0) >> (2 * step) & 0x0303_0303
 }
 
+/// Calls `visit` with the signed weights of a row in fours, and with what the row is padded with.
+#[inline(always)]
+pub(crate) fn each_group(bits: WeightBits, row: &[u32], visit: impl FnMut([u32; 4])) {
+    match bits {
+        WeightBits::W2 => each_of_units::<2, 1, 4>(row, visit),
+        WeightBits::W4 => each_of_units::<4, 1, 2>(row, visit),
+        WeightBits::W6 => each_of_units::<6, 3, 4>(row, visit),
+        WeightBits::W8 => each_of_units::<8, 1, 1>(row, visit),
+    }
+}
+
+#[inline(always)]
+fn each_of_units<const BITS: u32, const WORDS: usize, const GROUPS: usize>(row: &[u32], mut visit: impl FnMut([u32; 4])) {
+    let offset = 1 << (BITS - 1);
+    for unit in row.as_chunks::<WORDS>().0 {
+        for group in 0..GROUPS {
+            let (even, odd) = (step::<BITS>(unit, 2 * group), step::<BITS>(unit, 2 * group + 1));
+            visit([even >> 16, odd >> 16, even & 0xffff, odd & 0xffff].map(|weight| weight.wrapping_sub(offset)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,13 +148,19 @@ mod tests {
             codes[place] = bits.hi() as i8;
             let mut bytes = vec![0; 4 * words];
             arrange(bits, &shape, &codes, &mut bytes);
-            let unit: vec::Vec<u32> = bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
+            let unit: vec::Vec<u32> = bytes.as_chunks().0.iter().map(|&word| u32::from_ne_bytes(word)).collect();
             let largest = (1 << BITS) - 1;
             for index in 0..len / 2 {
                 let first = index / 2 * 4 + index % 2;
                 let expected = if place == first { largest << 16 } else { 0 } | if place == first + 2 { largest } else { 0 };
                 assert_eq!(step::<BITS>(&unit, index), expected, "{bits:?} {place} {index}");
             }
+            let mut unpacked = vec::Vec::new();
+            each_group(bits, &unit, |group| unpacked.extend(group));
+            assert!(
+                unpacked.len() == len && unpacked.iter().zip(&codes).all(|(&weight, &code)| weight as i32 == i32::from(code)),
+                "{bits:?} {place}"
+            );
             if BITS == 2 {
                 for index in 0..4 {
                     let expected = if place / 4 == index { 3 << (24 - 8 * (place % 4)) } else { 0 };

@@ -24,7 +24,7 @@ const ALIGNMENT: usize = align_of::<Lanes>() - 1;
 pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
     match conv.arrangement {
         Arrangement::RowMajor => {}
-        Arrangement::Pairs => return pairs::scratch_bytes(conv, input),
+        Arrangement::Pairs | Arrangement::Duals => return pairs::scratch_bytes(conv, input),
         Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
         Arrangement::Vectors => return vectors::scratch_bytes(conv, input),
         Arrangement::Lanes => return vectors::depthwise_scratch_bytes(conv, input),
@@ -43,7 +43,7 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
 pub fn conv_scratch_bytes_min(conv: &Conv<'_>, input: ActivationBits) -> usize {
     match conv.arrangement {
         Arrangement::RowMajor => {}
-        Arrangement::Pairs => return pairs::scratch_bytes(conv, input),
+        Arrangement::Pairs | Arrangement::Duals => return pairs::scratch_bytes(conv, input),
         Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
         Arrangement::Vectors => return vectors::scratch_bytes(conv, input),
         Arrangement::Lanes => return vectors::depthwise_scratch_bytes(conv, input),
@@ -87,7 +87,7 @@ pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch:
         Arrangement::RowMajor => {}
         // Known when the program is built: kernels for other cores are not linked.
         other if !other.has_kernels() => return reference::conv::<Native>(conv, input, output),
-        Arrangement::Pairs => return pairs::conv(pairs::Portable, conv, input, output, scratch),
+        Arrangement::Pairs | Arrangement::Duals => return pairs::conv(pairs::Portable, conv, input, output, scratch),
         Arrangement::Unsigned => return unsigned::conv::<unsigned::Portable>(conv, input, output, scratch),
         Arrangement::Vectors => return vectors::conv::<PlainRust>(conv, input, output, scratch),
         Arrangement::Lanes => return vectors::depthwise::<PlainRust>(conv, input, output, scratch),

@@ -1,10 +1,13 @@
 //! Terms of a fit: how often a part of a kernel's loop nest runs.
 
+use alloc::format;
+use alloc::string::{String, ToString};
+
 use super::sizes::Sizes;
-use crate::{LayerKey, Operator};
+use crate::LayerKey;
 
 /// How often something happens in a layer. Kernels work on blocks, and a block that is not full costs as much as a full one: hence the terms
-/// with rounded-up quotients, for the blocks of every instruction set; a fit takes those that explain the counts.
+/// with rounded-up quotients. Their numbers are the sizes of blocks, in this order: channels, columns (output pixels), products of a sum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Term {
     /// Once for each layer.
@@ -17,13 +20,19 @@ pub enum Term {
     Pixels,
     /// Output pixels whose window lies inside the input.
     Interior,
+    /// The other output pixels.
+    Border,
+    /// Taps of those.
+    BorderTaps,
+    /// Products of those.
+    BorderElements,
     /// Output codes.
     Outputs,
     /// Input codes.
     Inputs,
-    /// Multiply-accumulates; of other operators taps of all outputs.
+    /// Multiply-accumulates; of operators without weights, taps of all outputs.
     Macs,
-    /// Multiply-accumulates with taps inside the input.
+    /// The same with taps inside the input.
     MacsInside,
     /// Taps of all output pixels.
     Taps,
@@ -35,103 +44,148 @@ pub enum Term {
     Elements,
     /// Weights.
     Weights,
-    /// Blocks of 2 columns.
-    Blocks2,
-    /// Blocks of 4 columns.
-    Blocks4,
-    /// Columns behind the last whole block of 4.
-    Left4,
-    /// Tiles of 1 channel and 2 columns.
-    Tiles1x2,
-    /// Steps of 1 product in such tiles.
-    Steps1x2,
-    /// Tiles of 2 channels and 4 columns.
-    Tiles2x4,
-    /// Steps of 4 products in such tiles.
-    Steps2x4x4,
-    /// Steps of 8 products in such tiles.
-    Steps2x4x8,
-    /// Products behind the last whole step of 8, in such tiles.
-    Steps2x4Left,
-    /// Tiles of the last, single channel of an odd number.
-    TilesOdd,
-    /// Steps of 4 products in those.
-    StepsOdd,
-    /// Steps of 4 products in single columns behind the last whole block of 4.
-    StepsLeft,
-    /// Tiles of 2 channels and 3 columns.
-    Tiles2x3,
-    /// Steps of 16 products in such tiles.
-    Steps2x3x16,
-    /// Tiles of 4 channels and 1 column.
-    Tiles4x1,
-    /// Steps of 4 products in such tiles.
-    Steps4x1x4,
-    /// Steps of 16 products in single sums.
-    Steps1x1x16,
-    /// Pixels of blocks of 4 channels.
-    Quads,
-    /// Pixels inside of blocks of 4 channels.
-    QuadsInterior,
-    /// Taps inside the input, of blocks of 4 channels.
-    QuadTaps,
-    /// Pairs of adjacent pixels of blocks of 4 channels.
-    QuadPairs,
-    /// Taps of those.
-    QuadPairTaps,
-    /// Taps of blocks of 4 channels: the weights, once.
-    QuadWeights,
-    /// Pixels of blocks of 16 channels.
-    Vectors,
-    /// Taps inside the input, of blocks of 16 channels.
-    VectorTaps,
     /// Channels behind the last whole block of 4, of all pixels.
     ChannelsLeft,
+    /// Blocks of columns.
+    Blocks(u8),
+    /// Steps of products in those.
+    BlockSteps(u8, u8),
+    /// Columns behind the last whole block.
+    Left(u8),
+    /// Tiles of channels and columns.
+    Tiles(u8, u8),
+    /// Steps of products in those.
+    Steps(u8, u8, u8),
+    /// Tiles of the single channel that pairs leave.
+    OddTiles(u8),
+    /// Steps of products in those.
+    OddSteps(u8, u8),
+    /// Steps of single columns behind the last whole block.
+    LeftSteps(u8, u8, u8),
+    /// Pixels of blocks of channels.
+    Lanes(u8),
+    /// Those with the whole window inside the input.
+    LanesInterior(u8),
+    /// Taps inside the input, of blocks of channels.
+    LaneTaps(u8),
+    /// Weights of blocks of channels.
+    LaneWeights(u8),
+    /// Input codes of blocks of channels.
+    LaneInputs(u8),
+    /// Channels, each with blocks of neighbours of a row.
+    ColumnBlocks(u8),
+    /// The same in each row.
+    RowBlocks(u8),
+    /// Pairs of taps of those.
+    RowBlockTaps(u8),
 }
 
-impl Term {
-    /// Terms that a fit of a convolution chooses from.
-    const CONV: &'static [Term] = {
-        use Term::*;
-        &[
-            Call,
-            Channels,
-            Rows,
-            Pixels,
-            Interior,
-            Outputs,
-            Macs,
-            Taps,
-            TapsInside,
-            TapRows,
-            Elements,
-            Weights,
-            Blocks4,
-            Left4,
-            Tiles2x4,
-            Steps2x4x4,
-            Steps2x4x8,
-            Steps2x4Left,
-            TilesOdd,
-            StepsOdd,
-            StepsLeft,
-            Tiles1x2,
-            Steps1x2,
-            Blocks2,
-            Tiles2x3,
-            Steps2x3x16,
-        ]
-    };
+/// Largest block that a file may name.
+const BLOCK_MAX: u8 = 64;
 
-    /// Of a depthwise convolution.
-    const DEPTHWISE: &'static [Term] = {
+impl Term {
+    /// How often it happens in a layer.
+    #[must_use]
+    pub fn value(self, key: &LayerKey) -> f64 {
+        let s = Sizes::of(key);
+        let float = |value: u64| value as f64;
+        let up = |value: u64, block: u8| value.div_ceil(u64::from(block.max(1))) as f64;
+        let (pixels, products, groups) = (float(s.pixels), float(s.products), float(s.groups));
+        let (channels, taps) = (float(s.channels), float(s.taps));
+        let left = |columns: u8| groups * float(s.pixels % u64::from(columns.max(1)));
+        let odd = groups * float(s.outputs % 2);
+        let border = pixels - s.interior;
+        let rows = |block: u8| channels * s.rows * up(s.columns, block);
+        match self {
+            Self::Call => 1.0,
+            Self::Channels => channels,
+            Self::Rows => s.rows,
+            Self::Pixels => pixels,
+            Self::Interior => s.interior,
+            Self::Border => border,
+            Self::BorderTaps => border * taps,
+            Self::BorderElements => groups * border * products,
+            Self::Outputs => pixels * channels,
+            Self::Inputs => s.read,
+            Self::Macs => pixels * channels * products,
+            Self::MacsInside => s.taps_inside * channels * (products / taps),
+            Self::Taps => pixels * taps,
+            Self::TapsInside => s.taps_inside,
+            Self::TapRows => groups * pixels * float(s.tap_rows),
+            Self::Elements => groups * pixels * products,
+            Self::Weights => channels * products,
+            Self::ChannelsLeft => pixels * float(s.channels % 4),
+            Self::Blocks(columns) => groups * up(s.pixels, columns),
+            Self::BlockSteps(columns, step) => groups * up(s.pixels, columns) * up(s.products, step),
+            Self::Left(columns) => left(columns),
+            Self::Tiles(block, columns) => groups * up(s.outputs, block) * up(s.pixels, columns),
+            Self::Steps(block, columns, step) => groups * up(s.outputs, block) * up(s.pixels, columns) * up(s.products, step),
+            Self::OddTiles(columns) => odd * up(s.pixels, columns),
+            Self::OddSteps(columns, step) => odd * up(s.pixels, columns) * up(s.products, step),
+            Self::LeftSteps(block, columns, step) => left(columns) * up(s.outputs, block) * up(s.products, step),
+            Self::Lanes(block) => pixels * up(s.channels, block),
+            Self::LanesInterior(block) => s.interior * up(s.channels, block),
+            Self::LaneTaps(block) => s.taps_inside * up(s.channels, block),
+            Self::LaneWeights(block) => taps * up(s.channels, block),
+            Self::LaneInputs(block) => s.read / channels.max(1.0) * up(s.channels, block),
+            Self::ColumnBlocks(block) => channels * up(s.columns, block),
+            Self::RowBlocks(block) => rows(block),
+            Self::RowBlockTaps(block) => rows(block) * float(s.tap_rows) * float((s.taps / s.tap_rows.max(1)).div_ceil(2)),
+        }
+    }
+
+    /// Its name in files, and the sizes of its blocks.
+    fn parts(self) -> (&'static str, [u8; 3]) {
+        match self {
+            Self::Call => ("call", [0; 3]),
+            Self::Channels => ("channels", [0; 3]),
+            Self::Rows => ("rows", [0; 3]),
+            Self::Pixels => ("pixels", [0; 3]),
+            Self::Interior => ("interior", [0; 3]),
+            Self::Border => ("border", [0; 3]),
+            Self::BorderTaps => ("border_taps", [0; 3]),
+            Self::BorderElements => ("border_elements", [0; 3]),
+            Self::Outputs => ("outputs", [0; 3]),
+            Self::Inputs => ("inputs", [0; 3]),
+            Self::Macs => ("macs", [0; 3]),
+            Self::MacsInside => ("macs_inside", [0; 3]),
+            Self::Taps => ("taps", [0; 3]),
+            Self::TapsInside => ("taps_inside", [0; 3]),
+            Self::TapRows => ("tap_rows", [0; 3]),
+            Self::Elements => ("elements", [0; 3]),
+            Self::Weights => ("weights", [0; 3]),
+            Self::ChannelsLeft => ("channels_left", [0; 3]),
+            Self::Blocks(a) => ("blocks", [a, 0, 0]),
+            Self::BlockSteps(a, b) => ("block_steps", [a, b, 0]),
+            Self::Left(a) => ("left", [a, 0, 0]),
+            Self::Tiles(a, b) => ("tiles", [a, b, 0]),
+            Self::Steps(a, b, c) => ("steps", [a, b, c]),
+            Self::OddTiles(a) => ("odd_tiles", [a, 0, 0]),
+            Self::OddSteps(a, b) => ("odd_steps", [a, b, 0]),
+            Self::LeftSteps(a, b, c) => ("left_steps", [a, b, c]),
+            Self::Lanes(a) => ("lanes", [a, 0, 0]),
+            Self::LanesInterior(a) => ("lanes_interior", [a, 0, 0]),
+            Self::LaneTaps(a) => ("lane_taps", [a, 0, 0]),
+            Self::LaneWeights(a) => ("lane_weights", [a, 0, 0]),
+            Self::LaneInputs(a) => ("lane_inputs", [a, 0, 0]),
+            Self::ColumnBlocks(a) => ("column_blocks", [a, 0, 0]),
+            Self::RowBlocks(a) => ("row_blocks", [a, 0, 0]),
+            Self::RowBlockTaps(a) => ("row_block_taps", [a, 0, 0]),
+        }
+    }
+
+    /// Every term, with blocks of those sizes where it has some.
+    fn all([a, b, c]: [u8; 3]) -> [Term; 34] {
         use Term::*;
-        &[
+        [
             Call,
             Channels,
             Rows,
             Pixels,
             Interior,
+            Border,
+            BorderTaps,
+            BorderElements,
             Outputs,
             Inputs,
             Macs,
@@ -139,174 +193,50 @@ impl Term {
             Taps,
             TapsInside,
             TapRows,
-            Weights,
-            Quads,
-            QuadsInterior,
-            QuadTaps,
-            QuadPairs,
-            QuadPairTaps,
-            QuadWeights,
-            Vectors,
-            VectorTaps,
-            ChannelsLeft,
-        ]
-    };
-
-    /// Of a fully connected layer or a product of activations.
-    const PRODUCT: &'static [Term] = {
-        use Term::*;
-        &[
-            Call,
-            Channels,
-            Pixels,
-            Outputs,
-            Macs,
             Elements,
             Weights,
-            Tiles4x1,
-            Steps4x1x4,
-            Blocks4,
-            Tiles2x4,
-            Steps2x4x4,
-            Steps2x4x8,
-            Steps2x4Left,
-            StepsOdd,
-            StepsLeft,
-            Steps1x2,
-            Tiles2x3,
-            Steps2x3x16,
-            Steps1x1x16,
+            ChannelsLeft,
+            Blocks(a),
+            BlockSteps(a, b),
+            Left(a),
+            Tiles(a, b),
+            Steps(a, b, c),
+            OddTiles(a),
+            OddSteps(a, b),
+            LeftSteps(a, b, c),
+            Lanes(a),
+            LanesInterior(a),
+            LaneTaps(a),
+            LaneWeights(a),
+            LaneInputs(a),
+            ColumnBlocks(a),
+            RowBlocks(a),
+            RowBlockTaps(a),
         ]
-    };
-
-    /// Of everything else.
-    const OTHER: &'static [Term] = {
-        use Term::*;
-        &[Call, Channels, Rows, Pixels, Outputs, Inputs, Macs, MacsInside, Taps, TapsInside, Quads, Vectors, ChannelsLeft]
-    };
-
-    /// Terms that a fit of this operator chooses from.
-    #[must_use]
-    pub fn of(operator: &Operator) -> &'static [Term] {
-        match operator {
-            Operator::Conv => Self::CONV,
-            Operator::Depthwise => Self::DEPTHWISE,
-            Operator::FullyConnected | Operator::MatMul => Self::PRODUCT,
-            _ => Self::OTHER,
-        }
     }
 
-    /// How often it happens in a layer.
+    /// Its name in files, as `tiles:2x3`.
     #[must_use]
-    pub fn value(self, key: &LayerKey) -> f64 {
-        let s = Sizes::of(key);
-        let float = |value: u64| value as f64;
-        let up = |value: u64, block: u64| value.div_ceil(block) as f64;
-        let (pixels, outputs, products, groups) = (float(s.pixels), float(s.outputs), float(s.products), float(s.groups));
-        let (channels, taps) = (float(s.channels), float(s.taps));
-        let quads = up(s.channels, 4);
-        let left = float(s.pixels % 4);
-        let tiles = |rows: u64, columns: u64| groups * up(s.outputs, rows) * up(s.pixels, columns);
-        match self {
-            Self::Call => 1.0,
-            Self::Channels => channels,
-            Self::Rows => s.rows,
-            Self::Pixels => pixels,
-            Self::Interior => s.interior,
-            Self::Outputs => pixels * channels,
-            Self::Inputs => s.read,
-            Self::Macs => pixels * channels * products,
-            Self::MacsInside => s.taps_inside * channels * (products / taps),
-            Self::Taps => pixels * taps,
-            Self::TapsInside => s.taps_inside,
-            Self::TapRows => pixels * float(s.tap_rows),
-            Self::Elements => groups * pixels * products,
-            Self::Weights => channels * products,
-            Self::Blocks2 => groups * up(s.pixels, 2),
-            Self::Blocks4 => groups * up(s.pixels, 4),
-            Self::Left4 => groups * left,
-            Self::Tiles1x2 => tiles(1, 2),
-            Self::Steps1x2 => tiles(1, 2) * products,
-            Self::Tiles2x4 => tiles(2, 4),
-            Self::Steps2x4x4 => tiles(2, 4) * up(s.products, 4),
-            Self::Steps2x4x8 => tiles(2, 4) * up(s.products, 8),
-            Self::Steps2x4Left => tiles(2, 4) * float(s.products % 8),
-            Self::TilesOdd => groups * float(s.outputs % 2) * up(s.pixels, 4),
-            Self::StepsOdd => groups * float(s.outputs % 2) * up(s.pixels, 4) * up(s.products, 4),
-            Self::StepsLeft => groups * left * up(s.outputs, 2) * up(s.products, 4),
-            Self::Tiles2x3 => tiles(2, 3),
-            Self::Steps2x3x16 => tiles(2, 3) * up(s.products, 16),
-            Self::Tiles4x1 => tiles(4, 1),
-            Self::Steps4x1x4 => tiles(4, 1) * up(s.products, 4),
-            Self::Steps1x1x16 => groups * outputs * pixels * up(s.products, 16),
-            Self::Quads => pixels * quads,
-            Self::QuadsInterior => s.interior * quads,
-            Self::QuadTaps => s.taps_inside * quads,
-            Self::QuadPairs => s.rows * up(s.columns, 2) * quads,
-            Self::QuadPairTaps => s.rows * up(s.columns, 2) * quads * taps,
-            Self::QuadWeights => taps * quads,
-            Self::Vectors => pixels * up(s.channels, 16),
-            Self::VectorTaps => s.taps_inside * up(s.channels, 16),
-            Self::ChannelsLeft => pixels * float(s.channels % 4),
+    pub fn name(self) -> String {
+        match self.parts() {
+            (name, [0, ..]) => name.to_string(),
+            (name, [a, 0, _]) => format!("{name}:{a}"),
+            (name, [a, b, 0]) => format!("{name}:{a}x{b}"),
+            (name, [a, b, c]) => format!("{name}:{a}x{b}x{c}"),
         }
-    }
-}
-
-/// The names in files.
-const NAMES: [(Term, &str); 40] = [
-    (Term::Call, "call"),
-    (Term::Channels, "channels"),
-    (Term::Rows, "rows"),
-    (Term::Pixels, "pixels"),
-    (Term::Interior, "interior"),
-    (Term::Outputs, "outputs"),
-    (Term::Inputs, "inputs"),
-    (Term::Macs, "macs"),
-    (Term::MacsInside, "macs_inside"),
-    (Term::Taps, "taps"),
-    (Term::TapsInside, "taps_inside"),
-    (Term::TapRows, "tap_rows"),
-    (Term::Elements, "elements"),
-    (Term::Weights, "weights"),
-    (Term::Blocks2, "blocks_2"),
-    (Term::Blocks4, "blocks_4"),
-    (Term::Left4, "left_4"),
-    (Term::Tiles1x2, "tiles_1x2"),
-    (Term::Steps1x2, "steps_1x2"),
-    (Term::Tiles2x4, "tiles_2x4"),
-    (Term::Steps2x4x4, "steps_2x4x4"),
-    (Term::Steps2x4x8, "steps_2x4x8"),
-    (Term::Steps2x4Left, "steps_2x4_left"),
-    (Term::TilesOdd, "tiles_odd"),
-    (Term::StepsOdd, "steps_odd"),
-    (Term::StepsLeft, "steps_left"),
-    (Term::Tiles2x3, "tiles_2x3"),
-    (Term::Steps2x3x16, "steps_2x3x16"),
-    (Term::Tiles4x1, "tiles_4x1"),
-    (Term::Steps4x1x4, "steps_4x1x4"),
-    (Term::Steps1x1x16, "steps_1x1x16"),
-    (Term::Quads, "quads"),
-    (Term::QuadsInterior, "quads_interior"),
-    (Term::QuadTaps, "quad_taps"),
-    (Term::QuadPairs, "quad_pairs"),
-    (Term::QuadPairTaps, "quad_pair_taps"),
-    (Term::QuadWeights, "quad_weights"),
-    (Term::Vectors, "vectors"),
-    (Term::VectorTaps, "vector_taps"),
-    (Term::ChannelsLeft, "channels_left"),
-];
-
-impl Term {
-    /// Its name in files.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        NAMES.iter().find(|(term, _)| *term == self).map_or("", |(_, name)| name)
     }
 
     /// The term of a name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
-        NAMES.iter().find(|(_, known)| *known == name).map(|(term, _)| *term)
+        let (base, sizes) = name.split_once(':').unwrap_or((name, ""));
+        let mut blocks = [0; 3];
+        let mut texts = sizes.split('x').filter(|text| !text.is_empty());
+        for block in &mut blocks {
+            let Some(text) = texts.next() else { break };
+            *block = text.parse().ok().filter(|size| (1..=BLOCK_MAX).contains(size))?;
+        }
+        Self::all(blocks).into_iter().find(|term| term.parts().0 == base && term.name() == name)
     }
 }
 
@@ -316,14 +246,15 @@ mod tests {
     use crate::Candidate;
 
     #[test]
-    fn names_are_found_again_and_every_term_is_chosen_from_somewhere() {
-        let choices = [Operator::Conv, Operator::Depthwise, Operator::FullyConnected, Operator::Add].map(|operator| Term::of(&operator));
-        for (term, name) in NAMES {
-            assert_eq!((Term::from_name(name), term.name()), (Some(term), name));
-            assert!(choices.iter().any(|terms| terms.contains(&term)), "{name}");
+    fn names_are_found_again() {
+        for term in Term::all([2, 3, 16]) {
+            assert_eq!(Term::from_name(&term.name()), Some(term), "{}", term.name());
         }
-        assert!(choices.iter().flat_map(|terms| terms.iter()).all(|term| !term.name().is_empty()));
-        assert_eq!(Term::from_name("tiles"), None);
+        assert_eq!(Term::Steps(2, 3, 4).name(), "steps:2x3x4");
+        for bad in ["", "tiles", "tiles:2", "tiles:2x0", "tiles:2x3x4", "tiles:2x65", "tiles:2x3x", "tiles:x2x3", "call:1", "steps:+2x3x4"]
+        {
+            assert_eq!(Term::from_name(bad), None, "{bad}");
+        }
     }
 
     #[test]
@@ -331,13 +262,15 @@ mod tests {
         let bits = Candidate::new(8, 8).unwrap();
         let conv = LayerKey::conv([5, 5], 3, 7, [3, 3], [1, 1], [1; 4], bits).unwrap();
         let values = |key: &LayerKey, terms: &[Term]| terms.iter().map(|term| term.value(key)).collect::<alloc::vec::Vec<_>>();
-        let (macs, steps) = (25.0 * 7.0 * 27.0, 7.0 * 4.0 * 7.0);
-        assert_eq!(values(&conv, &[Term::Macs, Term::Steps2x4x4, Term::Tiles2x4, Term::Left4]), [macs, steps, 28.0, 1.0]);
-        assert_eq!(values(&conv, &[Term::TilesOdd, Term::Elements, Term::Weights]), [7.0, 675.0, 189.0]);
+        let (macs, steps) = (25.0 * 7.0 * 27.0, 4.0 * 7.0 * 7.0);
+        assert_eq!(values(&conv, &[Term::Macs, Term::Steps(2, 4, 4), Term::Tiles(2, 4), Term::Left(4)]), [macs, steps, 28.0, 1.0]);
+        assert_eq!(values(&conv, &[Term::OddTiles(4), Term::Elements, Term::Weights, Term::Border]), [7.0, 675.0, 189.0, 16.0]);
+        assert_eq!(values(&conv, &[Term::BlockSteps(3, 8), Term::LeftSteps(2, 4, 4)]), [36.0, 28.0]);
         let depthwise = LayerKey::depthwise([4, 3], 10, [3, 3], [1, 1], [1; 4], bits).unwrap();
         assert_eq!(values(&depthwise, &[Term::Macs, Term::MacsInside]), [1080.0, 700.0]);
-        assert_eq!(values(&depthwise, &[Term::QuadTaps, Term::QuadPairs, Term::ChannelsLeft]), [210.0, 24.0, 24.0]);
+        assert_eq!(values(&depthwise, &[Term::LaneTaps(4), Term::RowBlocks(2), Term::ChannelsLeft]), [210.0, 80.0, 24.0]);
+        assert_eq!(values(&depthwise, &[Term::RowBlockTaps(4), Term::ColumnBlocks(2), Term::LaneInputs(4)]), [240.0, 20.0, 36.0]);
         let product = LayerKey::fully_connected(3, 20, 6, bits);
-        assert_eq!(values(&product, &[Term::Macs, Term::Steps4x1x4, Term::Outputs, Term::Elements]), [360.0, 30.0, 18.0, 60.0]);
+        assert_eq!(values(&product, &[Term::Macs, Term::Steps(4, 1, 4), Term::Outputs, Term::Elements]), [360.0, 30.0, 18.0, 60.0]);
     }
 }

@@ -9,7 +9,7 @@ pub(crate) struct Core {
     /// The compiler's target.
     pub(crate) target: &'static str,
     /// The compiler's name of the core.
-    cpu: &'static str,
+    pub(super) cpu: &'static str,
     /// QEMU's name of the machine, and the feature of the crate `apq-board`.
     pub(crate) machine: &'static str,
 }
@@ -40,6 +40,18 @@ impl Core {
         format!("-C target-cpu={} -C link-arg=-Tlink.x{linker}", self.cpu)
     }
 }
+
+/// A real board: the folder of its project in `examples/firmware/boards`, with the project's own settings for cargo.
+pub(crate) struct Board {
+    pub(crate) name: &'static str,
+    pub(crate) target: &'static str,
+}
+
+pub(crate) const BOARDS: [Board; 3] = [
+    Board { name: "nucleo-f446re", target: "thumbv7em-none-eabihf" },
+    Board { name: "nrf52840-dk", target: "thumbv7em-none-eabihf" },
+    Board { name: "rp2040-pico", target: "thumbv6m-none-eabi" },
+];
 
 /// The cores of those names; all where there is none.
 pub(crate) fn named(names: &[&str]) -> Result<Vec<&'static Core>, Failure> {

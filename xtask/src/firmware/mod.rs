@@ -2,6 +2,7 @@
 
 mod cores;
 mod emulator;
+mod library;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,9 +18,15 @@ const TEST_SECONDS_MAX: u64 = 300;
 /// `firmware COMMAND ...`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
+        ["build", "--all"] => build_runners(&[]).and_then(|()| build_boards()),
         ["build", rest @ ..] => build_runners(rest),
         ["test", rest @ ..] => test(rest),
-        _ => Err("usage: cargo xtask firmware build [CORE...] | test [CORE...] [-- CHECK...]".into()),
+        ["library", core, folder] => library::build(core, folder),
+        ["cargo", core, folder, arguments @ ..] => library::run_cargo(core, folder, arguments),
+        _ => {
+            Err("usage: cargo xtask firmware build [--all | CORE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER | cargo CORE FOLDER ..."
+                .into())
+        }
     }
 }
 
@@ -32,6 +39,23 @@ fn build_runners(arguments: &[&str]) -> Result<(), Failure> {
         let to = process::target_folder().join("firmware").join(format!("{}.elf", core.name));
         std::fs::copy(&program, &to).map_err(|error| format!("{}: {error}", to.display()))?;
         println!("{}", to.display());
+    }
+    Ok(())
+}
+
+/// Builds both programs of the real boards, as a user would in the board's folder.
+fn build_boards() -> Result<(), Failure> {
+    let targets: Vec<&str> = cores::BOARDS.iter().map(|board| board.target).collect();
+    let toolchain = toolchain::install(&targets)?;
+    for board in &cores::BOARDS {
+        let folder = process::root().join("examples/firmware/boards").join(board.name);
+        for package in [&["--package", board.name][..], &["--package", "runner", "--features", board.name]] {
+            let mut command = toolchain.cargo();
+            command.current_dir(&folder).args(["build", "--quiet", "--release"]).args(package);
+            command.arg("--target-dir").arg(process::target_folder().join("firmware").join(board.name));
+            toolchain.build_library(&mut command, true);
+            process::run(&mut command)?;
+        }
     }
     Ok(())
 }
@@ -70,6 +94,7 @@ fn install(cores: &[&'static Core]) -> Result<Toolchain, Failure> {
 
 /// As [`install`], for every core.
 pub(crate) fn install_all() -> Result<(), Failure> {
+    library::install_compiler()?;
     install(&CORES.iter().collect::<Vec<_>>()).map(|_| ())
 }
 

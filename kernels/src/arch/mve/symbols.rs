@@ -21,33 +21,67 @@ pub(super) struct Multiply {
 pub(super) type MultiplyFunction =
     unsafe extern "C" fn(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
 
-/// Arguments of `apq_mve_finish_1` and `_3`, in the order in which registers are loaded.
+/// What [`apq_mve_finish_1`] and [`apq_mve_finish_3`] know of channels, in the order in which registers are loaded.
 #[repr(C)]
+#[derive(Clone, Copy)]
 pub(super) struct Finish {
-    pub(super) lo: i32,
-    pub(super) hi: i32,
-    /// Of the second column, or the only one.
-    pub(super) sums: *const i32,
     pub(super) shift: *const u8,
-    pub(super) codes: [*mut u8; 3],
     pub(super) bias: *const i32,
     pub(super) multiplier: *const i32,
-    pub(super) corrections: [i32; 3],
+    pub(super) lo: i32,
     pub(super) zero_point: i32,
+    /// At least 1.
     pub(super) channels: usize,
+    pub(super) hi: i32,
 }
 
-/// Arguments of `apq_mve_depthwise` and its like, in the order in which registers are loaded.
+/// Arguments of [`apq_mve_gather`] and its like: copies rows of codes, for each column, and adds each column up.
 #[repr(C)]
+pub(super) struct Gather {
+    pub(super) from: *const u8,
+    pub(super) to: *mut u8,
+    /// Of a row; in 48s where those are copied.
+    pub(super) codes: usize,
+    /// At least 1.
+    pub(super) rows: usize,
+    /// Bytes from row to row, from and to.
+    pub(super) strides: [usize; 2],
+    /// Bytes from behind a column's last row to the next column, from and to.
+    pub(super) steps: [usize; 2],
+    /// At least 1.
+    pub(super) columns: usize,
+    pub(super) totals: *mut i32,
+}
+
+/// What [`DepthwiseFunction`]s know of a pass, in the order in which registers are loaded.
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub(super) struct Depthwise {
-    pub(super) taps: [*const u8; 7],
+    /// Where taps 0 to 6 begin, from the function's `base` on.
+    pub(super) taps: [usize; 7],
     pub(super) weights: *const u8,
     /// From tap 6 to 7, from 7 to 8, from 8 to 6.
     pub(super) steps: [usize; 3],
-    pub(super) sums: *mut i32,
     /// Of eight channels, at least 1.
     pub(super) blocks: usize,
+    /// What a tap moves by from the end of its channels to the next pixel.
+    pub(super) to_pixel: usize,
+    /// Likewise, sums.
+    pub(super) to_sums: usize,
+    pub(super) weight_bytes: usize,
 }
+
+impl Depthwise {
+    /// The same with other taps.
+    #[inline(always)]
+    pub(super) fn with_taps(self, &[t0, t1, t2, t3, t4, t5, t6, t7, t8]: &[usize; 9]) -> Self {
+        let steps = [t7.wrapping_sub(t6), t8.wrapping_sub(t7), t6.wrapping_sub(t8)];
+        Self { taps: [t0, t1, t2, t3, t4, t5, t6], steps, ..self }
+    }
+}
+
+/// Products of nine taps at `pixels` pixels, at least 1; sums of a pixel lie 64 apart from those of the next.
+pub(super) type DepthwiseFunction = unsafe extern "C" fn(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
 
 unsafe extern "C" {
     pub(super) fn apq_mve_multiply_w8_1(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
@@ -67,16 +101,16 @@ unsafe extern "C" {
     pub(super) fn apq_mve_multiply_w2_1_wide(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w2_3_wide(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
 
-    pub(super) fn apq_mve_finish_1(arguments: &Finish);
-    pub(super) fn apq_mve_finish_3(arguments: &Finish);
+    /// Codes of sums at one pixel.
+    pub(super) fn apq_mve_finish_1(finish: &Finish, sums: *const i32, to: *mut u8, step: usize, corrections: *const i32);
+    /// As [`apq_mve_finish_1`], at three pixels, `step` bytes apart; sums lie 64 apart.
+    pub(super) fn apq_mve_finish_3(finish: &Finish, sums: *const i32, to: *mut u8, step: usize, corrections: *const i32);
 
-    /// Copies `rows` (not 0) rows of `codes` codes and adds them up; the strides are in bytes.
-    pub(super) fn apq_mve_gather(from: *const u8, to: *mut u8, codes: usize, rows: usize, from_stride: usize, to_stride: usize) -> i32;
+    pub(super) fn apq_mve_gather(arguments: &Gather);
     /// As [`apq_mve_gather`], of 16 bits, aligned.
-    pub(super) fn apq_mve_gather_wide(from: *const u8, to: *mut u8, codes: usize, rows: usize, from_stride: usize, to_stride: usize)
-    -> i32;
-    /// As [`apq_mve_gather`], with rows of `threes` times 48 codes.
-    pub(super) fn apq_mve_gather_48(from: *const u8, to: *mut u8, threes: usize, rows: usize, from_stride: usize, to_stride: usize) -> i32;
+    pub(super) fn apq_mve_gather_wide(arguments: &Gather);
+    /// As [`apq_mve_gather`], of rows of 48, 96, ... codes.
+    pub(super) fn apq_mve_gather_48(arguments: &Gather);
     /// Sets `count` bytes.
     pub(super) fn apq_mve_fill(to: *mut u8, count: usize, value: u8);
     /// Sum of `count` codes.
@@ -84,8 +118,8 @@ unsafe extern "C" {
     /// As [`apq_mve_total`], of 16 bits, aligned.
     pub(super) fn apq_mve_total_wide(codes: *const u8, count: usize) -> i32;
 
-    pub(super) fn apq_mve_depthwise(arguments: &Depthwise);
-    pub(super) fn apq_mve_depthwise_add(arguments: &Depthwise);
-    pub(super) fn apq_mve_depthwise_wide(arguments: &Depthwise);
-    pub(super) fn apq_mve_depthwise_add_wide(arguments: &Depthwise);
+    pub(super) fn apq_mve_depthwise(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
+    pub(super) fn apq_mve_depthwise_add(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
+    pub(super) fn apq_mve_depthwise_wide(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
+    pub(super) fn apq_mve_depthwise_add_wide(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
 }

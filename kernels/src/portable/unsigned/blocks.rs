@@ -1,6 +1,7 @@
 //! Sums of products of rows of weights and columns of codes.
 
 use super::columns;
+use super::depthwise::Taps;
 use super::finish::ByteStage;
 use crate::arrange::unsigned::{step, step_of_four, unit};
 use crate::{ActivationBits, WeightBits};
@@ -8,8 +9,11 @@ use crate::{ActivationBits, WeightBits};
 /// How weights and codes are multiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Product {
-    /// One by one, codes as signed halves of a word.
-    Single,
+    /// One by one, codes as halves of a word.
+    Single {
+        /// Whether codes are signed.
+        signed: bool,
+    },
     /// Two at once; the upper half is taken out after that many units of weights, or after every two steps for 0.
     Two {
         /// Units.
@@ -23,7 +27,7 @@ impl Product {
     /// The way for these widths.
     pub(crate) const fn new(weights: WeightBits, codes: ActivationBits) -> Self {
         if codes.signed() {
-            return Self::Single;
+            return Self::Single { signed: true };
         }
         if matches!((weights, codes), (WeightBits::W2, ActivationBits::A2)) {
             return Self::Four;
@@ -32,7 +36,7 @@ impl Product {
         // The upper half gains two products a step, the lower half one.
         let steps = u16::MAX as i32 / (2 * largest);
         match steps {
-            0 => Self::Single,
+            0 => Self::Single { signed: false },
             _ => Self::Two { units: steps as usize * 2 / unit(weights).0 },
         }
     }
@@ -55,6 +59,11 @@ pub(crate) trait Blocks {
     /// Writes groups of four bytes `a0` to `a3` into column `index` as `a0 | a2 << 16` and `a1 | a3 << 16`, and returns the sum of the codes.
     fn bytes<const N: usize>(codes: &[u32], index: usize, columns: &mut [[u32; N]]) -> u32 {
         columns::apart(codes, index, columns)
+    }
+
+    /// Adds products of a pixel's channels to `sums[..][index]`.
+    fn add_taps<const N: usize>(taps: &Taps<'_>, index: usize, sums: &mut [[u32; N]]) {
+        taps.add(index, sums);
     }
 
     /// Writes the codes of `sums` into bytes: channel `c` of pixel `j` at `c + j * pixel_bytes` of `output`, as far as that reaches.
@@ -92,10 +101,10 @@ impl Blocks for Portable {
                 (Product::Two { units }, WeightBits::W4) => two::<4, 1, 4, 4, N>(units, row, columns),
                 (Product::Two { units }, WeightBits::W6) => two::<6, 3, 8, 8, N>(units, row, columns),
                 (Product::Two { units }, WeightBits::W8) => two::<8, 1, 2, 2, N>(units, row, columns),
-                (Product::Single, WeightBits::W2) => single::<2, 1, 8, N>(row, columns),
-                (Product::Single, WeightBits::W4) => single::<4, 1, 4, N>(row, columns),
-                (Product::Single, WeightBits::W6) => single::<6, 3, 8, N>(row, columns),
-                (Product::Single, WeightBits::W8) => single::<8, 1, 2, N>(row, columns),
+                (Product::Single { .. }, WeightBits::W2) => single::<2, 1, 8, N>(row, columns),
+                (Product::Single { .. }, WeightBits::W4) => single::<4, 1, 4, N>(row, columns),
+                (Product::Single { .. }, WeightBits::W6) => single::<6, 3, 8, N>(row, columns),
+                (Product::Single { .. }, WeightBits::W8) => single::<8, 1, 2, N>(row, columns),
             };
             for (sum, start) in sums.iter_mut().zip(start) {
                 *sum = sum.wrapping_add(*start);
@@ -194,7 +203,7 @@ mod tests {
                 let largest = ((1u32 << weights.bits()) - 1) * codes.hi() as u32;
                 let (of_a_unit, _) = unit(weights);
                 match Product::new(weights, codes) {
-                    Product::Single => assert!(codes.signed() || 2 * largest > 0xffff, "{weights:?} {codes:?}"),
+                    Product::Single { .. } => assert!(codes.signed() || 2 * largest > 0xffff, "{weights:?} {codes:?}"),
                     Product::Four => assert!(4 * 4 * largest <= 0xff),
                     Product::Two { units: 0 } => assert!(weights == WeightBits::W6 && 2 * 2 * largest <= 0xffff, "{codes:?}"),
                     Product::Two { units } => {

@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::Frame;
+use super::{Frame, enter, turn};
 use crate::portable::planes::program::{End, Step};
 
 /// What a program calls that step.
@@ -38,9 +38,7 @@ pub(super) fn address_of_end(end: End) -> u32 {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn run(frame: &Frame) {
     naked_asm!(
-        "push {{r4-r11, lr}}",
-        "ldm r0, {{r4-r7, r12, lr}}",
-        "push {{r4-r7, lr}}",
+        enter!(),
         "b {next}",
         next = sym next,
     )
@@ -62,14 +60,19 @@ unsafe extern "C" fn next() {
 }
 
 /// Ends a block: r6 is the output of the next one, r9 that after the last.
-macro_rules! turn {
+macro_rules! next {
     () => {
         "str r6, [sp]
         cmp r6, r9
         bne {next}
-        add sp, sp, #20
-        pop {{r4-r11, pc}}"
+        b {ended}"
     };
+}
+
+/// Ends a column of blocks.
+#[unsafe(naked)]
+unsafe extern "C" fn ended() {
+    naked_asm!("b 3f", "2:", "b {next}", "3:", "ldr lr, [sp, #16]", turn!(), next = sym next)
 }
 
 macro_rules! step {
@@ -173,8 +176,9 @@ unsafe extern "C" fn codes() {
         "strb r4, [r6]",
         "strb r5, [r6, r7]",
         "add r6, r6, r8",
-        turn!(),
+        next!(),
         next = sym next,
+        ended = sym ended,
     )
 }
 
@@ -184,8 +188,9 @@ unsafe extern "C" fn words() {
         requantized!("r0" "r1" "r2" "r3" "r4" "r5"),
         "ldm sp, {{r6-r9}}",
         "stm r6!, {{r0-r5}}",
-        turn!(),
+        next!(),
         next = sym next,
+        ended = sym ended,
     )
 }
 
@@ -196,7 +201,8 @@ unsafe extern "C" fn sums() {
         "add r12, r12, r9",
         "ldm sp, {{r6-r9}}",
         "stm r6!, {{r0-r5}}",
-        turn!(),
+        next!(),
         next = sym next,
+        ended = sym ended,
     )
 }

@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::Frame;
+use super::{Frame, enter, turn};
 
 /// What all blocks have in common: `$bias` is the register of the last sum, `$first` adds a row's products to the bias and `$other` to the
 /// sums, `$codes` makes codes of the sums, `$store` writes them.
@@ -14,9 +14,7 @@ macro_rules! block {
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(frame: &Frame) {
             naked_asm!(
-                "push {{r4-r11, lr}}",
-                "ldm r0, {{r4-r7, r12, lr}}",
-                "push {{r4-r7}}",
+                enter!(),
                 "2:",
                 // Bias, then kind, way, taps and taps of each row.
                 concat!("ldm lr!, {{", $bias, ", r6, r7, r10, r11}}"),
@@ -42,8 +40,7 @@ macro_rules! block {
                 "str r6, [sp]",
                 "cmp r6, r9",
                 "bne 2b",
-                "add sp, sp, #16",
-                "pop {{r4-r11, pc}}",
+                turn!(),
             )
         }
     };

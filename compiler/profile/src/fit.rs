@@ -74,15 +74,16 @@ fn families(operator: &Operator) -> Vec<Vec<Term>> {
         Operator::Conv | Operator::FullyConnected | Operator::MatMul => {
             for columns in [1, 2, 3, 4] {
                 for channels in [1, 2, 4] {
-                    for step in [1, 4, 8, 16] {
-                        let mut family =
-                            vec![Call, Channels, Outputs, Elements, Blocks(columns), BlockSteps(columns, step), Tiles(channels, columns)];
-                        family.extend([Steps(channels, columns, step), TapRows, Border, BorderTaps, BorderElements]);
-                        if channels == 2 {
-                            family.extend([OddTiles(columns), OddSteps(columns, step)]);
+                    for step in [8, 16, 32] {
+                        let mut family = vec![Call, Channels, Outputs, Elements, Blocks(columns), BlockSteps(columns, 4), TapRows];
+                        family.extend([Tiles(channels, columns), Steps(channels, columns, 4), Steps(channels, columns, step)]);
+                        family.extend([TailTiles(channels, columns, step), BorderBlocks(columns), BorderBlockTaps(columns)]);
+                        family.push(BorderBlockSteps(columns, 4));
+                        if channels > 1 {
+                            family.extend([OddTiles(1), OddTiles(columns), OddSteps(columns, 4)]);
                         }
                         if columns > 1 {
-                            family.extend([Left(columns), LeftSteps(channels, columns, step)]);
+                            family.extend([LeftBlock(columns), LeftOutputs(columns), LeftSteps(channels, columns, 4)]);
                         }
                         families.push(family);
                     }
@@ -90,9 +91,10 @@ fn families(operator: &Operator) -> Vec<Vec<Term>> {
             }
         }
         Operator::Depthwise => {
-            let common = [Call, Channels, Pixels, Outputs, Inputs, MacsInside, Border, BorderTaps, Weights];
+            let common = [Call, Channels, ChannelRows, Pixels, Outputs, Area, Inputs, MacsInside, ChannelsLeft, Weights];
             for block in [1, 2, 4, 6] {
-                let own = [ColumnBlocks(block), RowBlocks(block), RowBlockTaps(block), LaneInputs(4), Lanes(4), LaneWeights(4)];
+                let own =
+                    [ColumnBlocks(block), RowBlocks(block), RowBlockTaps(block), RowBlocks(2), LaneInputs(4), Lanes(4), LaneWeights(4)];
                 families.push(common.into_iter().chain(own).collect());
             }
             for block in [1, 2, 4, 8, 16] {

@@ -177,13 +177,14 @@ impl Counts {
         Ok(table)
     }
 
-    /// The table with fits of all counts. `entries`: whether it also holds the layers themselves.
+    /// The table with fits of all counts. `kept`: which layers it also holds themselves.
     ///
     /// # Errors
     /// As [`Counts::table`].
-    pub fn finished(&self, entries: bool) -> Result<Table, MeasureError> {
-        let table = if entries { self.table()? } else { Table::new(self.name.clone()) };
-        let Some(counter) = &self.counter else { return Ok(table) };
+    pub fn finished(&self, kept: impl Fn(&LayerKey) -> bool) -> Result<Table, MeasureError> {
+        let Some(counter) = &self.counter else { return self.table() };
+        let layers = self.layers.iter().filter(|(key, _)| kept(key)).map(|(key, count)| (key.clone(), *count)).collect();
+        let table = Self { layers, ..self.clone() }.table()?;
         let fits = fit(self.layers.iter().map(|(key, count)| (key, count.mean)));
         Ok(table.with_profile(Profile::new(counter.clone(), fits)?))
     }

@@ -89,7 +89,7 @@ fn counts_become_entries_and_estimates_of_other_layers() {
         })
         .unwrap();
         assert_eq!((kept, counts.len()), (files.len(), keys.len()));
-        let table = counts.finished(true).unwrap();
+        let table = counts.finished(|_| true).unwrap();
         for key in &keys {
             let entry = table.answer(key).unwrap();
             let expected = count(key) + BETWEEN;
@@ -113,7 +113,7 @@ fn counts_become_entries_and_estimates_of_other_layers() {
             assert!((count / expected - 1.0).abs() < 0.01 && error_max < 0.1, "{key}: {count} {expected} {error_max}");
             assert!(table.estimates(&key) && table.cost(&key).is_ok());
         }
-        let compact = counts.finished(false).unwrap();
+        let compact = counts.finished(|_| false).unwrap();
         assert!(compact.is_empty() && compact.profile() == table.profile());
         assert!(target.cost_model(Some(&compact)).unwrap().cost(&keys[0]).is_ok());
     }
@@ -138,7 +138,7 @@ fn what_was_counted_before_a_failure_is_kept_and_goes_on() {
     run_batches(&Formula::new(Unit::Instructions), &rest, &mut again, |_| Ok(())).unwrap();
     let mut whole = Counts::new("cortex-m4");
     run_batches(&Formula::new(Unit::Instructions), &files, &mut whole, |_| Ok(())).unwrap();
-    assert_eq!(again.finished(true).unwrap().len(), whole.finished(true).unwrap().len());
+    assert_eq!(again.finished(|_| true).unwrap().len(), whole.finished(|_| true).unwrap().len());
     // Another board does not go on with it.
     let error = run_batches(&Formula::new(Unit::Cycles), &rest, &mut again, |_| Ok(())).unwrap_err();
     assert!(matches!(error, MeasureError::Changed { .. }), "{error}");
@@ -153,7 +153,7 @@ fn predictions_are_compared_layer_by_layer_and_in_all() {
     let machine = Formula::new(Unit::Instructions);
     let mut counts = Counts::new("cortex-m4");
     run_batches(&machine, &files, &mut counts, |_| Ok(())).unwrap();
-    let table = counts.finished(true).unwrap();
+    let table = counts.finished(|_| true).unwrap();
     let model = Model::new_checked(&files[1].file).unwrap();
     let run = machine.run(&files[1].file, 1, true).unwrap();
     let checked = check(&table, &model, &run).unwrap();

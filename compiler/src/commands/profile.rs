@@ -1,5 +1,6 @@
 //! `apqc profile`: costs of layers on a board or an emulator.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -32,7 +33,7 @@ pub(crate) struct ProfileArgs {
     /// Bit widths, as w4a8,w8a8, or `all` that the target has kernels for [default: the target's candidates].
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     candidates: Vec<String>,
-    /// Only what the costs of any layer are estimated from, without the measured layers themselves.
+    /// Of the measured layers, keep only those of well-known networks in the table, beside what the costs of any other layer are estimated from.
     #[arg(long, conflicts_with = "models")]
     compact: bool,
     /// The table that is written [default: TARGET.lut.json].
@@ -97,7 +98,12 @@ pub(crate) fn profile(context: &Context, args: &ProfileArgs) -> anyhow::Result<E
     });
     drawer.finish();
     measured.map_err(|error| part.explain(error))?;
-    let finished = if args.models.is_empty() { counts.finished(!args.compact)? } else { counts.table()? };
+    let finished = if args.models.is_empty() {
+        let networks: BTreeSet<LayerKey> = design::networks(&target, target.candidates()).into_iter().collect();
+        counts.finished(|key| !args.compact || networks.contains(key))?
+    } else {
+        counts.table()?
+    };
     destination::write(&output, args.force, &finished.to_json()?)?;
     part.remove()?;
     let result = result(&finished, &output, (resumed, counts.len() - resumed), &skipped, start.elapsed().as_secs_f64())?;
@@ -113,7 +119,8 @@ fn wanted(args: &ProfileArgs, target: &Target) -> anyhow::Result<Vec<LayerKey>> 
         list => list.iter().map(|text| text.parse()).collect::<Result<Vec<Candidate>, _>>().map_err(|error| input(error.to_string()))?,
     };
     if args.models.is_empty() {
-        return Ok(design::layers(target, &candidates));
+        let usual: Vec<Candidate> = candidates.iter().copied().filter(|candidate| target.candidates().contains(candidate)).collect();
+        return Ok([design::layers(target, &candidates), design::networks(target, &usual)].concat());
     }
     let mut keys = Vec::new();
     for path in &args.models {

@@ -22,7 +22,7 @@ pub enum Path {
     Strided3x3,
     /// Depthwise of other windows, or with several outputs for an input.
     OtherWindow,
-    /// Product of one row.
+    /// Product of one row, or a convolution of one pixel.
     Vector,
     /// Product of several rows.
     Matrix,
@@ -41,6 +41,7 @@ impl Path {
         let unit = key.stride == [1, 1] && key.dilation == [1, 1];
         match key.operator {
             Operator::Conv if key.groups > 1 => Self::Grouped,
+            Operator::Conv if key.input == [1, 1] && key.output == [1, 1] && key.kernel == [1, 1] => Self::Vector,
             Operator::Conv if !key.input_channels.is_multiple_of(4) => Self::Gathered,
             Operator::Conv if key.kernel == [1, 1] && unit && key.padding == [0; 4] => Self::Pointwise,
             Operator::Conv => Self::Window,

@@ -15,6 +15,8 @@ pub(super) struct Sizes {
     pub(super) pixels: u64,
     /// Output pixels whose window lies inside the input.
     pub(super) interior: f64,
+    /// Output rows that such pixels begin and end in: between them stand pixels at the border.
+    pub(super) border_runs: f64,
     /// Taps of a window.
     pub(super) taps: u64,
     /// Rows of a window.
@@ -31,6 +33,8 @@ pub(super) struct Sizes {
     pub(super) channels: u64,
     /// Codes read.
     pub(super) read: f64,
+    /// Input pixels.
+    pub(super) area: f64,
     /// Output pixels of one row.
     pub(super) columns: u64,
 }
@@ -50,6 +54,7 @@ impl Sizes {
             rows: if is_product { wide(key.rows) as f64 } else { height as f64 },
             pixels: if is_product { wide(key.rows) } else { pixels },
             interior: vertical.0 * horizontal.0,
+            border_runs: if horizontal.0 < width as f64 { vertical.0 } else { 0.0 },
             taps,
             tap_rows: wide(key.kernel[0]),
             taps_inside: vertical.1 * horizontal.1,
@@ -58,6 +63,7 @@ impl Sizes {
             products: if key.operator.has_weights() { taps.saturating_mul(group_inputs) } else { taps },
             channels: wide(key.output_channels),
             read: if is_product { read(wide(key.rows)) } else { read(wide(key.input[0]).saturating_mul(wide(key.input[1]))) },
+            area: f64::from(key.input[0]) * f64::from(key.input[1]),
             columns: width,
         }
     }

@@ -20,12 +20,10 @@ pub enum Term {
     Pixels,
     /// Output pixels whose window lies inside the input.
     Interior,
-    /// The other output pixels.
-    Border,
-    /// Taps of those.
-    BorderTaps,
-    /// Products of those.
-    BorderElements,
+    /// Input pixels.
+    Area,
+    /// Rows of output channels.
+    ChannelRows,
     /// Output codes.
     Outputs,
     /// Input codes.
@@ -50,12 +48,22 @@ pub enum Term {
     Blocks(u8),
     /// Steps of products in those.
     BlockSteps(u8, u8),
-    /// Columns behind the last whole block.
-    Left(u8),
+    /// Blocks of columns with a pixel whose window passes the input's border, about.
+    BorderBlocks(u8),
+    /// Taps of those.
+    BorderBlockTaps(u8),
+    /// Steps of products of those.
+    BorderBlockSteps(u8, u8),
+    /// Blocks of columns that are not full.
+    LeftBlock(u8),
+    /// Outputs of those.
+    LeftOutputs(u8),
     /// Tiles of channels and columns.
     Tiles(u8, u8),
     /// Steps of products in those.
     Steps(u8, u8, u8),
+    /// Tiles whose products are no whole number of steps.
+    TailTiles(u8, u8, u8),
     /// Tiles of the single channel that pairs leave.
     OddTiles(u8),
     /// Steps of products in those.
@@ -93,8 +101,13 @@ impl Term {
         let (pixels, products, groups) = (float(s.pixels), float(s.products), float(s.groups));
         let (channels, taps) = (float(s.channels), float(s.taps));
         let left = |columns: u8| groups * float(s.pixels % u64::from(columns.max(1)));
+        let tail = |step: u8| if s.products.is_multiple_of(u64::from(step.max(1))) { 0.0 } else { 1.0 };
         let odd = groups * float(s.outputs % 2);
-        let border = pixels - s.interior;
+        // A run of border pixels touches one block more than it fills, less what it shares.
+        let border = |columns: u8| {
+            let columns = f64::from(columns.max(1));
+            groups * (pixels - s.interior + s.border_runs * (columns - 1.0)) / columns
+        };
         let rows = |block: u8| channels * s.rows * up(s.columns, block);
         match self {
             Self::Call => 1.0,
@@ -102,9 +115,8 @@ impl Term {
             Self::Rows => s.rows,
             Self::Pixels => pixels,
             Self::Interior => s.interior,
-            Self::Border => border,
-            Self::BorderTaps => border * taps,
-            Self::BorderElements => groups * border * products,
+            Self::Area => s.area,
+            Self::ChannelRows => channels * s.rows,
             Self::Outputs => pixels * channels,
             Self::Inputs => s.read,
             Self::Macs => pixels * channels * products,
@@ -117,9 +129,14 @@ impl Term {
             Self::ChannelsLeft => pixels * float(s.channels % 4),
             Self::Blocks(columns) => groups * up(s.pixels, columns),
             Self::BlockSteps(columns, step) => groups * up(s.pixels, columns) * up(s.products, step),
-            Self::Left(columns) => left(columns),
+            Self::BorderBlocks(columns) => border(columns),
+            Self::BorderBlockTaps(columns) => border(columns) * taps,
+            Self::BorderBlockSteps(columns, step) => border(columns) * up(s.products, step),
+            Self::LeftBlock(columns) => groups.min(left(columns)),
+            Self::LeftOutputs(columns) => left(columns) * float(s.outputs),
             Self::Tiles(block, columns) => groups * up(s.outputs, block) * up(s.pixels, columns),
             Self::Steps(block, columns, step) => groups * up(s.outputs, block) * up(s.pixels, columns) * up(s.products, step),
+            Self::TailTiles(block, columns, step) => groups * up(s.outputs, block) * up(s.pixels, columns) * tail(step),
             Self::OddTiles(columns) => odd * up(s.pixels, columns),
             Self::OddSteps(columns, step) => odd * up(s.pixels, columns) * up(s.products, step),
             Self::LeftSteps(block, columns, step) => left(columns) * up(s.outputs, block) * up(s.products, step),
@@ -142,9 +159,8 @@ impl Term {
             Self::Rows => ("rows", [0; 3]),
             Self::Pixels => ("pixels", [0; 3]),
             Self::Interior => ("interior", [0; 3]),
-            Self::Border => ("border", [0; 3]),
-            Self::BorderTaps => ("border_taps", [0; 3]),
-            Self::BorderElements => ("border_elements", [0; 3]),
+            Self::Area => ("area", [0; 3]),
+            Self::ChannelRows => ("channel_rows", [0; 3]),
             Self::Outputs => ("outputs", [0; 3]),
             Self::Inputs => ("inputs", [0; 3]),
             Self::Macs => ("macs", [0; 3]),
@@ -157,7 +173,12 @@ impl Term {
             Self::ChannelsLeft => ("channels_left", [0; 3]),
             Self::Blocks(a) => ("blocks", [a, 0, 0]),
             Self::BlockSteps(a, b) => ("block_steps", [a, b, 0]),
-            Self::Left(a) => ("left", [a, 0, 0]),
+            Self::BorderBlocks(a) => ("border_blocks", [a, 0, 0]),
+            Self::BorderBlockTaps(a) => ("border_block_taps", [a, 0, 0]),
+            Self::BorderBlockSteps(a, b) => ("border_block_steps", [a, b, 0]),
+            Self::LeftBlock(a) => ("left_block", [a, 0, 0]),
+            Self::LeftOutputs(a) => ("left_outputs", [a, 0, 0]),
+            Self::TailTiles(a, b, c) => ("tail_tiles", [a, b, c]),
             Self::Tiles(a, b) => ("tiles", [a, b, 0]),
             Self::Steps(a, b, c) => ("steps", [a, b, c]),
             Self::OddTiles(a) => ("odd_tiles", [a, 0, 0]),
@@ -175,7 +196,7 @@ impl Term {
     }
 
     /// Every term, with blocks of those sizes where it has some.
-    fn all([a, b, c]: [u8; 3]) -> [Term; 34] {
+    fn all([a, b, c]: [u8; 3]) -> [Term; 38] {
         use Term::*;
         [
             Call,
@@ -183,9 +204,8 @@ impl Term {
             Rows,
             Pixels,
             Interior,
-            Border,
-            BorderTaps,
-            BorderElements,
+            Area,
+            ChannelRows,
             Outputs,
             Inputs,
             Macs,
@@ -198,7 +218,12 @@ impl Term {
             ChannelsLeft,
             Blocks(a),
             BlockSteps(a, b),
-            Left(a),
+            BorderBlocks(a),
+            BorderBlockTaps(a),
+            BorderBlockSteps(a, b),
+            LeftBlock(a),
+            LeftOutputs(a),
+            TailTiles(a, b, c),
             Tiles(a, b),
             Steps(a, b, c),
             OddTiles(a),
@@ -236,7 +261,13 @@ impl Term {
             let Some(text) = texts.next() else { break };
             *block = text.parse().ok().filter(|size| (1..=BLOCK_MAX).contains(size))?;
         }
-        Self::all(blocks).into_iter().find(|term| term.parts().0 == base && term.name() == name)
+        let given = |blocks: [u8; 3]| blocks.map(|block| block > 0);
+        let mut terms = Self::all([1; 3]).into_iter().zip(Self::all(blocks));
+        let named = |(shape, term): &(Term, Term)| {
+            let (own, wanted) = shape.parts();
+            own == base && given(wanted) == given(blocks) && term.name() == name
+        };
+        terms.find(named).map(|(_, term)| term)
     }
 }
 
@@ -263,8 +294,10 @@ mod tests {
         let conv = LayerKey::conv([5, 5], 3, 7, [3, 3], [1, 1], [1; 4], bits).unwrap();
         let values = |key: &LayerKey, terms: &[Term]| terms.iter().map(|term| term.value(key)).collect::<alloc::vec::Vec<_>>();
         let (macs, steps) = (25.0 * 7.0 * 27.0, 4.0 * 7.0 * 7.0);
-        assert_eq!(values(&conv, &[Term::Macs, Term::Steps(2, 4, 4), Term::Tiles(2, 4), Term::Left(4)]), [macs, steps, 28.0, 1.0]);
-        assert_eq!(values(&conv, &[Term::OddTiles(4), Term::Elements, Term::Weights, Term::Border]), [7.0, 675.0, 189.0, 16.0]);
+        assert_eq!(values(&conv, &[Term::Macs, Term::Steps(2, 4, 4), Term::Tiles(2, 4), Term::LeftBlock(4)]), [macs, steps, 28.0, 1.0]);
+        assert_eq!(values(&conv, &[Term::OddTiles(4), Term::Elements, Term::Weights, Term::BorderBlocks(1)]), [7.0, 675.0, 189.0, 16.0]);
+        // Two rows of the border, and a run of two pixels between three rows.
+        assert_eq!(values(&conv, &[Term::BorderBlocks(3), Term::LeftOutputs(4), Term::TailTiles(2, 4, 8)]), [22.0 / 3.0, 7.0, 28.0]);
         assert_eq!(values(&conv, &[Term::BlockSteps(3, 8), Term::LeftSteps(2, 4, 4)]), [36.0, 28.0]);
         let depthwise = LayerKey::depthwise([4, 3], 10, [3, 3], [1, 1], [1; 4], bits).unwrap();
         assert_eq!(values(&depthwise, &[Term::Macs, Term::MacsInside]), [1080.0, 700.0]);

@@ -16,8 +16,8 @@ use cores::{CORES, Core};
 /// Longest run of all checks of one core; they take less than half a minute.
 const TEST_SECONDS_MAX: u64 = 300;
 
-const USAGE: &str = "usage: cargo xtask firmware build [--all | CORE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER [OPERATOR...] \
-    | cargo CORE WORKSPACE ARGUMENT...";
+const USAGE: &str = "usage: cargo xtask firmware build [--all | CORE...] | size [CORE...] [-- FEATURE...] | test [CORE...] [-- CHECK...] \
+    | library CORE FOLDER [OPERATOR...] | cargo CORE WORKSPACE ARGUMENT...";
 
 /// `firmware COMMAND ...`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {

@@ -180,12 +180,16 @@ impl Blocks for PlainRust {
     }
 
     fn unpack(bits: ActivationBits, codes: &mut [u8]) -> i32 {
-        let (width, each) = (bits.bits() as usize, 8 / bits.bits().max(1) as usize);
+        let (width, each) = match bits {
+            ActivationBits::A2 => (2, 4),
+            ActivationBits::A4 => (4, 2),
+            _ => (8, 1),
+        };
         let packed = codes.len() - codes.len() / each;
         for index in 0..codes.len() {
             let byte = codes.get(packed + index / each).copied().unwrap_or(0);
             if let Some(code) = codes.get_mut(index) {
-                *code = byte >> (index % each * width) & ((1 << width) - 1);
+                *code = byte >> (index % each * width) & (u8::MAX >> (8 - width));
             }
         }
         Self::total(codes, false)

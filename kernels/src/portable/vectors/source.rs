@@ -189,18 +189,20 @@ impl<'a> Source<'a> {
             return;
         }
         let taps = window.taps_inside(0, y, height);
+        // `Range::len` may panic for all that the compiler knows.
+        let count = taps.end.saturating_sub(taps.start);
         let from_y = window.position(0, y, taps.start, height).unwrap_or(0);
         let row_bytes = self.conv.input.width * self.pixel_bytes;
         let len = window.kernel[1] * self.pixel_bytes;
         // The dilation of a kernel of one row is bounded by nothing, and not used.
         let stride = window.dilation[0].wrapping_mul(row_bytes);
         let steps = (window.stride[1].wrapping_mul(self.pixel_bytes), self.column_bytes);
-        let rect = Rect::new(taps.len(), len, (stride, len), steps);
+        let rect = Rect::new(count, len, (stride, len), steps);
         self.row = Row {
             from: from_y * row_bytes,
             first: taps.start,
-            count: taps.len(),
-            whole: self.way == Way::Rows && taps.len() == window.kernel[0] && rect.is_some(),
+            count,
+            whole: self.way == Way::Rows && count == window.kernel[0] && rect.is_some(),
             window: rect.unwrap_or_default(),
         };
     }

@@ -272,7 +272,12 @@ impl Blocks for Dsp {
         let last = run.rows.wrapping_sub(1).wrapping_mul(run.stride);
         let fits = |codes: &[u8]| codes.len().checked_sub(last).is_some_and(|left| bytes <= left);
         let words = run.quads.wrapping_mul(2 * COLUMNS);
-        if run.rows == 0 || run.quads == 0 || bytes != pack::row_bytes(run.bits, 4 * run.quads) || columns.len() != run.rows.wrapping_mul(words) || !run.from.iter().all(|codes| fits(codes)) {
+        if run.rows == 0
+            || run.quads == 0
+            || bytes != pack::row_bytes(run.bits, 4 * run.quads)
+            || columns.len() != run.rows.wrapping_mul(words)
+            || !run.from.iter().all(|codes| fits(codes))
+        {
             return;
         }
         // Of narrow codes, the sums of 16 bits hold so many.

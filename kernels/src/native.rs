@@ -17,6 +17,8 @@ pub const KIND: &str = if cfg!(target_arch = "x86_64") {
     "mve"
 } else if cfg!(core_feature = "dsp") {
     "dsp"
+} else if cfg!(core_feature = "thumb") {
+    "thumb"
 } else {
     "portable"
 };

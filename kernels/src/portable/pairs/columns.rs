@@ -306,8 +306,16 @@ impl<'a> Packer<'a> {
         self.widen_copies(blocks, columns, totals);
     }
 
-    fn widen_copies(&self, blocks: impl Blocks, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
+    fn widen_copies(&mut self, blocks: impl Blocks, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let (bytes, quads) = (self.copy_bytes, self.copy_quads);
+        // Whatever weights meet them.
+        for place in self.conv.row_len()..4 * quads {
+            for copy in 0..COLUMNS {
+                if let Some(code) = self.extra.get_mut(copy * bytes + place) {
+                    *code = 0;
+                }
+            }
+        }
         let from = [0, bytes, 2 * bytes].map(|begin| self.extra.get(begin..).unwrap_or_default());
         let columns = columns.get_mut(..quads * 2 * COLUMNS).unwrap_or_default();
         blocks.widen(&self.run(from, quads), columns, totals);

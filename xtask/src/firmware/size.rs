@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::cores::{self, Core};
 use crate::toolchain::Toolchain;
-use crate::{Failure, process};
+use crate::Failure;
 
 /// Operators, as features of `apq-runtime`.
 const OPERATORS: [&str; 19] = [

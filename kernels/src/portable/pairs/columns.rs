@@ -239,7 +239,7 @@ impl<'a> Packer<'a> {
         let (window, image, codes) = (&self.conv.window, self.conv.input, self.input.codes);
         let inputs = image.channels;
         let inside = pixels.map(|pixel| if self.is_inside(pixel) { self.first_tap(pixel.0, pixel.1) } else { usize::MAX });
-        for ((copy, (y, x)), begin) in self.extra.chunks_exact_mut(self.copy_bytes).zip(pixels).zip(inside) {
+        for ((copy, (y, x)), begin) in self.extra.chunks_exact_mut(self.copy_bytes.max(1)).zip(pixels).zip(inside) {
             if let Some(codes) = codes.get(begin..) {
                 gather(blocks, self.conv, codes, copy);
                 continue;

@@ -237,10 +237,10 @@ impl<'a> Packer<'a> {
                 *begin = from;
                 if taps.len() != window.kernel[1] {
                     let inside = taps.start * tap_bytes..taps.end * tap_bytes;
-                    copy.copy_from_slice(padding);
+                    crate::pack::copy(copy, padding);
                     let codes = self.input.codes.get(from..).and_then(|codes| codes.get(..inside.len()));
                     if let Some((to, codes)) = copy.get_mut(inside).zip(codes) {
-                        to.copy_from_slice(codes);
+                        crate::pack::copy(to, codes);
                     }
                 }
             }

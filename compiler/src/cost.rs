@@ -75,6 +75,8 @@ pub struct NodeCost {
     pub weights_bytes: u64,
     /// Whether the cost model covers the operator.
     pub modelled: bool,
+    /// Whether the costs are inferred from those of other layers.
+    pub estimated: bool,
 }
 
 /// The cost of one node at given widths.
@@ -98,6 +100,7 @@ pub fn node_cost(
             cost.cycles = modelled.cycles;
             cost.latency_ns = modelled.latency_ns.map(|ns| ns.ceil() as u64);
             cost.energy_pj = modelled.energy_nj.map(|nj| (nj * 1e3).ceil() as u64);
+            cost.estimated = model.estimates(&key);
         }
         Err(CostError::NotModelled { .. }) => cost.modelled = false,
         Err(error) => return Err(error),

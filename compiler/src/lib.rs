@@ -9,6 +9,7 @@ pub mod compile;
 pub mod cost;
 pub mod data;
 pub mod evaluate;
+pub mod export;
 pub mod float;
 pub mod graph;
 pub mod hash;

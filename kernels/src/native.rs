@@ -4,10 +4,10 @@
 //! kernels of `arch` make do with that.
 
 pub use crate::portable::{
-    average_pool, concat_part, layer_norm, matmul, max_pool, mul, pad, prelu, requantize, resize, slice, softmax, table, transpose,
+    average_pool, concat_part, layer_norm, matmul, pad, prelu, requantize, resize, slice, softmax, table, transpose,
 };
 
-use crate::{Activations, Add, Conv, FullyConnected, portable};
+use crate::{Activations, Add, Conv, FullyConnected, MaxPool, Mul, portable};
 
 /// What the fastest kernels of this build are written for: an instruction set, or `portable` where they are all plain Rust. A program for an
 /// operating system may find out that the processor lacks it.
@@ -15,6 +15,10 @@ pub const KIND: &str = if cfg!(target_arch = "x86_64") {
     "x86_64"
 } else if cfg!(core_feature = "mve") {
     "mve"
+} else if cfg!(core_feature = "dsp") {
+    "dsp"
+} else if cfg!(core_feature = "thumb") {
+    "thumb"
 } else {
     "portable"
 };
@@ -55,5 +59,27 @@ pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8])
     if crate::arch::mve::add(add, a, b, output) {
         return;
     }
+    #[cfg(core_feature = "dsp")]
+    if crate::arch::arm_dsp::add(add, a, b, output) {
+        return;
+    }
     portable::add(add, a, b, output);
+}
+
+/// Max pool; see [`MaxPool`].
+pub fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]) {
+    #[cfg(core_feature = "dsp")]
+    if crate::arch::arm_dsp::max_pool(pool, input, output) {
+        return;
+    }
+    portable::max_pool(pool, input, output);
+}
+
+/// Product; see [`Mul`].
+pub fn mul(mul: &Mul, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
+    #[cfg(core_feature = "dsp")]
+    if crate::arch::arm_dsp::mul(mul, a, b, output) {
+        return;
+    }
+    portable::mul(mul, a, b, output);
 }

@@ -20,6 +20,8 @@ mod pool;
 mod resize;
 pub(crate) mod unsigned;
 pub(crate) mod vectors;
+#[cfg(any(test, target_pointer_width = "32"))]
+pub(crate) mod words;
 
 pub use add::{add, mul};
 pub use conv::{

@@ -52,7 +52,11 @@ pub const fn requantize_upper(acc: i32, m: i32, r: u8) -> i32 {
 #[inline(always)]
 pub(crate) const fn upper(a: i32, b: i32) -> i32 {
     // Cortex-M0 and its like have no long multiplication, and the library's is for 64-bit factors.
-    if cfg!(all(core_feature = "thumb", not(core_feature = "thumb2"))) { upper_by_halves(a, b) } else { ((a as i64 * b as i64) >> 32) as i32 }
+    if cfg!(all(core_feature = "thumb", not(core_feature = "thumb2"))) {
+        upper_by_halves(a, b)
+    } else {
+        ((a as i64 * b as i64) >> 32) as i32
+    }
 }
 
 /// [`upper`] by products of halves. No sum overflows: |a >> 16| <= 2^15, and a lower half is below 2^16.

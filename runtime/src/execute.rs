@@ -4,10 +4,11 @@
 
 use core::ops::Range;
 
-use apq_kernels::{Activations, native};
+use apq_kernels::{Activations, native, pack};
 #[cfg(feature = "oracle")]
 use apq_kernels::{bitfused::BitFused, reference};
 
+use crate::built;
 use crate::kernel::{Kernel, bind, concat_part, output_codes};
 use crate::model::Model;
 use crate::node::{Concat, Node, Operator};
@@ -44,12 +45,16 @@ pub(crate) fn node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithme
 
 fn try_node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Arithmetic) -> Option<()> {
     let output = model.tensor(node.output)?;
-    if let Operator::Concat(record) = &node.operator {
+    if built::CONCAT
+        && let Operator::Concat(record) = &node.operator
+    {
         return concat(model, node, record, &output, arena, arithmetic);
     }
-    if let Operator::Constant { .. } = &node.operator {
+    if built::CONSTANT
+        && let Operator::Constant { .. } = &node.operator
+    {
         let Kernel::Constant(codes) = bind(model, node, &output, None, &output).ok()? else { return None };
-        arena.get_mut(output.range())?.copy_from_slice(codes.get(..output.bytes())?);
+        pack::copy(arena.get_mut(output.range())?, codes.get(..output.bytes())?);
         return Some(());
     }
     let first = model.tensor(*node.inputs.first()?)?;
@@ -75,10 +80,11 @@ fn try_node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Ar
     let [first_bytes, second_bytes, output_bytes, scratch] = arena.get_disjoint_mut(ranges).ok()?;
     let a = activations(first_bytes, &first);
     let b = second.as_ref().map(|second| activations(if shared { a.codes } else { second_bytes }, second));
-    if let Kernel::Reshape = kernel {
+    if built::RESHAPE
+        && let Kernel::Reshape = kernel
+    {
         if copies(&first, &output) {
-            let bytes = output.bytes();
-            output_bytes.get_mut(..bytes)?.copy_from_slice(a.codes.get(..bytes)?);
+            pack::copy(output_bytes, a.codes);
             return Some(());
         }
         reshape(&first, a.codes, &output, output_bytes);
@@ -135,45 +141,47 @@ fn call(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mu
 
 fn fastest(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     match kernel {
-        Kernel::Conv(conv) => native::conv(conv, a, output, scratch),
-        Kernel::FullyConnected(layer) => native::fully_connected(layer, a, output, scratch),
-        Kernel::Add(add) => native::add(add, a, b, output),
-        Kernel::Mul(mul) => native::mul(mul, a, b, output),
-        Kernel::AveragePool(pool) => native::average_pool(pool, a, output),
-        Kernel::MaxPool(pool) => native::max_pool(pool, a, output),
-        Kernel::Requantize(requantize) => native::requantize(requantize, a, output),
-        Kernel::Pad(pad) => native::pad(pad, a, output),
-        Kernel::Slice(slice) => native::slice(slice, a, output),
-        Kernel::Transpose(transpose) => native::transpose(transpose, a, output),
-        Kernel::Table(table) => native::table(table, a, output),
-        Kernel::Softmax(softmax) => native::softmax(softmax, a, output),
-        Kernel::Resize(resize) => native::resize(resize, a, output),
-        Kernel::Prelu(prelu) => native::prelu(prelu, a, output),
-        Kernel::MatMul(product) => native::matmul(product, a, b, output, scratch),
-        Kernel::LayerNorm(norm) => native::layer_norm(norm, a, output),
-        Kernel::Concat | Kernel::Reshape | Kernel::Constant(_) => {}
+        Kernel::Conv(conv) if built::CONV => native::conv(conv, a, output, scratch),
+        Kernel::FullyConnected(layer) if built::FULLY_CONNECTED => native::fully_connected(layer, a, output, scratch),
+        Kernel::Add(add) if built::ADD => native::add(add, a, b, output),
+        Kernel::Mul(mul) if built::MUL => native::mul(mul, a, b, output),
+        Kernel::AveragePool(pool) if built::AVERAGE_POOL => native::average_pool(pool, a, output),
+        Kernel::MaxPool(pool) if built::MAX_POOL => native::max_pool(pool, a, output),
+        Kernel::Requantize(requantize) if built::REQUANTIZE => native::requantize(requantize, a, output),
+        Kernel::Pad(pad) if built::PAD => native::pad(pad, a, output),
+        Kernel::Slice(slice) if built::SLICE => native::slice(slice, a, output),
+        Kernel::Transpose(transpose) if built::TRANSPOSE => native::transpose(transpose, a, output),
+        Kernel::Table(table) if built::TABLE => native::table(table, a, output),
+        Kernel::Softmax(softmax) if built::SOFTMAX => native::softmax(softmax, a, output),
+        Kernel::Resize(resize) if built::RESIZE => native::resize(resize, a, output),
+        Kernel::Prelu(prelu) if built::PRELU => native::prelu(prelu, a, output),
+        Kernel::MatMul(product) if built::MATMUL => native::matmul(product, a, b, output, scratch),
+        Kernel::LayerNorm(norm) if built::LAYER_NORM => native::layer_norm(norm, a, output),
+        // No kernel, or one that this build lacks.
+        _ => {}
     }
 }
 
 #[cfg(feature = "oracle")]
 fn obvious<P: reference::Product>(kernel: &Kernel<'_>, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
     match kernel {
-        Kernel::Conv(conv) => reference::conv::<P>(conv, a, output),
-        Kernel::FullyConnected(layer) => reference::fully_connected::<P>(layer, a, output),
-        Kernel::Add(add) => reference::add(add, a, b, output),
-        Kernel::Mul(mul) => reference::mul(mul, a, b, output),
-        Kernel::AveragePool(pool) => reference::average_pool(pool, a, output),
-        Kernel::MaxPool(pool) => reference::max_pool(pool, a, output),
-        Kernel::Requantize(requantize) => reference::requantize(requantize, a, output),
-        Kernel::Pad(pad) => reference::pad(pad, a, output),
-        Kernel::Slice(slice) => reference::slice(slice, a, output),
-        Kernel::Transpose(transpose) => reference::transpose(transpose, a, output),
-        Kernel::Table(table) => reference::table(table, a, output),
-        Kernel::Softmax(softmax) => reference::softmax(softmax, a, output),
-        Kernel::Resize(resize) => reference::resize(resize, a, output),
-        Kernel::Prelu(prelu) => reference::prelu(prelu, a, output),
-        Kernel::MatMul(product) => reference::matmul::<P>(product, a, b, output),
-        Kernel::LayerNorm(norm) => reference::layer_norm(norm, a, output),
-        Kernel::Concat | Kernel::Reshape | Kernel::Constant(_) => {}
+        Kernel::Conv(conv) if built::CONV => reference::conv::<P>(conv, a, output),
+        Kernel::FullyConnected(layer) if built::FULLY_CONNECTED => reference::fully_connected::<P>(layer, a, output),
+        Kernel::Add(add) if built::ADD => reference::add(add, a, b, output),
+        Kernel::Mul(mul) if built::MUL => reference::mul(mul, a, b, output),
+        Kernel::AveragePool(pool) if built::AVERAGE_POOL => reference::average_pool(pool, a, output),
+        Kernel::MaxPool(pool) if built::MAX_POOL => reference::max_pool(pool, a, output),
+        Kernel::Requantize(requantize) if built::REQUANTIZE => reference::requantize(requantize, a, output),
+        Kernel::Pad(pad) if built::PAD => reference::pad(pad, a, output),
+        Kernel::Slice(slice) if built::SLICE => reference::slice(slice, a, output),
+        Kernel::Transpose(transpose) if built::TRANSPOSE => reference::transpose(transpose, a, output),
+        Kernel::Table(table) if built::TABLE => reference::table(table, a, output),
+        Kernel::Softmax(softmax) if built::SOFTMAX => reference::softmax(softmax, a, output),
+        Kernel::Resize(resize) if built::RESIZE => reference::resize(resize, a, output),
+        Kernel::Prelu(prelu) if built::PRELU => reference::prelu(prelu, a, output),
+        Kernel::MatMul(product) if built::MATMUL => reference::matmul::<P>(product, a, b, output),
+        Kernel::LayerNorm(norm) if built::LAYER_NORM => reference::layer_norm(norm, a, output),
+        // No kernel, or one that this build lacks.
+        _ => {}
     }
 }

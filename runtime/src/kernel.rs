@@ -5,6 +5,7 @@
 use apq_kernels as kernels;
 use apq_kernels::{Arrangement, CountPadding, Image, Invalid, Operand, OutputCodes, OutputStage, WeightShape};
 
+use crate::built;
 use crate::error::NodeProblem;
 use crate::model::Model;
 use crate::node::{AveragePool, Concat, MatMul, Node, Operator, Rescale, Weighted, Window};
@@ -66,7 +67,7 @@ pub(crate) fn bind<'a>(
     let codes = output_codes(node, output);
     let (rows, channels) = (output.shape.pixels(), output.shape.channels());
     let kernel = match &node.operator {
-        Operator::Conv(conv) => {
+        Operator::Conv(conv) if built::CONV => {
             let groups = conv.groups as usize;
             let input = image(&first.shape)?;
             let window = kernels::Window::from(conv.window);
@@ -86,7 +87,7 @@ pub(crate) fn bind<'a>(
                 stage,
             })
         }
-        Operator::FullyConnected(record) => {
+        Operator::FullyConnected(record) if built::FULLY_CONNECTED => {
             let inputs = first.shape.channels();
             if first.shape.pixels() != rows {
                 return Err(NodeProblem::Shape);
@@ -104,7 +105,7 @@ pub(crate) fn bind<'a>(
                 stage,
             })
         }
-        Operator::Add(add) => Kernel::Add(kernels::Add {
+        Operator::Add(add) if built::ADD => Kernel::Add(kernels::Add {
             rows,
             channels,
             broadcast: broadcasts(first, second, output)?,
@@ -114,7 +115,7 @@ pub(crate) fn bind<'a>(
             shift: add.shift,
             codes,
         }),
-        Operator::Mul(rescale) => Kernel::Mul(kernels::Mul {
+        Operator::Mul(rescale) if built::MUL => Kernel::Mul(kernels::Mul {
             rows,
             channels,
             broadcast: broadcasts(first, second, output)?,
@@ -122,43 +123,43 @@ pub(crate) fn bind<'a>(
             shift: rescale.shift,
             codes,
         }),
-        Operator::AveragePool(pool) => Kernel::AveragePool(average_pool(model, pool, first, output, codes)?),
-        Operator::MaxPool(window) => Kernel::MaxPool(kernels::MaxPool {
+        Operator::AveragePool(pool) if built::AVERAGE_POOL => Kernel::AveragePool(average_pool(model, pool, first, output, codes)?),
+        Operator::MaxPool(window) if built::MAX_POOL => Kernel::MaxPool(kernels::MaxPool {
             input: image(&first.shape)?,
             output: image(&output.shape)?,
             window: pooling_window(window, first)?,
         }),
-        Operator::Requantize(rescale) => {
+        Operator::Requantize(rescale) if built::REQUANTIZE => {
             Kernel::Requantize(kernels::Requantize { rows, channels, multiplier: rescale.multiplier, shift: rescale.shift, codes })
         }
-        Operator::Pad(pad) => Kernel::Pad(kernels::Pad {
+        Operator::Pad(pad) if built::PAD => Kernel::Pad(kernels::Pad {
             input: image(&first.shape)?,
             output: image(&output.shape)?,
             before: pad.before.map(|codes| codes as usize),
             code: pad.code,
         }),
-        Operator::Slice(slice) => Kernel::Slice(kernels::Slice {
+        Operator::Slice(slice) if built::SLICE => Kernel::Slice(kernels::Slice {
             input: image(&first.shape)?,
             output: image(&output.shape)?,
             begin: slice.begin.map(|position| position as usize),
             step: slice.step.map(|distance| distance as usize),
         }),
-        Operator::Concat(_) => Kernel::Concat,
-        Operator::Transpose { axes } => Kernel::Transpose(transpose(axes, first, output)?),
-        Operator::Table { raw } => {
+        Operator::Concat(_) if built::CONCAT => Kernel::Concat,
+        Operator::Transpose { axes } if built::TRANSPOSE => Kernel::Transpose(transpose(axes, first, output)?),
+        Operator::Table { raw } if built::TABLE => {
             let bytes = kernels::Table::entries_bytes(first.bits, output.bits);
             let entries = Cursor::at(model.raw(), *raw).and_then(|mut cursor| cursor.take(bytes));
             let entries = entries.ok_or(NodeProblem::Raw)?;
             Kernel::Table(kernels::Table { rows, channels, entries, bits: output.bits })
         }
-        Operator::Softmax(rescale) => {
+        Operator::Softmax(rescale) if built::SOFTMAX => {
             // The file says it by the output's scale, which is 1 / one. A scale beyond the kernel's range saturates and is refused.
             let one = libm::roundf(1.0 / output.scale) as u32;
             let Rescale { multiplier, shift } = *rescale;
             Kernel::Softmax(kernels::Softmax { rows, channels, multiplier, shift, bits: output.bits, one })
         }
-        Operator::Reshape => Kernel::Reshape,
-        Operator::Resize(resize) => {
+        Operator::Reshape if built::RESHAPE => Kernel::Reshape,
+        Operator::Resize(resize) if built::RESIZE => {
             let (input, output) = (image(&first.shape)?, image(&output.shape)?);
             let read = || {
                 let mut cursor = Cursor::at(model.raw(), resize.raw)?;
@@ -168,7 +169,7 @@ pub(crate) fn bind<'a>(
             let rescale = resize.rescale.map(|Rescale { multiplier, shift }| kernels::Rescale { multiplier, shift });
             Kernel::Resize(kernels::Resize { input, output, rows, columns, rescale, codes })
         }
-        Operator::Prelu(prelu) => {
+        Operator::Prelu(prelu) if built::PRELU => {
             let read = || {
                 let mut cursor = Cursor::at(model.raw(), prelu.raw)?;
                 Some((cursor.take(channels)?, cursor.take(channels)?))
@@ -177,8 +178,8 @@ pub(crate) fn bind<'a>(
             let Rescale { multiplier, shift } = prelu.rescale;
             Kernel::Prelu(kernels::Prelu { rows, channels, multiplier, shift, slope_multiplier, slope_shift, codes })
         }
-        Operator::MatMul(record) => Kernel::MatMul(matmul(record, first, second, output, codes)?),
-        Operator::LayerNorm(record) => {
+        Operator::MatMul(record) if built::MATMUL => Kernel::MatMul(matmul(record, first, second, output, codes)?),
+        Operator::LayerNorm(record) if built::LAYER_NORM => {
             let read = || {
                 let mut cursor = Cursor::at(model.raw(), record.raw)?;
                 Some((cursor.take(channels)?, cursor.take(channels)?))
@@ -186,10 +187,12 @@ pub(crate) fn bind<'a>(
             let (gamma, beta) = read().ok_or(NodeProblem::Raw)?;
             Kernel::LayerNorm(kernels::LayerNorm { rows, channels, epsilon: record.epsilon, gamma, beta, shift: record.shift, codes })
         }
-        Operator::Constant { raw } => {
+        Operator::Constant { raw } if built::CONSTANT => {
             let bytes = Cursor::at(model.raw(), *raw).and_then(|mut cursor| cursor.take(output.bytes()));
             Kernel::Constant(bytes.ok_or(NodeProblem::Raw)?)
         }
+        // The file's list of operators does not hold it, since this build does not.
+        _ => return Err(NodeProblem::OperatorList),
     };
     Ok(kernel)
 }
@@ -381,6 +384,9 @@ fn weighted<'a>(
     shape: &WeightShape,
     codes: OutputCodes,
 ) -> Result<(Arrangement, &'a [u8], OutputStage<'a>), NodeProblem> {
+    if !record.bits.is_built() {
+        return Err(NodeProblem::Width);
+    }
     let arrangement = model.arrangement(record.arrangement).ok_or(NodeProblem::Reference)?;
     let bytes = arrangement.bytes(record.bits, shape).ok_or(NodeProblem::Parameters(Invalid::TooLarge))?;
     let outputs = shape.rows;

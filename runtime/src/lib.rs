@@ -18,6 +18,7 @@
 //! [`Model::new_checked`] proves a file right; after it nothing can fail, panic or read out of bounds. Two levels see
 //! the same bytes: [`Tensor`] and [`Node`] hold what a record says, [`Kernel`] only what a kernel can run.
 //!
+//! Each operator is a feature, all on by default: firmware for one model names those that it needs, and no others are linked.
 //! The two slow executors over the reference kernels and BitFusion's arithmetic are behind the feature `oracle`, which is on by
 //! default; the writer ([`build`]) is behind `build`.
 #![no_std]
@@ -30,8 +31,10 @@ extern crate alloc;
 mod aligned;
 #[cfg(feature = "build")]
 pub mod build;
+mod built;
 mod check;
 mod codec;
+mod decode;
 mod error;
 mod execute;
 mod header;

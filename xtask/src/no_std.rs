@@ -11,10 +11,11 @@ use crate::{Failure, process};
 const TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv6m-none-eabi"];
 
 /// The workspace's crates without `std`; where `alloc` is false, they need `core` alone.
-const BUILDS: [Build; 6] = [
+const BUILDS: [Build; 7] = [
     Build { package: "apq-kernels", alloc: false, flags: &[] },
     Build { package: "apq-runtime", alloc: false, flags: &[] },
-    Build { package: "apq-runtime", alloc: false, flags: &["--no-default-features"] },
+    Build { package: "apq-runtime", alloc: false, flags: &["--no-default-features", "--features", "conv,pairs,weights-8,activations-8"] },
+    Build { package: "apq-runtime-c", alloc: false, flags: &[] },
     Build { package: "apq-lut", alloc: true, flags: &[] },
     Build { package: "apq-targets", alloc: true, flags: &[] },
     Build { package: "apq-search", alloc: true, flags: &[] },

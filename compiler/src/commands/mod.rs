@@ -4,13 +4,16 @@ mod choices;
 mod compile;
 mod console;
 mod destination;
+mod device;
 mod eval;
+mod export;
 mod failure;
 mod inputs;
 mod inspect;
 mod later;
 mod lut;
 mod pareto;
+mod profile;
 mod provenance;
 mod request;
 mod run;
@@ -67,6 +70,8 @@ enum Command {
     Run(run::RunArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
+    Profile(Box<profile::ProfileArgs>),
+    Export(export::ExportArgs),
     #[command(subcommand)]
     Lut(lut::LutCommand),
     #[command(subcommand)]
@@ -132,6 +137,8 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(&context, &args),
         Command::Eval(args) => eval::eval(&context, &args),
         Command::Inspect(args) => inspect::inspect(&context, &args),
+        Command::Profile(args) => profile::profile(&context, &args),
+        Command::Export(args) => export::export(&context, &args),
         Command::Lut(command) => lut::lut(&context, &command),
         Command::Targets(command) => targets::targets(&context, &command),
         Command::Later(command) => Err(later::refuse(&command)),

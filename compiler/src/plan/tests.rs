@@ -212,7 +212,9 @@ fn relations_are_kept_and_never_make_the_arena_larger() {
             assert!(planned.arena_bytes >= planned.lower_bound_bytes, "{list:?} {relations:?}");
             let pairs: Vec<(usize, usize)> = relations.iter().map(|relation| (relation.over, relation.under)).collect();
             assert_eq!(check(&list, &pairs, &planned.offsets, planned.arena_bytes), Ok(()), "{list:?} {relations:?}");
-            for Relation { over, under, forbidden } in relations.iter().filter(|relation| list[relation.over].bytes * list[relation.under].bytes > 0) {
+            for Relation { over, under, forbidden } in
+                relations.iter().filter(|relation| list[relation.over].bytes * list[relation.under].bytes > 0)
+            {
                 let difference = planned.offsets[*over] as i64 - planned.offsets[*under] as i64;
                 assert!(!forbidden.iter().any(|(from, to)| *from < difference && difference < *to), "{list:?} {relations:?}");
             }

@@ -195,6 +195,11 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
         }
         notes.push(format!("infeasible: no assignment was found that meets every budget; this is the nearest one{smallest}"));
     }
+    let costs = compiled.node_costs.iter().flatten().filter(|cost| cost.latency_ns.is_some());
+    let (estimated, all) = costs.fold((0, 0), |(estimated, all), cost| (estimated + usize::from(cost.estimated), all + 1));
+    if estimated > 0 {
+        notes.push(format!("the costs of {estimated} of {all} layers are estimated: fitted to the counts of other layers of their kind"));
+    }
     if !compiled.not_modelled.is_empty() {
         notes.push(format!("not modelled by the target, counted as 0 in latency and energy: {}", compiled.not_modelled.join(", ")));
     }

@@ -44,7 +44,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [board] = on[..] else {
         return Err(format!("turn on one of the features {}", BOARDS.map(|board| board.name).join(", ")).into());
     };
-    let memory = Path::new("memory").join(format!("{}.x", board.name));
+    let memory = match board.emulated {
+        true => Path::new("memory").join(format!("{}.x", board.name)),
+        false => Path::new("../boards").join(board.name).join("memory.x"),
+    };
     let out = PathBuf::from(env::var("OUT_DIR")?);
     fs::copy(&memory, out.join("memory.x"))?;
     let (port, address) = board.port.unwrap_or(("", 0));

@@ -10,6 +10,7 @@ use std::path::Path;
 const TRAINING_IMAGES: usize = 4000;
 const CALIBRATION_IMAGES: usize = 256;
 const TEST_IMAGES: usize = 1000;
+const SAMPLE_IMAGES: usize = 10;
 
 /// Every file of the example, as bytes.
 pub struct Files {
@@ -21,6 +22,8 @@ pub struct Files {
     pub calibration: Vec<u8>,
     /// `textures.test.npz`: `x` u8 `[1000, 16, 16, 3]`, `y` i64 `[1000]`.
     pub test: Vec<u8>,
+    /// `textures.samples.bin`: the first test images as they are, u8 `[10, 16, 16, 3]`, for programs that read no archive.
+    pub samples: Vec<u8>,
     /// Top-1 of the f64 network on the training images, a fraction.
     pub accuracy_training: f64,
     /// Top-1 of the f64 network on the test images, a fraction.
@@ -59,6 +62,7 @@ pub fn generate() -> Result<Files, Error> {
         onnx: network.to_onnx(),
         json: json(&preprocess)?,
         calibration: npz(calibration, calibration_labels)?,
+        samples: test.iter().copied().take(SAMPLE_IMAGES * SIZE * SIZE * 3).collect(),
         test: npz(test.clone(), test_labels.clone())?,
         accuracy_training: network.accuracy(&input, &training_labels),
         accuracy_test: network.accuracy(&preprocess.apply(&test), &test_labels),
@@ -67,12 +71,13 @@ pub fn generate() -> Result<Files, Error> {
 
 impl Files {
     /// The file names, with their bytes.
-    pub fn named(&self) -> [(&'static str, &[u8]); 4] {
+    pub fn named(&self) -> [(&'static str, &[u8]); 5] {
         [
             ("textures.onnx", &self.onnx),
             ("textures.json", &self.json),
             ("textures.calib.npz", &self.calibration),
             ("textures.test.npz", &self.test),
+            ("textures.samples.bin", &self.samples),
         ]
     }
 

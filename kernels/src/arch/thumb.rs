@@ -10,8 +10,8 @@ mod loops;
 #[path = "thumb/v6m.rs"]
 mod loops;
 
-use crate::portable::unsigned::{self, Blocks, ByteStage, COLUMNS, Portable, Product, Rows};
-use crate::{Activations, Arrangement, Conv, WeightBits, arrange};
+use crate::portable::unsigned::{self, Blocks, ByteStage, COLUMNS, Portable, Product, Rows, Taps};
+use crate::{ActivationBits, Activations, Arrangement, Conv, WeightBits, arrange};
 
 /// See [`native::conv`](crate::native::conv).
 pub(crate) fn conv(params: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) -> bool {
@@ -35,6 +35,23 @@ struct Products {
     /// Words of a row between two times that sums are taken out, at least 1; for functions that do not know it.
     interval: usize,
     start: *const [u32; COLUMNS],
+}
+
+/// Products of pixels and weights, four channels at a time.
+#[repr(C)]
+struct Channels {
+    /// Addresses of bytes, each followed by a word that is not read.
+    pixels: *const &'static [u8],
+    pixels_end: *const &'static [u8],
+    weights: *const u8,
+    /// Bytes from a tap's weights to the next one's.
+    stride: usize,
+    /// Bytes from a pixel's first to the first channel.
+    channel: usize,
+    /// Groups of four channels, at least 1.
+    groups: usize,
+    /// Every fourth word is a channel's sum.
+    sums: *mut u32,
 }
 
 /// Output stage of sums.
@@ -105,6 +122,38 @@ impl Blocks for Thumb {
             (codes, columns) = (others, rest);
         }
         sum
+    }
+
+    fn add_taps<const N: usize>(taps: &Taps<'_>, index: usize, sums: &mut [[u32; N]]) {
+        let groups = sums.len() / 4;
+        let end = taps.channel + 4 * groups;
+        let last = taps.pixels.len().wrapping_sub(1).checked_mul(taps.stride).and_then(|last| last.checked_add(end));
+        let fits = groups > 0
+            && index < N
+            && matches!(taps.bits, ActivationBits::A6 | ActivationBits::A8)
+            && taps.pixels.iter().all(|pixel| end <= pixel.len())
+            && last.is_some_and(|last| last <= taps.weights.len());
+        if N != COLUMNS || !fits {
+            return Portable::add_taps(taps, index, sums);
+        }
+        let pixels = taps.pixels.as_ptr_range();
+        let (sums, others) = sums.split_at_mut(4 * groups);
+        // SAFETY: there is a pixel, or `last` would be none; each has `end` bytes, and so have the weights of the last tap. `sums` are `4 *
+        // groups` arrays of COLUMNS words, and `index` is one of the first's.
+        unsafe {
+            loops::add_taps(&Channels {
+                pixels: pixels.start.cast(),
+                pixels_end: pixels.end.cast(),
+                weights: taps.weights.as_ptr().add(taps.channel),
+                stride: taps.stride,
+                channel: taps.channel,
+                groups,
+                sums: sums.as_mut_ptr().cast::<u32>().add(index),
+            });
+        }
+        if !others.is_empty() {
+            Portable::add_taps(&Taps { channel: end, ..*taps }, index, others);
+        }
     }
 
     fn finish<const N: usize>(stage: &ByteStage<'_>, sums: &[[u32; N]], output: &mut [u8]) {

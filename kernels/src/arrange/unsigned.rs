@@ -59,16 +59,32 @@ fn fields(bits: WeightBits, index: usize) -> [(usize, usize, usize); 2] {
 
 #[inline]
 pub(super) fn weight(bits: WeightBits, shape: &WeightShape, weights: &[u8], row: usize, index: usize) -> i32 {
-    let (in_unit, words) = unit(bits);
-    let first = (row * row_words(bits, shape.row_len) + index / in_unit * words) * 4;
+    // Units are constants: some processors cannot divide.
+    match bits {
+        WeightBits::W2 => weight_of_unit::<2, 16, 1>(bits, shape, weights, row, index),
+        WeightBits::W4 => weight_of_unit::<4, 8, 1>(bits, shape, weights, row, index),
+        WeightBits::W6 => weight_of_unit::<6, 16, 3>(bits, shape, weights, row, index),
+        WeightBits::W8 => weight_of_unit::<8, 4, 1>(bits, shape, weights, row, index),
+    }
+}
+
+#[inline(always)]
+fn weight_of_unit<const BITS: u32, const WEIGHTS: usize, const WORDS: usize>(
+    bits: WeightBits,
+    shape: &WeightShape,
+    weights: &[u8],
+    row: usize,
+    index: usize,
+) -> i32 {
+    let first = (row * shape.row_len.div_ceil(WEIGHTS) + index / WEIGHTS) * WORDS;
     let (mut code, mut width) = (0, 0);
-    for (word, bit, bits) in fields(bits, index % in_unit) {
-        let bytes = weights.get(first + 4 * word..).and_then(|rest| rest.first_chunk());
+    for (word, bit, bits) in fields(bits, index % WEIGHTS) {
+        let bytes = weights.get(4 * (first + word)..).and_then(|rest| rest.first_chunk());
         let field = bytes.map_or(0, |&bytes| u32::from_le_bytes(bytes)) >> bit & ((1 << bits) - 1);
         code |= field << width;
         width += bits;
     }
-    code as i32 - offset(bits)
+    code as i32 - (1 << (BITS - 1))
 }
 
 pub(super) fn arrange(bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {
@@ -113,6 +129,28 @@ pub(crate) fn step_of_four(unit: &[u32], step: usize) -> u32 {
     unit.first().copied().unwrap_or(0) >> (2 * step) & 0x0303_0303
 }
 
+/// Calls `visit` with the signed weights of a row in fours, and with what the row is padded with.
+#[inline(always)]
+pub(crate) fn each_group(bits: WeightBits, row: &[u32], visit: impl FnMut([u32; 4])) {
+    match bits {
+        WeightBits::W2 => each_of_units::<2, 1, 4>(row, visit),
+        WeightBits::W4 => each_of_units::<4, 1, 2>(row, visit),
+        WeightBits::W6 => each_of_units::<6, 3, 4>(row, visit),
+        WeightBits::W8 => each_of_units::<8, 1, 1>(row, visit),
+    }
+}
+
+#[inline(always)]
+fn each_of_units<const BITS: u32, const WORDS: usize, const GROUPS: usize>(row: &[u32], mut visit: impl FnMut([u32; 4])) {
+    let offset = 1 << (BITS - 1);
+    for unit in row.as_chunks::<WORDS>().0 {
+        for group in 0..GROUPS {
+            let (even, odd) = (step::<BITS>(unit, 2 * group), step::<BITS>(unit, 2 * group + 1));
+            visit([even >> 16, odd >> 16, even & 0xffff, odd & 0xffff].map(|weight| weight.wrapping_sub(offset)));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -126,13 +164,19 @@ mod tests {
             codes[place] = bits.hi() as i8;
             let mut bytes = vec![0; 4 * words];
             arrange(bits, &shape, &codes, &mut bytes);
-            let unit: vec::Vec<u32> = bytes.as_chunks().0.iter().map(|&word| u32::from_le_bytes(word)).collect();
+            let unit: vec::Vec<u32> = bytes.as_chunks().0.iter().map(|&word| u32::from_ne_bytes(word)).collect();
             let largest = (1 << BITS) - 1;
             for index in 0..len / 2 {
                 let first = index / 2 * 4 + index % 2;
                 let expected = if place == first { largest << 16 } else { 0 } | if place == first + 2 { largest } else { 0 };
                 assert_eq!(step::<BITS>(&unit, index), expected, "{bits:?} {place} {index}");
             }
+            let mut unpacked = vec::Vec::new();
+            each_group(bits, &unit, |group| unpacked.extend(group));
+            assert!(
+                unpacked.len() == len && unpacked.iter().zip(&codes).all(|(&weight, &code)| weight as i32 == i32::from(code)),
+                "{bits:?} {place}"
+            );
             if BITS == 2 {
                 for index in 0..4 {
                     let expected = if place / 4 == index { 3 << (24 - 8 * (place % 4)) } else { 0 };

@@ -5,6 +5,10 @@ use crate::{ActivationBits, Activations, Add, Mul, requant};
 
 /// Sum or difference; see [`Add`].
 pub fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
+    #[cfg(target_pointer_width = "32")]
+    if super::words::add(add, a, b, output, super::words::Sum::run, super::words::clamp) {
+        return;
+    }
     let shape = (add.rows, add.channels, add.broadcast);
     let sign = if add.subtract { -1 } else { 1 };
     let (m_a, m_b) = (i64::from(add.multiplier_a), sign * i64::from(add.multiplier_b));
@@ -41,6 +45,10 @@ pub(crate) fn fits_32_bits(add: &Add, a: ActivationBits, b: ActivationBits) -> b
 
 /// Product; see [`Mul`].
 pub fn mul(mul: &Mul, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) {
+    #[cfg(target_pointer_width = "32")]
+    if super::words::mul(mul, a, b, output, super::words::clamp) {
+        return;
+    }
     let codes = mul.codes;
     let shape = (mul.rows, mul.channels, mul.broadcast);
     let (z_a, z_b) = (a.zero_point, b.zero_point);

@@ -9,6 +9,10 @@ const TABLE_MIN: usize = 1024;
 
 /// One tensor to another quantizer; see [`Requantize`].
 pub fn requantize(params: &Requantize, input: Activations<'_>, output: &mut [u8]) {
+    #[cfg(target_pointer_width = "32")]
+    if super::words::requantize(params, input, output) {
+        return;
+    }
     let codes = params.codes;
     let function = |code: i16| {
         let value = i64::from(i32::from(code) - input.zero_point);
@@ -54,6 +58,10 @@ pub fn prelu(prelu: &Prelu<'_>, input: Activations<'_>, output: &mut [u8]) {
 
 /// A function given by a table; see [`Table`].
 pub fn table(table: &Table<'_>, input: Activations<'_>, output: &mut [u8]) {
+    #[cfg(target_pointer_width = "32")]
+    if super::words::table(table, input, output) {
+        return;
+    }
     let (pairs, _) = table.entries.as_chunks::<2>();
     let wide = |index: usize| pairs.get(index).map_or(0, |&pair| i16::from_le_bytes(pair));
     let each = |function: &dyn Fn(i16) -> i16, output: &mut [u8]| {

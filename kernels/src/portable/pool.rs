@@ -5,6 +5,10 @@ use crate::{Activations, AveragePool, Image, MaxPool, Window, pack, requant};
 
 /// Average pool; see [`AveragePool`].
 pub fn average_pool(pool: &AveragePool<'_>, input: Activations<'_>, output: &mut [u8]) {
+    #[cfg(target_pointer_width = "32")]
+    if super::words::average_pool(pool, input, output) {
+        return;
+    }
     let (codes, channels) = (pool.codes, pool.output.channels);
     for y in 0..pool.output.height {
         let rows = pool.counted(0, y);
@@ -31,6 +35,10 @@ pub fn average_pool(pool: &AveragePool<'_>, input: Activations<'_>, output: &mut
 
 /// Max pool; see [`MaxPool`].
 pub fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]) {
+    #[cfg(target_pointer_width = "32")]
+    if super::words::max_pool(pool, input, output, super::words::larger) {
+        return;
+    }
     let channels = pool.output.channels;
     for y in 0..pool.output.height {
         for x in 0..pool.output.width {

@@ -10,9 +10,13 @@
 
 mod blocks;
 mod columns;
+mod depthwise;
 mod finish;
 
 pub(crate) use blocks::{Blocks, Portable, Product, Rows};
+#[cfg_attr(not(all(core_feature = "thumb", not(core_feature = "dsp"))), expect(unused_imports, reason = "for loops of a core's own"))]
+pub(crate) use depthwise::Taps;
+#[cfg_attr(not(all(core_feature = "thumb", not(core_feature = "dsp"))), expect(unused_imports, reason = "for loops of a core's own"))]
 pub(crate) use finish::ByteStage;
 
 use crate::arrange::unsigned;
@@ -25,7 +29,7 @@ use finish::Finish;
 pub(crate) const COLUMNS: usize = 4;
 
 /// Output channels between two turns of the output stage.
-const CHANNELS: usize = 8;
+const CHANNELS: usize = 16;
 
 /// Words of a column in scratch.
 pub(crate) fn column_words(conv: &Conv<'_>, input: ActivationBits) -> usize {
@@ -39,25 +43,31 @@ fn columns_at_once(conv: &Conv<'_>) -> usize {
     if conv.output.pixels() == 1 { 1 } else { COLUMNS }
 }
 
-/// Scratch bytes, aligned to four: the columns.
+/// Scratch bytes, aligned to four: the columns, or what a depthwise convolution keeps.
 pub(super) fn scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
     match conv.accumulator {
+        Accumulator::I32 if depthwise::applies(conv) => depthwise::scratch_bytes(conv, input),
         Accumulator::I32 => column_words(conv, input).saturating_mul(columns_at_once(conv) * size_of::<u32>()),
         Accumulator::I64 => 0,
     }
 }
 
-/// Convolution; see [`Conv`]. As slow as the reference where the accumulator has 64 bits, or weights or scratch are not aligned to words.
+/// Convolution; see [`Conv`]. As slow as the reference where the accumulator has 64 bits, where weights or scratch are not aligned to words,
+/// and where words are not little-endian.
 pub(crate) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     let weights = bytemuck::try_cast_slice::<u8, u32>(conv.weights);
-    let columns = scratch.get_mut(..scratch_bytes(conv, input.bits)).map(bytemuck::try_cast_slice_mut::<u8, u32>);
-    let (Ok(weights), Some(Ok(columns)), Accumulator::I32) = (weights, columns, conv.accumulator) else {
+    let scratch = scratch.get_mut(..scratch_bytes(conv, input.bits));
+    let (Ok(weights), Some(scratch), Accumulator::I32, true) = (weights, scratch, conv.accumulator, cfg!(target_endian = "little")) else {
         return reference::conv::<Native>(conv, input, output);
     };
-    if columns_at_once(conv) == 1 {
-        by_blocks::<B, 1>(conv, input, output, weights, columns);
+    if depthwise::applies(conv) {
+        depthwise::conv::<B>(conv, input, output, weights, scratch);
     } else {
-        by_blocks::<B, COLUMNS>(conv, input, output, weights, columns);
+        match bytemuck::try_cast_slice_mut(scratch) {
+            Ok(columns) if columns_at_once(conv) == 1 => by_blocks::<B, 1>(conv, input, output, weights, columns),
+            Ok(columns) => by_blocks::<B, COLUMNS>(conv, input, output, weights, columns),
+            Err(_) => return reference::conv::<Native>(conv, input, output),
+        }
     }
     if conv.stage.bits.bits() < 8 {
         for pixel in output.chunks_exact_mut(conv.output.pixel_bytes(conv.stage.bits).max(1)) {

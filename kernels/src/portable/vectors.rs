@@ -7,15 +7,16 @@
 mod blocks;
 mod depthwise;
 mod finish;
+mod parameters;
 mod source;
 
-pub(crate) use blocks::{Blocks, CHUNK, COLUMNS, PlainRust, Rect, Rows, Stage, Sums};
+pub(crate) use blocks::{Blocks, CHUNK, COLUMNS, Channels, Places, PlainPass, PlainRust, Sums, ZERO};
 pub(crate) use depthwise::{conv as depthwise, scratch_bytes as depthwise_scratch_bytes};
+pub(crate) use parameters::{Columns, Lanes, Pixels, Rect, Rows, Stage};
 
 use crate::arrange::vectors;
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Conv};
-use finish::Finish;
 use source::Source;
 
 /// Columns in scratch memory; none where the input's pixels are columns already. Sums of 64 bits are the reference's.
@@ -29,74 +30,115 @@ pub(crate) fn scratch_bytes(conv: &Conv<'_>, bits: ActivationBits) -> usize {
 /// See [`native::conv`](crate::native::conv), for [`Arrangement::Vectors`](crate::Arrangement::Vectors).
 pub(crate) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     let (_, columns, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);
-    if conv.accumulator == Accumulator::I64 || !source::suffices(conv, input, columns) {
-        return reference::conv::<Native>(conv, input, output);
-    }
-    let pixel_bytes = conv.output.pixel_bytes(conv.stage.bits).max(1);
-    let layer = Layer::new(conv, input.bits);
-    let mut sums = [[0; CHUNK]; COLUMNS];
-    for group in 0..conv.groups {
-        let mut source = Source::new(conv, input, group, columns);
-        for pixels in output.chunks_mut(pixel_bytes * COLUMNS) {
-            let count = pixels.chunks_exact(pixel_bytes).len();
-            let (columns, totals) = source.next::<B>(count);
-            let mut pixels = pixels.chunks_exact_mut(pixel_bytes);
-            if count == COLUMNS {
-                let pixels = core::array::from_fn(|_| pixels.next().unwrap_or_default());
-                layer.block::<B, COLUMNS>(group, columns, totals, pixels, &mut sums);
+    let suffices = conv.accumulator == Accumulator::I32 && source::suffices(conv, input, columns);
+    match Rows::new(conv, input.bits).zip(Stage::new(&conv.stage)) {
+        Some((rows, stage)) if suffices => {
+            let layer = Layer { conv, rows, stage };
+            // A fully connected layer needs less stack, and less of it cleared.
+            if conv.output.pixels() < COLUMNS {
+                layer.each_pixel::<B>(input, output, columns);
             } else {
-                for ((pixel, column), total) in pixels.zip(columns).zip(totals) {
-                    layer.block::<B, 1>(group, [column], [total], [pixel], &mut sums);
-                }
+                layer.blocks::<B>(input, output, columns);
+            }
+        }
+        _ => reference::conv::<Native>(conv, input, output),
+    }
+}
+
+/// A convolution, checked.
+struct Layer<'a> {
+    conv: &'a Conv<'a>,
+    rows: Rows<'a>,
+    stage: Stage<'a>,
+}
+
+impl Layer<'_> {
+    #[inline(never)]
+    fn each_pixel<B: Blocks>(&self, input: Activations<'_>, output: &mut [u8], scratch: &mut [i16]) {
+        let mut sums = [[0; CHUNK]];
+        let pixel_bytes = self.conv.output.pixel_bytes(self.conv.stage.bits).max(1);
+        let outputs = self.conv.group_outputs();
+        for group in 0..self.conv.groups {
+            let mut source = Source::new::<B>(self.conv, input, group, scratch);
+            let group = self.group::<B>(group * outputs, (group + 1) * outputs);
+            for pixel in output.chunks_exact_mut(pixel_bytes) {
+                let (columns, totals) = source.next::<B, 1>();
+                self.block::<B, 1>(&group, columns, totals, pixel, pixel_bytes, &mut sums);
             }
         }
     }
-}
 
-/// What all blocks of a layer have in common.
-struct Layer<'a> {
-    conv: &'a Conv<'a>,
-    finish: Finish<'a>,
-    vectors: usize,
-    row_bytes: usize,
-    wide: bool,
-}
-
-impl<'a> Layer<'a> {
-    fn new(conv: &'a Conv<'a>, bits: ActivationBits) -> Self {
-        Self {
-            conv,
-            finish: Finish::new(&conv.stage),
-            vectors: conv.row_len().div_ceil(vectors::LANES),
-            row_bytes: vectors::row_bytes(conv.weight_bits, conv.row_len()),
-            wide: bits == ActivationBits::A16,
+    #[inline(never)]
+    fn blocks<B: Blocks>(&self, input: Activations<'_>, output: &mut [u8], scratch: &mut [i16]) {
+        let pixel_bytes = self.conv.output.pixel_bytes(self.conv.stage.bits).max(1);
+        let mut sums = [[0; CHUNK]; COLUMNS];
+        let outputs = self.conv.group_outputs();
+        for group in 0..self.conv.groups {
+            let mut source = Source::new::<B>(self.conv, input, group, scratch);
+            let group = self.group::<B>(group * outputs, (group + 1) * outputs);
+            let mut blocks = output.chunks_exact_mut(pixel_bytes * COLUMNS);
+            for pixels in &mut blocks {
+                let (columns, totals) = source.next::<B, COLUMNS>();
+                self.block::<B, COLUMNS>(&group, columns, totals, pixels, pixel_bytes, &mut sums);
+            }
+            let [sums, ..] = &mut sums;
+            for pixel in blocks.into_remainder().chunks_exact_mut(pixel_bytes) {
+                let (columns, totals) = source.next::<B, 1>();
+                self.block::<B, 1>(&group, columns, totals, pixel, pixel_bytes, core::array::from_mut(sums));
+            }
         }
     }
 
-    /// All output channels of a group at `N` pixels; `totals` are the sums of the columns' codes.
+    /// Output channels of a group at `N` pixels; `totals` are the sums of the columns' codes.
     #[inline(always)]
     fn block<B: Blocks, const N: usize>(
         &self,
-        group: usize,
-        columns: [&[u8]; N],
+        group: &Group<'_, B>,
+        columns: Columns<'_, N>,
         totals: [i32; N],
-        mut pixels: [&mut [u8]; N],
-        sums: &mut Sums,
+        bytes: &mut [u8],
+        step: usize,
+        sums: &mut [Sums; N],
     ) {
-        let offset = vectors::offset(self.conv.weight_bits);
+        let offset = vectors::offset(self.rows.bits());
         let corrections = totals.map(|total| total.wrapping_mul(-offset));
-        let outputs = self.conv.group_outputs();
-        for start in (0..outputs).step_by(CHUNK) {
-            let (first, count) = (group * outputs + start, (outputs - start).min(CHUNK));
-            let bytes = self.conv.weights.get(first * self.row_bytes..).and_then(|rest| rest.get(..count * self.row_bytes));
-            let Some(bytes) = bytes else {
-                return;
-            };
-            let rows = Rows { bytes, bits: self.conv.weight_bits, vectors: self.vectors, row_bytes: self.row_bytes, count };
-            B::multiply(&rows, columns, self.wide, sums);
-            self.finish.run::<B, N>(first, count, corrections, sums, &mut pixels);
+        self.chunk(group, columns, &corrections, Pixels { bytes: &mut *bytes, step, at: group.chunk.first }, sums);
+        let mut first = group.chunk.first + group.chunk.count;
+        while first < group.end {
+            let next = self.group::<B>(first, group.end);
+            self.chunk(&next, columns, &corrections, Pixels { bytes: &mut *bytes, step, at: first }, sums);
+            first += next.chunk.count;
         }
     }
+
+    /// The first chunk of channels at `N` pixels.
+    #[inline(always)]
+    fn chunk<B: Blocks, const N: usize>(
+        &self,
+        group: &Group<'_, B>,
+        columns: Columns<'_, N>,
+        corrections: &[i32; N],
+        pixels: Pixels<'_, N>,
+        sums: &mut [Sums; N],
+    ) {
+        B::multiply(&group.products, columns, sums);
+        finish::finish::<B, N>(&self.stage, &group.codes, group.chunk, corrections, sums, pixels);
+    }
+
+    /// Prepares output channels `first .. end`, not none.
+    fn group<B: Blocks>(&self, first: usize, end: usize) -> Group<'_, B> {
+        let chunk = Channels { first, count: (end - first).min(CHUNK) };
+        Group { chunk, end, products: B::products(&self.rows, chunk), codes: B::codes(&self.stage, chunk) }
+    }
+}
+
+/// Output channels of a group, the first chunk of them prepared.
+struct Group<'a, B: Blocks> {
+    chunk: Channels,
+    /// Behind the last chunk.
+    end: usize,
+    products: B::Products<'a>,
+    codes: B::Codes<'a>,
 }
 
 #[cfg(test)]
@@ -121,7 +163,7 @@ mod tests {
             let mut scratch = vec![0x77; scratch_bytes(params, input.bits) + 1];
             conv::<PlainRust>(params, input, output, &mut scratch[1..]);
         });
-        testing::conv::check_arranged(Arrangement::Vectors, 122, testing::conv::shapes(), |params, input, output| {
+        testing::conv::check_widths(Arrangement::Vectors, 122, testing::conv::shapes(), |params, input, output| {
             conv::<PlainRust>(params, input, output, &mut []);
         });
     }

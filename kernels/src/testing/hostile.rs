@@ -1,10 +1,13 @@
 //! Parameters that nobody validated: what `check` accepts must run, in a build that stops at every overflow, and give
 //! the reference's answer; what it refuses is never run.
 
-use super::conv::{Case, shapes};
+use super::conv::{Case, depthwise_shapes, shapes};
 use super::{Random, Tensor, same};
+use crate::portable::planes;
+use crate::portable::planes::blocks::Portable;
 use crate::reference::{self, Native};
 use crate::*;
+use core::cell::Cell;
 use std::vec;
 use std::vec::Vec;
 
@@ -64,7 +67,7 @@ pub(super) fn rows(rows: usize, channels: usize) -> Image {
 #[test]
 fn convolution() {
     let mut random = Random::new(40);
-    let (shapes, mut accepted) = (shapes(), 0);
+    let (shapes, mut accepted, on_planes) = ([shapes(), depthwise_shapes()].concat(), 0, Cell::new(0));
     for _ in 0..60_000 {
         let shape = random.choose(&shapes);
         let bits = [random.choose(&ActivationBits::ALL), random.choose(&ActivationBits::ALL)];
@@ -90,8 +93,15 @@ fn convolution() {
         let inputs = case.shape.input.channels.checked_div(case.shape.groups).unwrap_or(1);
         let row = taps[0].checked_mul(taps[1]).and_then(|taps| taps.checked_mul(inputs));
         let row = row.filter(|&row| row < 4096 && outputs < 16).unwrap_or(3);
-        let weights = if outputs < 16 { outputs } else { 1 } * pack::weight_row_bytes(case.weight_bits, row);
+        let groups = if outputs < 16 { case.shape.groups } else { 1 };
+        let matrix = WeightShape { groups, rows: if outputs < 16 { outputs } else { 1 }, row_len: row };
+        case.arrangement = random.choose(&Arrangement::ALL);
+        let weights = case.arrangement.bytes(case.weight_bits, &matrix).filter(|&bytes| bytes <= BYTES_MAX).unwrap_or(5);
         case.weights = (0..weights).map(|_| random.next() as u8).collect();
+        if !case.arrangement.padding_is_clear(case.weight_bits, &matrix, &case.weights) {
+            let codes: Vec<i8> = (0..matrix.rows * row).map(|_| random.next() as i8).collect();
+            case.arrangement.arrange(case.weight_bits, &matrix, &codes, &mut case.weights);
+        }
         for stage in [&mut case.multiplier, &mut case.bias] {
             stage.resize(outputs.min(100), 1);
         }
@@ -102,15 +112,30 @@ fn convolution() {
         }
         accepted += 1;
         let least = portable::conv_scratch_bytes_min(&conv, bits[0]);
-        assert_eq!(conv.check(input.operand(), output_bytes, least - 1), Err(Invalid::ScratchLength));
+        if let Some(less) = least.checked_sub(1) {
+            assert_eq!(conv.check(input.operand(), output_bytes, less), Err(Invalid::ScratchLength));
+        }
+        same(
+            output_bytes,
+            &(case.shape, case.codes, case.accumulator, case.input.bits, case.arrangement, case.weight_bits),
+            |out| reference::conv::<Native>(&conv, input, out),
+            |out| portable::conv(&conv, input, out, &mut vec![0; least]),
+        );
+        let best = portable::conv_scratch_bytes(&conv, bits[0]);
         same(
             output_bytes,
             &(case.shape, case.codes, case.accumulator, case.input.bits),
             |out| reference::conv::<Native>(&conv, input, out),
-            |out| portable::conv(&conv, input, out, &mut vec![0; least]),
+            |out| {
+                if planes::conv(&Portable, &conv, input, out, &mut vec![0; best]) {
+                    on_planes.set(on_planes.get() + 1);
+                } else {
+                    reference::conv::<Native>(&conv, input, out);
+                }
+            },
         );
     }
-    assert!(accepted > 1000, "{accepted}");
+    assert!(accepted > 1000 && on_planes.get() > 300, "{accepted} {}", on_planes.get());
 }
 
 #[test]

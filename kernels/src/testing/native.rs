@@ -28,7 +28,7 @@ impl Check {
 }
 
 /// All comparisons.
-pub const CHECKS: [Check; 20] = [
+pub const CHECKS: [Check; 22] = [
     Check::new("pad", || spatial::check_pad(native::pad)),
     Check::new("slice", || spatial::check_slice(native::slice)),
     Check::new("transpose", || spatial::check_transpose(native::transpose)),
@@ -46,9 +46,13 @@ pub const CHECKS: [Check; 20] = [
     Check::new("conv_wide", || conv::check_shapes(301, conv::wide_shapes(), scratched)),
     Check::new("conv_depthwise", || conv::check_shapes(303, conv::depthwise_shapes(), scratched)),
     Check::arranged("conv_pairs", Arrangement::Pairs, || conv::check_arranged(Arrangement::Pairs, 302, conv::shapes(), scratched)),
-    Check::arranged("conv_unsigned", Arrangement::Unsigned, || conv::check_arranged(Arrangement::Unsigned, 304, conv::shapes(), scratched)),
+    Check::arranged("conv_unsigned", Arrangement::Unsigned, || conv::check_arranged(Arrangement::Unsigned, 304, conv::shapes(), aligned)),
     Check::arranged("conv_vectors", Arrangement::Vectors, || conv::check_arranged(Arrangement::Vectors, 305, conv::shapes(), scratched)),
     Check::arranged("conv_lanes", Arrangement::Lanes, || conv::check_widths(Arrangement::Lanes, 306, depthwise_shapes(), scratched)),
+    Check::arranged("conv_duals", Arrangement::Duals, || conv::check_arranged(Arrangement::Duals, 307, conv::shapes(), scratched)),
+    Check::arranged("conv_wide_unsigned", Arrangement::Unsigned, || {
+        conv::check_arranged(Arrangement::Unsigned, 308, conv::wide_shapes(), aligned)
+    }),
 ];
 
 fn depthwise_shapes() -> Vec<conv::Shape> {
@@ -60,6 +64,14 @@ fn depthwise_shapes() -> Vec<conv::Shape> {
 fn scratched(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8]) {
     let mut scratch = vec![0x77; portable::conv_scratch_bytes(conv, input.bits)];
     native::conv(conv, input, output, &mut scratch);
+}
+
+/// As [`scratched`], with the memory aligned as a file's is.
+fn aligned(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8]) {
+    let bytes = portable::conv_scratch_bytes(conv, input.bits);
+    let mut scratch = vec![0x7777_7777_7777_7777u64; bytes.div_ceil(8)];
+    let scratch = bytemuck::cast_slice_mut(&mut scratch);
+    native::conv(conv, input, output, scratch.get_mut(..bytes).unwrap_or_default());
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use apq_kernels::{Accumulator, ActivationBits, Conv, Invalid, pack};
 
 use super::same_quantizer;
+use crate::built;
 use crate::error::NodeProblem;
 use crate::header::ALIGNMENT;
 use crate::kernel::{Kernel, bind, concat_part, operand, output_codes};
@@ -102,81 +103,82 @@ fn parameters(
     let scratch = node.scratch.length as usize;
     let bytes = output.bytes();
     match kernel {
-        Kernel::Conv(conv) => {
+        Kernel::Conv(conv) if built::CONV => {
             conv.check(input, bytes, scratch)?;
             accumulator(conv, first.bits)
         }
-        Kernel::FullyConnected(layer) => {
+        Kernel::FullyConnected(layer) if built::FULLY_CONNECTED => {
             layer.check(input, bytes, scratch)?;
             accumulator(&layer.as_conv(), first.bits)
         }
-        Kernel::Add(add) => {
+        Kernel::Add(add) if built::ADD => {
             let second = second.ok_or(NodeProblem::InputCount)?;
             Ok(add.check(input, operand(second), bytes)?)
         }
-        Kernel::Mul(mul) => {
+        Kernel::Mul(mul) if built::MUL => {
             let second = second.ok_or(NodeProblem::InputCount)?;
             Ok(mul.check(input, operand(second), bytes)?)
         }
-        Kernel::AveragePool(pool) => Ok(pool.check(input, bytes)?),
-        Kernel::Requantize(requantize) => {
+        Kernel::AveragePool(pool) if built::AVERAGE_POOL => Ok(pool.check(input, bytes)?),
+        Kernel::Requantize(requantize) if built::REQUANTIZE => {
             same_shape(first, output)?;
             Ok(requantize.check(input, bytes)?)
         }
-        Kernel::Table(table) => {
+        Kernel::Table(table) if built::TABLE => {
             same_shape(first, output)?;
             Ok(table.check(input, bytes)?)
         }
-        Kernel::Resize(resize) => {
+        Kernel::Resize(resize) if built::RESIZE => {
             if resize.rescale.is_none() {
                 shared_quantizer(first, output)?;
             }
             Ok(resize.check(input, bytes)?)
         }
-        Kernel::Prelu(prelu) => {
+        Kernel::Prelu(prelu) if built::PRELU => {
             same_shape(first, output)?;
             Ok(prelu.check(input, bytes)?)
         }
-        Kernel::Softmax(softmax) => {
+        Kernel::Softmax(softmax) if built::SOFTMAX => {
             same_shape(first, output)?;
             if output.zero_point != 0 {
                 return Err(NodeProblem::Quantizer);
             }
             Ok(softmax.check(input, bytes)?)
         }
-        Kernel::MaxPool(pool) => {
+        Kernel::MaxPool(pool) if built::MAX_POOL => {
             shared_quantizer(first, output)?;
             Ok(pool.check(input, bytes)?)
         }
-        Kernel::Pad(pad) => {
+        Kernel::Pad(pad) if built::PAD => {
             shared_quantizer(first, output)?;
             Ok(pad.check(input, bytes)?)
         }
-        Kernel::Slice(slice) => {
+        Kernel::Slice(slice) if built::SLICE => {
             shared_quantizer(first, output)?;
             Ok(slice.check(input, bytes)?)
         }
-        Kernel::Transpose(transpose) => {
+        Kernel::Transpose(transpose) if built::TRANSPOSE => {
             shared_quantizer(first, output)?;
             Ok(transpose.check(input, bytes)?)
         }
-        Kernel::Reshape => {
+        Kernel::Reshape if built::RESHAPE => {
             shared_quantizer(first, output)?;
             if first.shape.elements() == output.shape.elements() { Ok(()) } else { Err(NodeProblem::Shape) }
         }
-        Kernel::MatMul(product) => {
+        Kernel::MatMul(product) if built::MATMUL => {
             let second = second.ok_or(NodeProblem::InputCount)?;
             Ok(product.check(input, operand(second), bytes, scratch)?)
         }
-        Kernel::LayerNorm(norm) => {
+        Kernel::LayerNorm(norm) if built::LAYER_NORM => {
             same_shape(first, output)?;
             Ok(norm.check(input, bytes)?)
         }
-        Kernel::Constant(codes) => constant(codes, output),
-        Kernel::Concat => match &node.operator {
+        Kernel::Constant(codes) if built::CONSTANT => constant(codes, output),
+        Kernel::Concat if built::CONCAT => match &node.operator {
             Operator::Concat(record) => concat(model, node, record, output),
             _ => Err(NodeProblem::Record),
         },
+        _ => Err(NodeProblem::OperatorList),
     }
 }
 
@@ -226,6 +228,9 @@ fn accumulator(conv: &Conv<'_>, input: ActivationBits) -> Result<(), NodeProblem
         Accumulator::I32 => 1 << 31,
         Accumulator::I64 => 1 << 39,
     };
+    if !conv.arrangement.padding_is_clear(conv.weight_bits, &conv.weight_shape(), conv.weights) {
+        return Err(NodeProblem::Padding);
+    }
     let code_max = u64::from(input.lo().unsigned_abs().max(input.hi().unsigned_abs()));
     for (channel, bias) in conv.stage.bias.iter().enumerate() {
         let sum: u64 = (0..conv.row_len()).map(|index| u64::from(conv.weight(channel, index).unsigned_abs())).sum();

@@ -2,9 +2,10 @@
 
 use core::ops::Range;
 
-use apq_kernels::{ActivationBits, Activations, CountPadding, Image};
+use apq_kernels::{ActivationBits, Activations, CountPadding, Image, pack};
 
 use super::{Arithmetic, activations, call};
+use crate::built;
 use crate::kernel::Kernel;
 use crate::overlap::{Order, Rows, by_codes, copies, divide, order};
 use crate::tensor::Tensor;
@@ -24,7 +25,9 @@ pub(super) struct Overlapping<'a> {
 impl Overlapping<'_> {
     /// Runs the node; `None` cannot happen to a checked model.
     pub(super) fn run(&self, arena: &mut [u8], arithmetic: Arithmetic) -> Option<()> {
-        if let Kernel::Reshape = self.kernel {
+        if built::RESHAPE
+            && let Kernel::Reshape = self.kernel
+        {
             return copy(self.first, self.output, arena);
         }
         let order = order(self.kernel, self.first, self.second, self.output)?;
@@ -113,8 +116,8 @@ pub(super) fn copy(from: &Tensor<'_>, to: &Tensor<'_>, arena: &mut [u8]) -> Opti
         let at = |tensor: &Tensor<'_>| tensor.range().start + span.start..tensor.range().start + span.end;
         let mut bytes = [0; PIECE_BYTES];
         let bytes = bytes.get_mut(..span.len())?;
-        bytes.copy_from_slice(arena.get(at(from))?.get(..span.len())?);
-        arena.get_mut(at(to))?.get_mut(..span.len())?.copy_from_slice(bytes);
+        pack::copy(bytes, arena.get(at(from))?);
+        pack::copy(arena.get_mut(at(to))?, bytes);
     }
     Some(())
 }
@@ -147,7 +150,7 @@ fn load<'b>(
 ) -> Option<&'b [u8]> {
     let from = arena.get(part_range(tensor, pixels, channels))?;
     let to = to.get_mut(..from.len())?;
-    to.copy_from_slice(from);
+    pack::copy(to, from);
     Some(to)
 }
 
@@ -160,14 +163,16 @@ fn of_rows<'a>(kernel: &Kernel<'a>, rows: &Rows, piece: &Range<usize>, read: &Ra
         window
     };
     Some(match *kernel {
-        Kernel::Conv(conv) => {
+        Kernel::Conv(conv) if built::CONV => {
             Kernel::Conv(apq_kernels::Conv { input: input(conv.input), output: output(conv.output), window: window(conv.window), ..conv })
         }
-        Kernel::FullyConnected(layer) => Kernel::FullyConnected(apq_kernels::FullyConnected { rows: piece.len(), ..layer }),
-        Kernel::MaxPool(pool) => {
+        Kernel::FullyConnected(layer) if built::FULLY_CONNECTED => {
+            Kernel::FullyConnected(apq_kernels::FullyConnected { rows: piece.len(), ..layer })
+        }
+        Kernel::MaxPool(pool) if built::MAX_POOL => {
             Kernel::MaxPool(apq_kernels::MaxPool { input: input(pool.input), output: output(pool.output), window: window(pool.window) })
         }
-        Kernel::AveragePool(pool) => Kernel::AveragePool(apq_kernels::AveragePool {
+        Kernel::AveragePool(pool) if built::AVERAGE_POOL => Kernel::AveragePool(apq_kernels::AveragePool {
             padding: match pool.padding {
                 CountPadding::Exclude => CountPadding::Exclude,
                 // Counted positions end where they did.
@@ -188,11 +193,11 @@ fn of_rows<'a>(kernel: &Kernel<'a>, rows: &Rows, piece: &Range<usize>, read: &Ra
 fn of_codes<'a>(kernel: &Kernel<'a>, rows: usize, part: Range<usize>) -> Option<Kernel<'a>> {
     let channels = part.len();
     Some(match *kernel {
-        Kernel::Add(add) => Kernel::Add(apq_kernels::Add { rows, channels, ..add }),
-        Kernel::Mul(mul) => Kernel::Mul(apq_kernels::Mul { rows, channels, ..mul }),
-        Kernel::Requantize(requantize) => Kernel::Requantize(apq_kernels::Requantize { rows, channels, ..requantize }),
-        Kernel::Table(table) => Kernel::Table(apq_kernels::Table { rows, channels, ..table }),
-        Kernel::Prelu(prelu) => Kernel::Prelu(apq_kernels::Prelu {
+        Kernel::Add(add) if built::ADD => Kernel::Add(apq_kernels::Add { rows, channels, ..add }),
+        Kernel::Mul(mul) if built::MUL => Kernel::Mul(apq_kernels::Mul { rows, channels, ..mul }),
+        Kernel::Requantize(requantize) if built::REQUANTIZE => Kernel::Requantize(apq_kernels::Requantize { rows, channels, ..requantize }),
+        Kernel::Table(table) if built::TABLE => Kernel::Table(apq_kernels::Table { rows, channels, ..table }),
+        Kernel::Prelu(prelu) if built::PRELU => Kernel::Prelu(apq_kernels::Prelu {
             rows,
             channels,
             slope_multiplier: prelu.slope_multiplier.get(part.clone())?,

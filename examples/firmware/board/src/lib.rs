@@ -9,6 +9,9 @@ mod start;
 #[path = "riscv.rs"]
 mod start;
 
+#[cfg(light = "rp2040")]
+#[path = "clock/rp2040.rs"]
+mod clock;
 #[cfg(counter = "dwt")]
 #[path = "counter/dwt.rs"]
 pub mod counter;

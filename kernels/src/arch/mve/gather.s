@@ -1,68 +1,64 @@
 // Copies with sums of what is copied, and sums alone.
 
-    .cpu cortex-m55
-
-.macro apq_function name
-    .section .text.apq_mve_\name, "ax", %progbits
-    .global apq_mve_\name
-    .type apq_mve_\name, %function
-    .balign 4
-    .thumb_func
-apq_mve_\name:
+// extern "C" fn(&Gather)
+//
+// r0, r1: where a row comes from and goes to; r2: codes of a row; r3: rows left; r4, r5: from row to row; r6, r7: from behind a column's
+// last row to the next column; r8: columns left; r9: totals; r10: total; r11, r12: within a row. On the stack: rows.
+.macro apq_gather_begin name
+    apq_function \name
+    push {r4-r11, lr}
+    ldm r0, {r0-r9}
+    push {r3}
+20:
+    mov r10, #0
+10:
+    mov r11, r0
+    mov r12, r1
 .endm
 
-// extern "C" fn(from, to, codes, rows, from_stride, to_stride) -> i32, `codes` and not 0 `rows`.
-.macro apq_gather name, lanes, load, store, sum
-    apq_function \name
-    push {r4-r8, lr}
-    ldrd r5, r8, [sp, #24]
-    movs r4, #0
-10:
-    mov r6, r0
-    mov r7, r1
-    wlstp.\lanes lr, r2, 2f
-1:
-    \load q0, [r6], #16
-    \store q0, [r7], #16
-    \sum r4, q0
-    letp lr, 1b
-2:
-    add r0, r0, r5
-    add r1, r1, r8
+.macro apq_gather_end name
+    add r0, r0, r4
+    add r1, r1, r5
     subs r3, r3, #1
     bne 10b
-    mov r0, r4
-    pop {r4-r8, pc}
+    str r10, [r9], #4
+    add r0, r0, r6
+    add r1, r1, r7
+    ldr r3, [sp]
+    subs r8, r8, #1
+    bne 20b
+    add sp, sp, #4
+    pop {r4-r11, pc}
     .size apq_mve_\name, . - apq_mve_\name
 .endm
 
-// The same with `codes` / 48, not 0.
-    apq_function gather_48
-    push {r4-r8, lr}
-    ldrd r5, r8, [sp, #24]
-    movs r4, #0
-10:
-    mov r6, r0
-    mov r7, r1
+.macro apq_gather name, lanes, load, store, sum
+    apq_gather_begin \name
+    wlstp.\lanes lr, r2, 2f
+1:
+    \load q0, [r11], #16
+    \store q0, [r12], #16
+    \sum r10, q0
+    letp lr, 1b
+2:
+    apq_gather_end \name
+.endm
+
+// Of r2 times 48 codes, not 0.
+    apq_gather_begin gather_48
     dls lr, r2
 1:
-    vldrb.u8 q0, [r6], #16
-    vldrb.u8 q1, [r6], #16
-    vldrb.u8 q2, [r6], #16
-    vaddva.u8 r4, q0
-    vstrb.8 q0, [r7], #16
-    vaddva.u8 r4, q1
-    vstrb.8 q1, [r7], #16
-    vaddva.u8 r4, q2
-    vstrb.8 q2, [r7], #16
+    vldrb.u8 q0, [r11], #16
+    vldrb.u8 q1, [r11], #16
+    vldrb.u8 q2, [r11], #16
+    vaddva.u8 r10, q0
+    vstrb.8 q0, [r12], #16
+    vaddva.u8 r10, q1
+    vstrb.8 q1, [r12], #16
+    vaddva.u8 r10, q2
+    vstrb.8 q2, [r12], #16
     le lr, 1b
-    add r0, r0, r5
-    add r1, r1, r8
-    subs r3, r3, #1
-    bne 10b
-    mov r0, r4
-    pop {r4-r8, pc}
-    .size apq_mve_gather_48, . - apq_mve_gather_48
+    apq_gather_end gather_48
 
 // extern "C" fn(to, count, value)
     apq_function fill

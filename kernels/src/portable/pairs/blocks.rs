@@ -1,23 +1,41 @@
 //! The inner loops, in plain Rust; `arch` has others.
 
-use super::{Block, COLUMNS, Sums};
-use crate::arrange::pairs::{quantum, two};
-use crate::{ActivationBits, WeightBits, pack};
+use super::{COLUMNS, Group, Sums};
+use crate::{ActivationBits, pack};
 
 /// Inner loops. An implementation gives what [`Portable`] gives, bit for bit.
 pub(crate) trait Blocks: Copy {
-    /// Widens codes into columns: `4 * quads` codes from each of `from`, `rows` times, each time `stride` bytes further on. Adds each
-    /// column's codes to `totals`. `columns` has `rows * quads * 2 * COLUMNS` words.
-    fn widen(&self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]);
+    /// What is known of a group before its first block.
+    type Plan<'a>;
 
-    /// Sums of the two channels of `row`, from their biases on.
-    fn sums(&self, block: &Block<'_>, row: &[u8], bias: [i32; 2]) -> Sums;
+    /// See [`Blocks::Plan`].
+    fn plan<'a>(self, group: &Group<'a>) -> Self::Plan<'a>;
 
-    /// Writes what it can of a block's channels into `pixels`, from the first pair on. Returns how many pairs are done.
-    fn channels(&self, block: &Block<'_>, pixels: &mut [u8]) -> usize;
+    /// Copies `rows` times `bytes` bytes from `from`, each time `stride` further on, to `to`, one behind the other. May leave rubbish in
+    /// what follows in `to`.
+    #[inline]
+    fn gather(self, from: &[u8], rows: usize, stride: usize, bytes: usize, to: &mut [u8]) {
+        for (row, to) in to.chunks_exact_mut(bytes.max(1)).take(rows).enumerate() {
+            let from = from.get(row.wrapping_mul(stride)..).unwrap_or_default();
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
+        }
+    }
 
-    /// As [`Blocks::sums`] of one column of bytes, whose sum is `total`. `codes` has at most as many codes as the row has weights.
-    fn vector(&self, bits: WeightBits, row: &[u8], codes: &[u8], total: i32, bias: [i32; 2]) -> [i32; 2];
+    /// Widens codes into the words of columns: for each pair `COLUMNS` words with its two codes in their halves. Adds each column's codes
+    /// to `totals`.
+    fn widen(self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]);
+
+    /// Sums of the four channels of `row`, from their biases on. `totals` are the sums of the columns' codes. Where there are fewer channels,
+    /// the last sums are rubbish.
+    fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], totals: [i32; COLUMNS], bias: [i32; 4]) -> Sums;
+
+    /// Writes what it can of the group's channels into up to `COLUMNS` pixels, from the first one on. Returns how many are done.
+    fn channels(self, plan: &mut Self::Plan<'_>, columns: &[u32], totals: [i32; COLUMNS], pixels: &mut [u8]) -> usize;
+
+    /// One column of bytes, of which there are as many as a row has weights that are no padding; `total` is their sum. Writes what it can of
+    /// the channels, and gives `each` the output, the index of a channel and the sums of it and the next three, without their biases, for
+    /// the others; where there are fewer channels, the last sums are rubbish.
+    fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, output: &mut [u8], each: impl FnMut(&mut [u8], usize, [i32; 4]));
 }
 
 /// Codes that lie alike for each column of a block.
@@ -30,8 +48,9 @@ pub(crate) struct Run<'a> {
     pub(crate) rows: usize,
     /// Bytes from one run to the next.
     pub(crate) stride: usize,
-    /// Groups of four codes of a run.
+    /// Groups of four codes of a run, and their bytes.
     pub(crate) quads: usize,
+    pub(crate) bytes: usize,
 }
 
 /// Plain Rust.
@@ -39,7 +58,12 @@ pub(crate) struct Run<'a> {
 pub(crate) struct Portable;
 
 impl Blocks for Portable {
-    fn widen(&self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
+    type Plan<'a> = ();
+
+    fn plan<'a>(self, _: &Group<'a>) {}
+
+    #[inline(never)]
+    fn widen(self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let rows = columns.chunks_exact_mut((run.quads * 2 * COLUMNS).max(1)).take(run.rows);
         for (row, columns) in rows.enumerate() {
             for (index, (from, total)) in run.from.into_iter().zip(totals.iter_mut()).enumerate() {
@@ -56,31 +80,41 @@ impl Blocks for Portable {
         }
     }
 
-    fn sums(&self, block: &Block<'_>, row: &[u8], bias: [i32; 2]) -> Sums {
+    #[inline(never)]
+    fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], _: [i32; COLUMNS], bias: [i32; 4]) -> Sums {
         let mut sums = bias.map(|bias| [bias; COLUMNS]);
-        for (pair, words) in block.columns.as_chunks::<COLUMNS>().0.iter().enumerate() {
+        for (pair, words) in columns.as_chunks::<COLUMNS>().0.iter().enumerate() {
             let place = pair / 2 * 4 + pair % 2;
-            let weights = [two(block.weight_bits, row, place), two(block.weight_bits, row, place + 2)];
-            for (channel, sums) in sums.iter_mut().enumerate() {
-                for (sum, &word) in sums.iter_mut().zip(words) {
-                    let (low, high) = (i32::from(word as i16), i32::from((word >> 16) as i16));
-                    *sum = sum.wrapping_add(low.wrapping_mul(weights[0][channel])).wrapping_add(high.wrapping_mul(weights[1][channel]));
+            for (two, sums) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                let weights = [group.two(row, two, place), group.two(row, two, place + 2)];
+                for (channel, sums) in sums.iter_mut().enumerate() {
+                    for (sum, &word) in sums.iter_mut().zip(words) {
+                        let (low, high) = (i32::from(word as i16), i32::from((word >> 16) as i16));
+                        *sum = sum.wrapping_add(low.wrapping_mul(weights[0][channel])).wrapping_add(high.wrapping_mul(weights[1][channel]));
+                    }
                 }
             }
         }
         sums
     }
 
-    fn channels(&self, _: &Block<'_>, _: &mut [u8]) -> usize {
+    fn channels(self, (): &mut (), _: &[u32], _: [i32; COLUMNS], _: &mut [u8]) -> usize {
         0
     }
 
-    fn vector(&self, bits: WeightBits, row: &[u8], codes: &[u8], _: i32, bias: [i32; 2]) -> [i32; 2] {
-        debug_assert!(codes.len() <= row.len() * 4 / bits.bits() as usize && quantum(bits) > 0);
-        codes.iter().enumerate().fold(bias, |sums, (place, &code)| {
-            let [first, second] = two(bits, row, place);
-            [sums[0].wrapping_add(first.wrapping_mul(i32::from(code))), sums[1].wrapping_add(second.wrapping_mul(i32::from(code)))]
-        })
+    #[inline(never)]
+    fn vector(self, group: &Group<'_>, codes: &[u8], _: i32, output: &mut [u8], mut each: impl FnMut(&mut [u8], usize, [i32; 4])) {
+        for (index, row) in group.rows().enumerate() {
+            let mut sums = [0i32; 4];
+            for (two, sums) in sums.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+                for (place, &code) in codes.iter().enumerate() {
+                    for (sum, weight) in sums.iter_mut().zip(group.two(row, two, place)) {
+                        *sum = sum.wrapping_add(weight.wrapping_mul(i32::from(code)));
+                    }
+                }
+            }
+            each(output, 4 * index, sums);
+        }
     }
 }
 

@@ -1,18 +1,18 @@
 //! What an instruction set supplies, and its twin in plain Rust.
 
-use super::layout::{BLOCK_MAX, Order};
-use super::program::{End, Program, Step};
+#[cfg(test)]
+use super::layout::Order;
+use super::program::{End, Run, Step};
+#[cfg(test)]
+use super::span::BLOCK_MAX;
+use super::span::Span;
 use super::widen::Widen;
 
-/// A column of blocks: one for each of `rows` output rows, each of `size` outputs.
+/// Where codes go: output `i` of row `y` of channel `c` to byte `y * row_step + i * step + c`.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Column<'a> {
-    pub(crate) program: &'a Program<'a>,
-    /// [`BLOCK_MAX`], or the smaller size with the programs of a compact layout.
-    pub(crate) size: usize,
-    /// The plane, from the first word of the first block on.
-    pub(crate) pairs: &'a [u32],
-    pub(crate) rows: usize,
+pub(crate) struct To {
+    pub(crate) step: usize,
+    pub(crate) row_step: usize,
 }
 
 /// The inner loops.
@@ -26,17 +26,22 @@ pub(crate) trait Blocks {
     /// Widens rows of the input into four planes.
     fn widen(&self, widen: &Widen<'_>, planes: &mut [u32]);
 
-    /// Runs a program that ends with [`End::Codes`]. Output `i` of row `y` goes to `to[y * row_step + i * step]`.
-    fn codes(&self, column: &Column<'_>, to: &mut [u8], step: usize, row_step: usize);
+    /// Runs programs that end with [`End::Codes`] over a span. `pairs` is the planes, from the span's first word in the first on.
+    fn codes(&self, run: &Run<'_>, span: &Span, pairs: &[u32], codes: &mut [u8], to: To);
 
-    /// Runs a program that ends otherwise; [`BLOCK_MAX`] words for each row.
-    fn sums(&self, column: &Column<'_>, to: &mut [u32]);
+    /// Clamps bytes.
+    fn clamp(&self, codes: &mut [u8], lo: u8, hi: u8);
+
+    /// Runs a program that ends otherwise down one column of the larger blocks; as many words for each row.
+    fn words(&self, run: &Run<'_>, span: &Span, pairs: &[u32], words: &mut [u32]);
 }
 
 /// The inner loops in plain Rust.
+#[cfg(test)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 
+#[cfg(test)]
 impl Blocks for Portable {
     fn step(&self, step: Step) -> u32 {
         step as u32
@@ -50,69 +55,73 @@ impl Blocks for Portable {
         widen.run(planes);
     }
 
-    fn codes(&self, column: &Column<'_>, to: &mut [u8], step: usize, row_step: usize) {
-        each_block(column, |row, block| {
-            for (index, &code) in block.iter().enumerate().take(column.size) {
-                if let Some(to) = to.get_mut(row * row_step + index * step) {
-                    *to = (code as i32).clamp(0, 255) as u8;
-                }
+    fn codes(&self, run: &Run<'_>, span: &Span, pairs: &[u32], codes: &mut [u8], to: To) {
+        assert_eq!(run.end, End::Codes);
+        for channel in 0..run.channels {
+            let pairs = &pairs[channel * run.layout().plane_words..][..span.reach()];
+            for column in 0..span.columns() {
+                each_block(run, channel, span, &pairs[column * span.column_words()..], |row, block| {
+                    for (index, &code) in block.iter().enumerate().take(span.size()) {
+                        let output = column * span.size() + index;
+                        codes[row * to.row_step + output * to.step + channel] = (code as i32).clamp(0, 255) as u8;
+                    }
+                });
             }
-        });
+        }
     }
 
-    fn sums(&self, column: &Column<'_>, to: &mut [u32]) {
-        each_block(column, |row, block| {
-            if let Some(to) = to.as_chunks_mut().0.get_mut(row) {
-                *to = block;
-            }
-        });
+    fn clamp(&self, codes: &mut [u8], lo: u8, hi: u8) {
+        codes.iter_mut().for_each(|code| *code = (*code).clamp(lo, hi));
+    }
+
+    fn words(&self, run: &Run<'_>, span: &Span, pairs: &[u32], words: &mut [u32]) {
+        assert!(span.columns() == 1 && run.channels == 1 && run.end != End::Codes);
+        each_block(run, 0, span, &pairs[..span.reach()], |row, block| words.as_chunks_mut().0[row] = block);
     }
 }
 
 /// Calls `visit` with each row and what its block's program leaves.
-fn each_block(column: &Column<'_>, mut visit: impl FnMut(usize, [u32; BLOCK_MAX])) {
-    let Some((&bias, steps)) = column.program.words().split_first() else {
-        return;
-    };
+#[cfg(test)]
+fn each_block(run: &Run<'_>, channel: usize, span: &Span, pairs: &[u32], mut visit: impl FnMut(usize, [u32; BLOCK_MAX])) {
+    let len = run.layout().program_words;
+    let (&bias, steps) = run.words()[channel * len..][..len].split_first().unwrap();
+    let (steps, end) = steps.as_chunks::<4>();
+    let (&[_, multiplier, rounding, shift], steps) = steps.split_last().unwrap();
     let mut pointer = 0u32;
-    for row in 0..column.rows {
+    for row in 0..span.rows() {
         let mut sums = [bias as i32; BLOCK_MAX];
-        let (steps, end) = steps.as_chunks::<4>();
-        // The end has five words.
-        let (Some((&[_, multiplier, rounding, shift], steps)), &[back]) = (steps.split_last(), end) else {
-            return;
-        };
         for &[kind, bytes, a, b] in steps {
             pointer = pointer.wrapping_add(bytes);
-            add(kind, column, pointer, (a, b), &mut sums);
+            add(run.layout().order, kind, &pairs[pointer as usize / 4..], (a, b), span.size(), &mut sums);
             if kind == Step::Two as u32 {
                 pointer = pointer.wrapping_add(Step::TWO_BYTES as u32);
             }
         }
-        pointer = pointer.wrapping_add(back);
-        if column.program.end != End::Sums {
+        pointer = pointer.wrapping_add(end[0]);
+        if run.end != End::Sums {
             for sum in &mut sums {
                 let high = (i64::from(*sum) * i64::from(multiplier as i32)) >> 32;
-                *sum = (high as i32).wrapping_add(rounding as i32) >> shift;
+                *sum = (high as i32 + rounding as i32) >> shift;
             }
         }
         visit(row, sums.map(|sum| sum as u32));
     }
 }
 
+#[cfg(test)]
 fn halves(word: u32) -> [i32; 2] {
     [i32::from(word as i16), i32::from((word >> 16) as i16)]
 }
 
 /// One step.
-fn add(kind: u32, column: &Column<'_>, pointer: u32, (a, b): (u32, u32), sums: &mut [i32; BLOCK_MAX]) {
-    let x = |index: usize| halves(column.pairs.get(pointer as usize / size_of::<u32>() + index).copied().unwrap_or(0));
+#[cfg(test)]
+fn add(order: Order, kind: u32, pairs: &[u32], (a, b): (u32, u32), size: usize, sums: &mut [i32; BLOCK_MAX]) {
+    let x = |index: usize| halves(pairs[index]);
     let dot = |[a0, a1]: [i32; 2], [x0, x1]: [i32; 2]| a0.wrapping_mul(x0).wrapping_add(a1.wrapping_mul(x1));
     let (a, b) = (halves(a), halves(b));
     let is = |step: Step| kind == step as u32;
-    if column.program.order == Order::Dense {
-        let (twos, _) = sums.as_chunks_mut::<2>();
-        for (index, [even, odd]) in twos.iter_mut().enumerate().take(column.size / 2) {
+    if order == Order::Dense {
+        for (index, [even, odd]) in sums.as_chunks_mut().0.iter_mut().enumerate().take(size / 2) {
             *even = even.wrapping_add(dot(a, x(index)));
             *odd = odd.wrapping_add(dot(b, x(index + 1)));
             if is(Step::First) || is(Step::Both) {
@@ -123,7 +132,7 @@ fn add(kind: u32, column: &Column<'_>, pointer: u32, (a, b): (u32, u32), sums: &
             }
         }
     } else {
-        for (index, sum) in sums.iter_mut().enumerate().take(column.size) {
+        for (index, sum) in sums.iter_mut().enumerate().take(size) {
             *sum = sum.wrapping_add(dot(a, x(index)));
             if is(Step::Two) {
                 *sum = sum.wrapping_add(dot(b, x(index + 1)));

@@ -1,16 +1,14 @@
 //! Where things are in the planes.
 
-use super::{SUMS_WORDS, TOGETHER};
+use super::TOGETHER;
+use super::span::BLOCK_MAX;
 use crate::{Accumulator, ActivationBits, Arrangement, Conv};
-
-/// Outputs of the largest block.
-pub(crate) const BLOCK_MAX: usize = 6;
-
-/// Outputs of the smaller block, which only the kernels that [`Layout::compact`] tells of have.
-pub(crate) const BLOCK_MIN: usize = 4;
 
 /// Most words of four planes; a strip that has to be larger is left to other kernels.
 const WORDS_MAX: usize = 4096;
+
+/// Words of four blocks.
+const KEPT_MIN: usize = 4 * BLOCK_MAX;
 
 /// Fewest words of four planes that are worth having.
 const WORDS_MIN: usize = 256;
@@ -26,7 +24,14 @@ pub(crate) enum Order {
     Gathered,
 }
 
-/// Sizes of what lies in the scratch memory: a program, the sums of a column of blocks, four planes.
+impl Order {
+    /// Word of a row at which output `start` begins.
+    pub(crate) fn offset(self, start: usize) -> usize {
+        if self == Self::Dense { start / 2 } else { start }
+    }
+}
+
+/// Sizes of what lies in the scratch memory: four programs, the words of a few blocks, four planes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     pub(crate) order: Order,
@@ -43,6 +48,9 @@ pub(crate) struct Layout {
     /// Output rows of a strip.
     pub(crate) rows: usize,
     pub(crate) plane_words: usize,
+    /// Words for a few blocks, or for a row of four codes each, where the output's codes are not bytes.
+    pub(crate) kept_words: usize,
+    /// Of one program.
     pub(crate) program_words: usize,
     /// Outputs of a row with those that blocks compute beyond it.
     pub(crate) extent: usize,
@@ -67,15 +75,15 @@ impl Layout {
     /// The layout that is worth its memory: strips high enough that the rows which two of them read are few, in a small part of what the
     /// tensors take.
     pub(crate) fn best(conv: &Conv<'_>, input: ActivationBits) -> Option<Self> {
-        const SHARE: usize = 10;
-        let least = Self::least(conv, input)?;
+        const SHARE: usize = 8;
+        let least = Self::least(conv)?;
         let tensors = conv.input.bytes(input).saturating_add(conv.output.bytes(conv.stage.bits));
         let words = (tensors / SHARE / size_of::<u32>()).clamp(WORDS_MIN, WORDS_MAX);
         Self::new(conv, words.max(least.words()))
     }
 
     /// The smallest layout.
-    pub(crate) fn least(conv: &Conv<'_>, _input: ActivationBits) -> Option<Self> {
+    pub(crate) fn least(conv: &Conv<'_>) -> Option<Self> {
         Self::of_rows(conv, 1)
     }
 
@@ -107,14 +115,17 @@ impl Layout {
         if plane_words > WORDS_MAX {
             return None;
         }
-        let program_words = pairs.checked_mul(taps_y)?.checked_mul(4)?.checked_add(6)?;
+        let steps = if order == Order::Halved { pairs.div_ceil(2) } else { pairs };
+        // The bias, four words for each step, five for the end.
+        let program_words = steps.checked_mul(taps_y)?.checked_mul(4)?.checked_add(6)?;
+        let kept_words = extent.max(KEPT_MIN);
         (program_words <= WORDS_MAX).then_some(())?;
-        Some(Self { order, compact, pairs, pitch, tap_words, row_words, rows, plane_words, program_words, extent })
+        Some(Self { order, compact, pairs, pitch, tap_words, row_words, rows, plane_words, kept_words, program_words, extent })
     }
 
     /// Words of it all.
     pub(crate) fn words(&self) -> usize {
-        self.program_words + SUMS_WORDS + TOGETHER * self.plane_words
+        self.kept_words + TOGETHER * (self.program_words + self.plane_words)
     }
 
     /// Input rows of a strip of that many output rows.
@@ -125,21 +136,6 @@ impl Layout {
 
     /// Word of a row at which output `start` begins.
     pub(crate) fn offset(&self, start: usize) -> usize {
-        if self.order == Order::Dense { start / 2 } else { start }
-    }
-
-    /// First outputs and sizes of the blocks of a row, from right to left: what a block writes beyond the right border is written again.
-    /// `smaller`: of both sizes.
-    pub(crate) fn columns(width: usize, smaller: bool) -> impl Iterator<Item = (usize, usize)> {
-        let mut end = width.next_multiple_of(2);
-        core::iter::from_fn(move || {
-            if end == 0 {
-                return None;
-            }
-            // Six and two of four make every even number from 4 on, or the last block begins at 0 all the same.
-            let size = if smaller && (end <= BLOCK_MIN || end == 2 * BLOCK_MIN) { BLOCK_MIN } else { BLOCK_MAX };
-            end = end.saturating_sub(size);
-            Some((end, size))
-        })
+        self.order.offset(start)
     }
 }

@@ -3,11 +3,13 @@
 //! Words: the bias; for each step its kind, the bytes that the pointer into the plane moves before it, and two pairs of taps; the end's kind,
 //! the multiplier, the rounding, the shift, and the bytes from the last step to the same place one output row below.
 
+use super::TOGETHER;
 use super::blocks::Blocks;
 use super::layout::{Layout, Order};
 use super::stage::Stage;
 use super::widen::pair;
-use crate::{Conv, WeightBits, pack};
+use crate::{ActivationBits, Conv, WeightBits, pack};
+use core::ops::Range;
 
 /// What a step adds to the sums of a block. `x[i]` is word `i` from the pointer on, a product of words the sum of the products of their
 /// halves; in a dense plane output `2 i` is `even[i]` and output `2 i + 1` is `odd[i]`.
@@ -36,138 +38,149 @@ impl Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(crate) enum End {
-    /// Codes of 8 bits.
+    /// Saturated to 8 bits.
     Codes,
-    /// Requantized, zero point added.
+    /// Requantized, zero point added; for codes of 16 bits.
     Words,
     /// As they are.
     Sums,
 }
 
-/// Words of the program of a kernel of three rows of three taps.
-pub(super) const THREE_WORDS: usize = 18;
-
-/// An output channel, ready to run.
+/// Programs of output channels that are neighbours.
 #[derive(Debug)]
-pub(crate) struct Program<'a> {
-    words: &'a [u32],
-    /// Words that an output reads, from its first to the end of the row that has the last.
-    reach: usize,
-    row_words: usize,
-    pub(crate) end: End,
-    pub(crate) compact: bool,
-    pub(crate) order: Order,
+pub(crate) struct Programs<'a> {
+    words: &'a mut [u32],
+    ends: [End; TOGETHER],
+    layout: &'a Layout,
 }
 
-impl<'a> Program<'a> {
-    /// Writes the program of one output channel, as `blocks` wants it.
-    pub(crate) fn new<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, channel: Channel<'_>, words: &'a mut [u32]) -> Option<Self> {
-        let words = if layout.compact && conv.window.kernel == [3, 3] {
-            let words = words.first_chunk_mut::<THREE_WORDS>()?;
-            three(blocks, conv, layout, &channel, words)?;
-            &*words
-        } else {
-            any(blocks, conv, layout, &channel, words)?
-        };
-        let reach = (conv.window.kernel[0] - 1) * layout.tap_words + layout.pitch - layout.offset(layout.extent);
-        Some(Self { words, reach, row_words: layout.row_words, end: channel.stage.end, compact: layout.compact, order: layout.order })
+/// Programs that run together: of the same end, one for each plane from the first on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Run<'a> {
+    words: &'a [u32],
+    pub(crate) end: End,
+    /// Planes, programs and output channels.
+    pub(crate) channels: usize,
+    layout: &'a Layout,
+}
+
+impl<'a> Programs<'a> {
+    /// Programs for the output channels of that convolution, which [`Programs::set`] gives their taps. `words` are those of the layout.
+    pub(crate) fn new<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &'a Layout, words: &'a mut [u32]) -> Self {
+        for words in words.chunks_exact_mut(layout.program_words.max(1)) {
+            write(blocks, conv, layout, words, |_, _| 0);
+        }
+        Self { words, ends: [End::Sums; TOGETHER], layout }
     }
 
+    /// Makes the first programs those of neighbouring output channels.
+    pub(crate) fn set_all<B: Blocks>(&mut self, blocks: &B, conv: &Conv<'_>, input: ActivationBits, channels: Range<usize>) {
+        if !(self.layout.compact && conv.window.kernel == [3, 3] && self.set_straight(conv, channels.clone())) {
+            for (place, index) in channels.enumerate() {
+                self.set(blocks, conv, input, place, index);
+            }
+        }
+    }
+
+    /// Three rows of three taps and the common output stage; `false` where a channel's is another.
+    fn set_straight(&mut self, conv: &Conv<'_>, channels: Range<usize>) -> bool {
+        let (codes, order, row_bytes) = (conv.stage.codes(), self.layout.order, pack::weight_row_bytes(conv.weight_bits, 9));
+        let once = 2 * codes.zero_point + 1;
+        let shift_max = Stage::shift_max(&codes);
+        let (Some(bias), Some(multiplier), Some(shift), Some(rows)) = (
+            conv.stage.bias.get(channels.clone()),
+            conv.stage.multiplier.get(channels.clone()),
+            conv.stage.shift.get(channels.clone()),
+            conv.weights.get(channels.start * row_bytes..),
+        ) else {
+            return false;
+        };
+        if !Stage::straight(&codes) {
+            return false;
+        }
+        let programs = self.words.as_chunks_mut::<18>().0.iter_mut().zip(&mut self.ends).zip(rows.chunks_exact(row_bytes));
+        for (((words, end), row), ((&bias, &multiplier), &shift)) in programs.zip(bias.iter().zip(multiplier).zip(shift)) {
+            if !(Stage::SHIFT_MIN..=shift_max).contains(&shift) || !set_three(words, conv.weight_bits, row, 0, order) {
+                return false;
+            }
+            *end = End::Codes;
+            let [to_bias, .., _kind, to_multiplier, rounding, to_shift, _back] = words;
+            *to_bias = bias as u32;
+            *to_multiplier = multiplier as u32;
+            *rounding = (once << (shift - Stage::SHIFT_MIN)) as u32;
+            *to_shift = u32::from(shift) - 32;
+        }
+        true
+    }
+
+    /// Makes program `place` that of output channel `index`; `false` where there is no such channel.
+    #[inline(never)]
+    pub(crate) fn set<B: Blocks>(&mut self, blocks: &B, conv: &Conv<'_>, input: ActivationBits, place: usize, index: usize) -> bool {
+        let len = self.layout.program_words;
+        let words = self.words.get_mut(place * len..).and_then(|words| words.get_mut(..len));
+        let row = pack::row(conv.weights, pack::weight_row_bytes(conv.weight_bits, conv.window.taps()), index);
+        let ((Some(words), Some(end)), Some((bias, multiplier, shift))) = ((words, self.ends.get_mut(place)), conv.stage.channel(index))
+        else {
+            return false;
+        };
+        let stage = Stage::new(&conv.stage.codes(), shift, || magnitude(conv, input, row, bias));
+        *end = stage.end;
+        let three = self.layout.compact && conv.window.kernel == [3, 3];
+        if !(three && set_three(words, conv.weight_bits, row, stage.scale, self.layout.order)) {
+            write(blocks, conv, self.layout, words, |y, x| {
+                let taps_x = conv.window.kernel[1];
+                let tap = if x < taps_x { pack::weight(row, conv.weight_bits, y * taps_x + x) } else { 0 };
+                tap << stage.scale
+            });
+        }
+        if let Some(first) = words.first_mut() {
+            *first = (bias << stage.scale) as u32;
+        }
+        if let Some([kind, to_multiplier, rounding, to_shift, _]) = words.last_chunk_mut() {
+            *kind = blocks.end(stage.end);
+            *to_multiplier = multiplier as u32;
+            *rounding = stage.rounding as u32;
+            *to_shift = u32::from(stage.shift);
+        }
+        true
+    }
+
+    /// The first programs together, if all of them make codes.
+    pub(crate) fn codes(&self, channels: usize) -> Option<Run<'_>> {
+        let straight = self.ends.iter().take(channels).all(|&end| end == End::Codes);
+        straight.then_some(Run { words: self.words, end: End::Codes, channels, layout: self.layout })
+    }
+
+    /// One program.
+    pub(crate) fn one(&self, place: usize) -> Option<Run<'_>> {
+        let words = self.words.get(place * self.layout.program_words..)?;
+        Some(Run { words, end: *self.ends.get(place)?, channels: 1, layout: self.layout })
+    }
+}
+
+impl Run<'_> {
+    /// One program after the other.
     pub(crate) fn words(&self) -> &[u32] {
         self.words
     }
 
-    /// Words that a column of blocks of that many rows and outputs reads, from its first on, at most.
-    pub(crate) fn reach(&self, rows: usize, size: usize) -> usize {
-        let block = if self.order == Order::Dense { size / 2 } else { size };
-        rows.saturating_sub(1).saturating_mul(self.row_words).saturating_add(self.reach + block)
+    pub(crate) fn layout(&self) -> &Layout {
+        self.layout
     }
 }
 
-/// What a program is made from.
-pub(crate) struct Channel<'a> {
-    /// The packed taps.
-    pub(crate) row: &'a [u8],
-    pub(crate) bias: i32,
-    pub(crate) multiplier: i32,
-    pub(crate) stage: Stage,
-}
-
-/// A kernel of three rows of three taps.
-fn three<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, channel: &Channel<'_>, to: &mut [u32; THREE_WORDS]) -> Option<()> {
-    let scale = channel.stage.scale;
-    let taps = three_taps(conv.weight_bits, channel.row)?.map(|tap| i32::from(tap) << scale);
-    let way = (layout.tap_words * size_of::<u32>()) as u32;
-    let two = |[w0, w1, w2]: [i32; 3]| match layout.order {
-        Order::Dense => [pair(w0, w1), pair(w1, w2)],
-        _ => [pair(w0, w1), pair(w2, 0)],
-    };
-    let (kind, moved) = match layout.order {
-        Order::Dense => (blocks.step(Step::Both), 0),
-        _ => (blocks.step(Step::Two), Step::TWO_BYTES as u32),
-    };
-    let [w0, w1, w2, w3, w4, w5, w6, w7, w8] = taps;
-    let ([a0, b0], [a1, b1], [a2, b2]) = (two([w0, w1, w2]), two([w3, w4, w5]), two([w6, w7, w8]));
-    let next = way.wrapping_sub(moved);
-    let back = ((layout.row_words * size_of::<u32>()) as u32).wrapping_sub(2 * way).wrapping_sub(moved);
-    let stage = &channel.stage;
-    *to = [
-        (channel.bias << scale) as u32,
-        kind,
-        0,
-        a0,
-        b0,
-        kind,
-        next,
-        a1,
-        b1,
-        kind,
-        next,
-        a2,
-        b2,
-        blocks.end(stage.end),
-        channel.multiplier as u32,
-        stage.rounding as u32,
-        u32::from(stage.shift),
-        back,
-    ];
-    Some(())
-}
-
-/// Nine packed weights.
-#[inline]
-fn three_taps(bits: WeightBits, row: &[u8]) -> Option<[i8; 9]> {
-    if bits == WeightBits::W8 {
-        return row.first_chunk::<9>().map(|taps| taps.map(|tap| tap as i8));
-    }
-    let mut bytes = [0; 8];
-    bytes.get_mut(..row.len())?.copy_from_slice(row);
-    let (mut packed, width) = (u64::from_le_bytes(bytes), bits.bits());
-    Some([(); 9].map(|()| {
-        let tap = (packed as u8) << (8 - width);
-        packed >>= width;
-        tap as i8 >> (8 - width)
-    }))
-}
-
-/// Any kernel. The words that are the program.
+/// Writes every word of a program but those of the output stage.
 #[inline(never)]
-fn any<'a, B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, channel: &Channel<'_>, words: &'a mut [u32]) -> Option<&'a [u32]> {
-    let stage = &channel.stage;
-    let [taps_y, taps_x] = conv.window.kernel;
-    let tap = |y: usize, x: usize| {
-        let weight = if x < taps_x { pack::weight(channel.row, conv.weight_bits, y * taps_x + x) } else { 0 };
-        weight << stage.scale
-    };
+fn write<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, words: &mut [u32], tap: impl Fn(usize, usize) -> i32) {
     let mut to = words.iter_mut();
     let mut put = |words: &[u32]| {
         for (&word, to) in words.iter().zip(to.by_ref()) {
             *to = word;
         }
     };
-    put(&[(channel.bias << stage.scale) as u32]);
+    put(&[0]);
     let mut pointer = 0;
-    for y in 0..taps_y {
+    for y in 0..conv.window.kernel[0] {
         let row = y * layout.tap_words * size_of::<u32>();
         let mut step = |kind: Step, word: usize, a: u32, b: u32| {
             let to = row + word * size_of::<u32>();
@@ -194,8 +207,49 @@ fn any<'a, B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, channel: &Ch
             }
         }
     }
-    let back = (layout.row_words * size_of::<u32>()).wrapping_sub(pointer) as u32;
-    put(&[blocks.end(stage.end), channel.multiplier as u32, stage.rounding as u32, u32::from(stage.shift), back]);
-    let left = to.len();
-    words.get(..words.len() - left)
+    put(&[blocks.end(End::Sums), 0, 0, 0, (layout.row_words * size_of::<u32>()).wrapping_sub(pointer) as u32]);
+}
+
+/// Largest absolute value that the accumulator of an output channel can have.
+#[inline(never)]
+fn magnitude(conv: &Conv<'_>, input: ActivationBits, row: &[u8], bias: i32) -> u64 {
+    let taps = (0..conv.window.taps()).map(|tap| u64::from(pack::weight(row, conv.weight_bits, tap).unsigned_abs()));
+    let code = input.hi().unsigned_abs().max(input.lo().unsigned_abs());
+    taps.sum::<u64>() * u64::from(code) + u64::from(bias.unsigned_abs())
+}
+
+/// Sets the taps of a kernel of three rows of three, or returns false.
+#[inline]
+fn set_three(words: &mut [u32], bits: WeightBits, row: &[u8], scale: u32, order: Order) -> bool {
+    let (Some(words), Some(taps)) = (words.first_chunk_mut::<13>(), three_taps(bits, row)) else {
+        return false;
+    };
+    let mut taps = taps.map(i32::from);
+    if scale > 0 {
+        taps = taps.map(|tap| tap << scale);
+    }
+    let [w0, w1, w2, w3, w4, w5, w6, w7, w8] = taps;
+    let [_, _, _, a0, b0, _, _, a1, b1, _, _, a2, b2] = words;
+    (*a0, *a1, *a2) = (pair(w0, w1), pair(w3, w4), pair(w6, w7));
+    (*b0, *b1, *b2) = match order {
+        Order::Dense => (pair(w1, w2), pair(w4, w5), pair(w7, w8)),
+        _ => (pair(w2, 0), pair(w5, 0), pair(w8, 0)),
+    };
+    true
+}
+
+/// Nine packed weights.
+#[inline]
+fn three_taps(bits: WeightBits, row: &[u8]) -> Option<[i8; 9]> {
+    if bits == WeightBits::W8 {
+        return row.first_chunk::<9>().map(|taps| taps.map(|tap| tap as i8));
+    }
+    let mut bytes = [0; 8];
+    crate::pack::copy(bytes.get_mut(..row.len())?, row);
+    let (mut packed, width) = (u64::from_le_bytes(bytes), bits.bits());
+    Some([(); 9].map(|()| {
+        let tap = (packed as u8) << (8 - width);
+        packed >>= width;
+        tap as i8 >> (8 - width)
+    }))
 }

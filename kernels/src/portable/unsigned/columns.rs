@@ -61,18 +61,21 @@ impl<'a> Source<'a> {
     #[inline(always)]
     fn each_run(&self, (y, x): (usize, usize), mut visit: impl FnMut(Option<&'a [u8]>, usize)) {
         let (window, image) = (self.conv.window, self.conv.input);
-        let pixel_bytes = image.pixel_bytes(self.input.bits);
+        let (pixel_bytes, taps_x) = (image.pixel_bytes(self.input.bits), window.kernel[1]);
         let inside = window.taps_inside(1, x, image.width);
         for ky in 0..window.kernel[0] {
             let row = window.position(0, y, ky, image.height).map(|y| y * image.width);
             let mut kx = 0;
-            while kx < window.kernel[1] {
-                let from = row.filter(|_| inside.contains(&kx)).zip(window.position(1, x, kx, image.width));
-                let taps = match from {
-                    Some(_) if self.join => inside.end - kx,
-                    _ => 1,
+            while kx < taps_x {
+                let (from, taps) = match row {
+                    Some(row) if inside.contains(&kx) => {
+                        let pixel = row + x * window.stride[1] + kx * window.dilation[1] - window.pad[1];
+                        (Some(pixel), if self.join { inside.end - kx } else { 1 })
+                    }
+                    Some(_) if kx < inside.start => (None, inside.start - kx),
+                    _ => (None, taps_x - kx),
                 };
-                visit(from.map(|(row, x)| self.input.codes.get((row + x) * pixel_bytes..).unwrap_or_default()), taps);
+                visit(from.map(|pixel| self.input.codes.get(pixel * pixel_bytes..).unwrap_or_default()), taps);
                 kx += taps;
             }
         }
@@ -163,7 +166,7 @@ impl<'a> Source<'a> {
     #[inline(never)]
     fn padding<const N: usize>(&self, index: usize, words: &mut [[u32; N]]) -> u32 {
         let code = self.input.zero_point as u32;
-        let (word, each) = if self.bytes { (code.wrapping_mul(0x0101_0101), 4) } else { (code.wrapping_mul(0x0001_0001), 2) };
+        let (word, each) = if self.bytes { (code.wrapping_mul(0x0101_0101), 4) } else { ((code & 0xffff).wrapping_mul(0x0001_0001), 2) };
         let count = words.len() as u32;
         for words in words {
             set(words, index, word);

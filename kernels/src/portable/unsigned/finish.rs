@@ -65,8 +65,8 @@ impl ByteStage<'_> {
         let twice_zero = 2 * codes.zero_point + 1;
         let channels = sums.iter().zip(self.bias).zip(self.multiplier).zip(self.shift);
         for (channel, (((sums, &bias), &multiplier), &shift)) in channels.enumerate() {
-            let addend = twice_zero.wrapping_shl(u32::from(shift).wrapping_sub(33));
             let shift = u32::from(shift).wrapping_sub(32);
+            let addend = twice_zero.wrapping_shl(shift.wrapping_sub(1));
             let mut at = channel;
             for &sum in sums {
                 let acc = sum.wrapping_add(bias as u32) as i32;
@@ -85,8 +85,13 @@ impl ByteStage<'_> {
         let codes = self.codes;
         let channels = sums.iter().zip(self.bias).zip(self.multiplier).zip(self.shift);
         for (channel, (((sums, &bias), &multiplier), &shift)) in (channel..).zip(channels) {
-            let pixels = output.chunks_exact_mut(self.pixel_bytes.max(1));
-            for (&sum, pixel) in sums.iter().zip(pixels) {
+            let mut begin = 0;
+            for &sum in sums {
+                // The last block may have fewer pixels than sums.
+                let Some(pixel) = output.get_mut(begin..).and_then(|rest| rest.get_mut(..self.pixel_bytes)) else {
+                    break;
+                };
+                begin += self.pixel_bytes;
                 let acc = sum.wrapping_add(bias as u32) as i32;
                 let code = if shift > requant::HIGH_SHIFT_MIN {
                     // No code is so large that this could overflow.

@@ -1,8 +1,9 @@
-//! The inner blocks, and what they are in plain Rust.
+//! The inner blocks of the kernels for vectors, and what they are in plain Rust.
 
+use super::parameters::{Columns, Lanes, Pixels, Rect, Rows, Stage};
 use crate::arrange::lanes::{BLOCK, PASS};
 use crate::arrange::vectors::{self, LANES};
-use crate::{OutputCodes, WeightBits, requant};
+use crate::{ActivationBits, requant};
 
 /// Columns that are multiplied together.
 pub(crate) const COLUMNS: usize = 3;
@@ -10,78 +11,37 @@ pub(crate) const COLUMNS: usize = 3;
 /// Output channels whose sums are kept.
 pub(crate) const CHUNK: usize = 64;
 
-/// Sums of some output channels at some pixels.
-pub(crate) type Sums = [[i32; CHUNK]; COLUMNS];
+/// Sums of a chunk of output channels at a pixel.
+pub(crate) type Sums = [i32; CHUNK];
 
-/// Rows of weights of [`Arrangement::Vectors`](crate::Arrangement::Vectors).
+/// Some channels: at most [`CHUNK`].
 #[derive(Clone, Copy)]
-pub(crate) struct Rows<'a> {
-    /// `count` times `row_bytes`.
-    pub(crate) bytes: &'a [u8],
-    pub(crate) bits: WeightBits,
-    /// Vectors of a row.
-    pub(crate) vectors: usize,
-    pub(crate) row_bytes: usize,
-    /// At most [`CHUNK`].
+pub(crate) struct Channels {
+    pub(crate) first: usize,
     pub(crate) count: usize,
 }
 
-/// Output stage of some channels, whose shifts are [`requant::HIGH_SHIFT_MIN`] or more. The lists are of one length, at most [`CHUNK`].
-#[derive(Clone, Copy)]
-pub(crate) struct Stage<'a> {
-    pub(crate) bias: &'a [i32],
-    pub(crate) multiplier: &'a [i32],
-    pub(crate) shift: &'a [u8],
-    pub(crate) codes: OutputCodes,
-}
-
-/// Rows of bytes, some way apart in one buffer, and some other way in another.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Rect {
-    rows: usize,
-    len: usize,
-    from_stride: usize,
-    to_stride: usize,
-    from_bytes: usize,
-    to_bytes: usize,
-}
-
-impl Rect {
-    /// `None` where the sizes overflow.
-    pub(crate) fn new(rows: usize, len: usize, from_stride: usize, to_stride: usize) -> Option<Self> {
-        let last = rows.saturating_sub(1);
-        let from_bytes = last.checked_mul(from_stride)?.checked_add(len)?;
-        let to_bytes = last.checked_mul(to_stride)?.checked_add(len)?;
-        Some(Self { rows, len, from_stride, to_stride, from_bytes, to_bytes })
-    }
-
-    /// Bytes that it takes from its source and those that it takes up where it goes.
-    pub(crate) const fn bytes(&self) -> (usize, usize) {
-        (self.from_bytes, self.to_bytes)
-    }
-
-    /// Rows, and bytes of a row.
-    pub(crate) const fn size(&self) -> (usize, usize) {
-        (self.rows, self.len)
-    }
-
-    /// From one row to the next, in the source and where it goes.
-    pub(crate) const fn strides(&self) -> (usize, usize) {
-        (self.from_stride, self.to_stride)
-    }
-}
-
-/// The inner blocks of the kernels for vectors. `wide`: codes of 16 bits, little-endian, and not of 8.
+/// The inner blocks. `N` is 1 or [`COLUMNS`].
 pub(crate) trait Blocks {
-    /// Products of all rows and each of `N` columns (1 or [`COLUMNS`]) with the stored, offset codes. A column has `rows.vectors`
-    /// vectors of codes.
-    fn multiply<const N: usize>(rows: &Rows<'_>, columns: [&[u8]; N], wide: bool, sums: &mut Sums);
+    /// What is prepared for the products of some channels.
+    type Products<'a>: Copy;
+    /// What is prepared for the codes of some channels.
+    type Codes<'a>: Copy;
+    /// What is prepared for a pass of a depthwise convolution over some channels.
+    type Pass<'a>: Copy;
 
-    /// Codes of each sum and its pixel's correction, a byte each. Each of `pixels` is as long as the lists of the stage.
-    fn finish<const N: usize>(stage: &Stage<'_>, corrections: [i32; N], sums: &Sums, pixels: [&mut [u8]; N]);
+    fn products<'a>(rows: &Rows<'a>, channels: Channels) -> Self::Products<'a>;
 
-    /// Copies a rectangle, and adds up its codes.
-    fn gather(rect: &Rect, from: &[u8], to: &mut [u8], wide: bool) -> i32;
+    fn codes<'a>(stage: &Stage<'a>, channels: Channels) -> Self::Codes<'a>;
+
+    /// Products of the stored, offset codes of channels and each column, which has whole vectors of codes.
+    fn multiply<const N: usize>(products: &Self::Products<'_>, columns: Columns<'_, N>, sums: &mut [Sums; N]);
+
+    /// A byte for each sum and its pixel's correction, or at 16 bits two. For [`Stage::is_high`].
+    fn finish<const N: usize>(codes: &Self::Codes<'_>, corrections: &[i32; N], sums: &[Sums; N], pixels: &mut Pixels<'_, N>);
+
+    /// Copies a rectangle for each of `totals`, and adds up its codes. `wide`: codes of 16 bits, little-endian, and not of 8.
+    fn gather(rect: &Rect, from: &[u8], to: &mut [u8], wide: bool, totals: &mut [i32]);
 
     /// Sets every byte.
     fn fill(codes: &mut [u8], value: u8);
@@ -89,12 +49,35 @@ pub(crate) trait Blocks {
     /// Sum of codes.
     fn total(codes: &[u8], wide: bool) -> i32;
 
-    /// Products of the taps of a pass and the pass's weights from some block of channels on, for `channels` channels (at most
-    /// [`CHUNK`]), from channel `first` of each tap's pixel on. `add`: they are added to `sums`.
-    fn depthwise(taps: &[&[u8]; PASS], first: usize, channels: usize, weights: &[u8], wide: bool, add: bool, sums: &mut [i32; CHUNK]);
+    /// Unpacks codes of 2 or 4 bits, which fill the last bytes, to a byte each in their order, and adds them up.
+    fn unpack(bits: ActivationBits, codes: &mut [u8]) -> i32;
+
+    /// Packs codes of 2 or 4 bits, a byte each, into as many bytes as there are.
+    fn pack(bits: ActivationBits, codes: &[u8; CHUNK], to: &mut [u8]);
+
+    /// `places` are those of the pass's taps in a window, and `channels` begin at a multiple of [`BLOCK`].
+    fn pass<'a>(lanes: &Lanes<'a>, pass: usize, channels: Channels, places: Places) -> Self::Pass<'a>;
+
+    /// Depthwise products of a pass, added to what the passes before left, of windows that lie within the input: one for each of `sums`,
+    /// the first from byte `begin` of `codes` on.
+    fn depthwise(pass: &Self::Pass<'_>, codes: &[u8], begin: usize, sums: &mut [Sums]);
+
+    /// Likewise of one pixel whose taps read from bytes `at` of `codes` on, or at [`ZERO`] `zeros`, a pixel of zero points.
+    fn depthwise_at(pass: &Self::Pass<'_>, codes: &[u8], zeros: &[u8], at: &[usize; PASS], sums: &mut Sums);
 }
 
-/// Code `index` of packed codes of 8 or 16 bits.
+/// What the taps of a pass read in a window within the input: how far from the window's first byte.
+#[derive(Clone, Copy)]
+pub(crate) struct Places {
+    pub(crate) taps: [usize; PASS],
+    /// Bytes from a window to the next one.
+    pub(crate) step: usize,
+}
+
+/// Where a tap begins that reads padding.
+pub(crate) const ZERO: usize = usize::MAX;
+
+/// Code `index` of codes of 8 or 16 bits.
 #[inline(always)]
 fn code(codes: &[u8], wide: bool, index: usize) -> i32 {
     if wide {
@@ -109,16 +92,28 @@ fn code(codes: &[u8], wide: bool, index: usize) -> i32 {
 pub(crate) struct PlainRust;
 
 impl Blocks for PlainRust {
-    fn multiply<const N: usize>(rows: &Rows<'_>, columns: [&[u8]; N], wide: bool, sums: &mut Sums) {
-        let vector_bytes = if wide { 2 * LANES } else { LANES };
-        for (channel, row) in rows.bytes.chunks_exact(rows.row_bytes.max(1)).enumerate() {
+    type Products<'a> = (Rows<'a>, Channels);
+    type Codes<'a> = (Stage<'a>, Channels);
+    type Pass<'a> = PlainPass<'a>;
+
+    fn products<'a>(rows: &Rows<'a>, channels: Channels) -> Self::Products<'a> {
+        (*rows, channels)
+    }
+
+    fn codes<'a>(stage: &Stage<'a>, channels: Channels) -> Self::Codes<'a> {
+        (*stage, channels)
+    }
+
+    fn multiply<const N: usize>(&(rows, Channels { first, count }): &Self::Products<'_>, columns: Columns<'_, N>, sums: &mut [Sums; N]) {
+        let vector_bytes = if rows.wide() { 2 * LANES } else { LANES };
+        for channel in 0..count.min(CHUNK) {
             let mut acc = [0i32; N];
-            for index in 0..rows.vectors {
-                let weights = vectors::vector(rows.bits, row, rows.vectors, index);
-                for (acc, column) in acc.iter_mut().zip(columns) {
-                    let codes = column.get(index * vector_bytes..).unwrap_or_default();
+            for index in 0..rows.vectors() {
+                let weights = vectors::vector(rows.bits(), rows.row(first + channel), rows.vectors(), index);
+                for (acc, begin) in acc.iter_mut().zip(columns.at) {
+                    let codes = columns.codes.get(begin + index * vector_bytes..).unwrap_or_default();
                     for (lane, weight) in weights.into_iter().enumerate() {
-                        *acc = acc.wrapping_add(i32::from(weight).wrapping_mul(code(codes, wide, lane)));
+                        *acc = acc.wrapping_add(i32::from(weight).wrapping_mul(code(codes, rows.wide(), lane)));
                     }
                 }
             }
@@ -130,29 +125,42 @@ impl Blocks for PlainRust {
         }
     }
 
-    fn finish<const N: usize>(stage: &Stage<'_>, corrections: [i32; N], sums: &Sums, pixels: [&mut [u8]; N]) {
-        let codes = stage.codes;
-        for ((pixel, sums), correction) in pixels.into_iter().zip(sums).zip(corrections) {
-            let stages = stage.bias.iter().zip(stage.multiplier).zip(stage.shift);
-            for ((to, &sum), ((&bias, &multiplier), &shift)) in pixel.iter_mut().zip(sums).zip(stages) {
-                let acc = sum.wrapping_add(correction).wrapping_add(bias);
+    fn finish<const N: usize>(
+        &(stage, Channels { first, count }): &Self::Codes<'_>,
+        corrections: &[i32; N],
+        sums: &[Sums; N],
+        pixels: &mut Pixels<'_, N>,
+    ) {
+        let (codes, at) = (stage.codes(), pixels.at);
+        let code_bytes = if codes.bits == ActivationBits::A16 { 2 } else { 1 };
+        for ((pixel, sums), correction) in pixels.each().zip(sums).zip(corrections) {
+            let bytes = pixel.get_mut(at..).unwrap_or_default().chunks_exact_mut(code_bytes);
+            for ((to, &sum), (bias, multiplier, shift)) in bytes.zip(sums).zip(stage.channels(first, count)) {
+                let acc = sum.wrapping_add(*correction).wrapping_add(bias);
                 let code = requant::requantize_high(acc, multiplier, shift).wrapping_add(codes.zero_point);
-                *to = code.max(codes.lo).min(codes.hi) as u8;
+                let code = code.max(codes.lo).min(codes.hi) as u16;
+                for (to, from) in to.iter_mut().zip(code.to_le_bytes()) {
+                    *to = from;
+                }
             }
         }
     }
 
-    fn gather(rect: &Rect, from: &[u8], to: &mut [u8], wide: bool) -> i32 {
-        let mut total = 0i32;
-        for row in 0..rect.rows {
-            let from = from.get(row.wrapping_mul(rect.from_stride)..).and_then(|rest| rest.get(..rect.len));
-            let to = to.get_mut(row.wrapping_mul(rect.to_stride)..).and_then(|rest| rest.get_mut(..rect.len));
-            if let Some((from, to)) = from.zip(to) {
-                to.copy_from_slice(from);
-                total = total.wrapping_add(Self::total(to, wide));
+    fn gather(rect: &Rect, from: &[u8], to: &mut [u8], wide: bool, totals: &mut [i32]) {
+        let (from_stride, to_stride) = rect.strides();
+        let (from_step, to_step) = rect.steps();
+        for (column, total) in totals.iter_mut().enumerate() {
+            *total = 0;
+            for row in 0..rect.rows() {
+                let (begin, end) = (column * from_step + row * from_stride, column * to_step + row * to_stride);
+                let from = from.get(begin..).and_then(|rest| rest.get(..rect.len()));
+                let to = to.get_mut(end..).and_then(|rest| rest.get_mut(..rect.len()));
+                if let Some((from, to)) = from.zip(to) {
+                    crate::pack::copy(to, from);
+                    *total = total.wrapping_add(Self::total(to, wide));
+                }
             }
         }
-        total
     }
 
     fn fill(codes: &mut [u8], value: u8) {
@@ -167,16 +175,63 @@ impl Blocks for PlainRust {
         }
     }
 
-    fn depthwise(taps: &[&[u8]; PASS], first: usize, channels: usize, weights: &[u8], wide: bool, add: bool, sums: &mut [i32; CHUNK]) {
-        let blocks = weights.as_chunks::<BLOCK>().0.as_chunks::<PASS>().0;
-        for (channel, sum) in sums.iter_mut().take(channels).enumerate() {
-            let mut acc = if add { *sum } else { 0 };
+    fn unpack(bits: ActivationBits, codes: &mut [u8]) -> i32 {
+        let (width, each) = (bits.bits() as usize, 8 / bits.bits().max(1) as usize);
+        let packed = codes.len() - codes.len() / each;
+        for index in 0..codes.len() {
+            let byte = codes.get(packed + index / each).copied().unwrap_or(0);
+            if let Some(code) = codes.get_mut(index) {
+                *code = byte >> (index % each * width) & ((1 << width) - 1);
+            }
+        }
+        Self::total(codes, false)
+    }
+
+    fn pack(bits: ActivationBits, codes: &[u8; CHUNK], to: &mut [u8]) {
+        if bits == ActivationBits::A2 {
+            for (to, &[a, b, c, d]) in to.iter_mut().zip(codes.as_chunks().0) {
+                *to = a | b << 2 | c << 4 | d << 6;
+            }
+        } else {
+            for (to, &[a, b]) in to.iter_mut().zip(codes.as_chunks().0) {
+                *to = a | b << 4;
+            }
+        }
+    }
+
+    fn pass<'a>(lanes: &Lanes<'a>, pass: usize, channels: Channels, places: Places) -> Self::Pass<'a> {
+        PlainPass { lanes: *lanes, pass, channels, places }
+    }
+
+    fn depthwise(pass: &Self::Pass<'_>, codes: &[u8], begin: usize, sums: &mut [Sums]) {
+        for (pixel, sums) in sums.iter_mut().enumerate() {
+            let at = pass.places.taps.map(|place| begin.wrapping_add(place).wrapping_add(pixel * pass.places.step));
+            Self::depthwise_at(pass, codes, &[], &at, sums);
+        }
+    }
+
+    fn depthwise_at(pass: &Self::Pass<'_>, codes: &[u8], zeros: &[u8], at: &[usize; PASS], sums: &mut Sums) {
+        let PlainPass { lanes, channels: Channels { first, count }, .. } = pass;
+        let blocks = lanes.blocks(pass.pass, *first).as_chunks::<BLOCK>().0.as_chunks::<PASS>().0;
+        for (channel, sum) in sums.iter_mut().take(*count).enumerate() {
+            let mut acc = if pass.pass > 0 { *sum } else { 0 };
             let rows = blocks.get(channel / BLOCK).into_iter().flatten();
-            for (tap, row) in taps.iter().zip(rows) {
+            for (&at, row) in at.iter().zip(rows) {
+                let (codes, at) = if at == ZERO { (zeros, 0) } else { (codes, at) };
                 let weight = row.get(channel % BLOCK).map_or(0, |&weight| i32::from(weight as i8));
-                acc = acc.wrapping_add(weight.wrapping_mul(code(tap, wide, first + channel)));
+                let value = code(codes.get(at..).unwrap_or_default(), lanes.wide(), first + channel);
+                acc = acc.wrapping_add(weight.wrapping_mul(value));
             }
             *sum = acc;
         }
     }
+}
+
+/// What [`PlainRust`] prepares for a pass: nothing.
+#[derive(Clone, Copy)]
+pub(crate) struct PlainPass<'a> {
+    pub(crate) lanes: Lanes<'a>,
+    pub(crate) pass: usize,
+    pub(crate) channels: Channels,
+    pub(crate) places: Places,
 }

@@ -2,7 +2,7 @@
 
 use super::{Blocks, COLUMNS, Rect};
 use crate::arrange::vectors::LANES;
-use crate::portable::columns::{Columns, unpack_from};
+use crate::portable::columns::{Columns, rows_join, unpack_from};
 use crate::{ActivationBits, Activations, Conv, pack};
 use core::ops::Range;
 
@@ -78,24 +78,28 @@ struct Row {
     /// Rows of the kernel within the input, the first of them and their number.
     first: usize,
     count: usize,
-    /// A whole window.
+    /// Whether that is the whole kernel, and then what a window within the input is.
+    whole: bool,
     window: Rect,
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(conv: &'a Conv<'a>, input: Activations<'a>, group: usize, scratch: &'a mut [i16]) -> Self {
-        let rows = conv.groups == 1 && conv.window.dilation[1] == 1 && !matches!(input.bits, ActivationBits::A2 | ActivationBits::A4);
+    pub(super) fn new<B: Blocks>(conv: &'a Conv<'a>, input: Activations<'a>, group: usize, scratch: &'a mut [i16]) -> Self {
+        let rows = conv.groups == 1 && conv.window.dilation[1] == 1 && rows_join(input.bits, conv.input.channels);
         let way = match (needs_none(conv, input), rows) {
             (true, _) => Way::Direct,
             (false, true) => Way::Rows,
             (false, false) => Way::Taps,
         };
-        scratch.fill(0);
+        let scratch: &mut [u8] = bytemuck::cast_slice_mut(scratch);
+        if !conv.row_len().is_multiple_of(LANES) {
+            B::fill(scratch, 0);
+        }
         let mut source = Self {
             conv,
             input,
             columns: Columns::new(conv, input, group),
-            scratch: bytemuck::cast_slice_mut(scratch),
+            scratch,
             column_bytes: column_bytes(conv, input.bits),
             pixel_bytes: conv.input.pixel_bytes(input.bits),
             way,
@@ -107,34 +111,73 @@ impl<'a> Source<'a> {
         source
     }
 
-    /// The next `count` columns, at most [`COLUMNS`], and the sum of the codes of each.
-    #[inline(always)]
-    pub(super) fn next<B: Blocks>(&mut self, count: usize) -> ([&[u8]; COLUMNS], [i32; COLUMNS]) {
-        let (mut columns, mut totals) = ([[].as_slice(); COLUMNS], [0; COLUMNS]);
-        let bytes = self.column_bytes.max(1);
-        let wide = self.input.bits == ActivationBits::A16;
+    /// The next `N` columns, and the sum of the codes of each.
+    #[inline(never)]
+    pub(super) fn next<B: Blocks, const N: usize>(&mut self) -> (super::Columns<'_, N>, [i32; N]) {
+        let (mut at, mut totals) = ([0; N], [0; N]);
+        let (bytes, wide) = (self.column_bytes, self.input.bits == ActivationBits::A16);
         if self.way == Way::Direct {
-            for (column, total) in columns.iter_mut().zip(&mut totals).take(count) {
-                let begin = self.row.from + self.at.1 * self.conv.window.stride[1] * self.pixel_bytes;
-                *column = self.input.codes.get(begin..).and_then(|rest| rest.get(..bytes)).unwrap_or_default();
-                *total = B::total(column, wide);
-                self.step();
+            for (at, total) in at.iter_mut().zip(&mut totals) {
+                *at = self.row.from + self.at.1 * self.conv.window.stride[1] * self.pixel_bytes;
+                *total = B::total(self.input.codes.get(*at..).and_then(|rest| rest.get(..bytes)).unwrap_or_default(), wide);
+                self.advance(1);
             }
-            return (columns, totals);
+            return (super::Columns { codes: self.input.codes, at }, totals);
         }
-        for (index, total) in totals.iter_mut().enumerate().take(count) {
-            *total = self.fill::<B>(index * bytes, bytes, wide);
-            self.step();
+        let (mut begin, mut left) = (0, &mut totals[..]);
+        while !left.is_empty() {
+            let made = self.run::<B>(begin, left, wide);
+            begin += made * bytes;
+            left = left.get_mut(made..).unwrap_or_default();
+            self.advance(made);
         }
-        for (column, codes) in columns.iter_mut().zip(self.scratch.chunks_exact(bytes)).take(count) {
-            *column = codes;
+        begin = 0;
+        for at in &mut at {
+            *at = begin;
+            begin += bytes;
         }
-        (columns, totals)
+        (super::Columns { codes: self.scratch, at }, totals)
     }
 
+    /// Writes columns from byte `begin` of the scratch memory on, as many as are neighbours within the input, at least one and no more
+    /// than there are `totals`. What is past a column's end stays 0. Returns how many.
     #[inline(always)]
-    fn step(&mut self) {
-        self.at.1 += 1;
+    fn run<B: Blocks>(&mut self, begin: usize, totals: &mut [i32], wide: bool) -> usize {
+        let (conv, x) = (self.conv, self.at.1);
+        let to = self.scratch.get_mut(begin..).unwrap_or_default();
+        if self.row.whole && self.inside.contains(&x) {
+            let count = (self.inside.end - x).min(totals.len());
+            let from = self.row.from + (x * conv.window.stride[1] - conv.window.pad[1]) * self.pixel_bytes;
+            let totals = totals.get_mut(..count).unwrap_or_default();
+            let from = self.input.codes.get(from..).unwrap_or_default();
+            if is_packed(self.input.bits) {
+                let packed = packed_from(conv, self.input.bits);
+                B::gather(&self.row.window, from, to.get_mut(packed..).unwrap_or_default(), wide, totals);
+                for (total, column) in totals.iter_mut().zip(to.chunks_mut(self.column_bytes.max(1))) {
+                    *total = B::unpack(self.input.bits, column.get_mut(..conv.row_len()).unwrap_or_default());
+                }
+            } else {
+                B::gather(&self.row.window, from, to, wide, totals);
+            }
+            return count;
+        }
+        let column = to.get_mut(..self.column_bytes).unwrap_or_default();
+        let total = if self.way == Way::Taps {
+            at_edge(&self.columns, self.at, self.input, column);
+            B::total(column, wide)
+        } else {
+            partial::<B>(conv, self.input, self.row, x, column, wide)
+        };
+        if let Some(first) = totals.first_mut() {
+            *first = total;
+        }
+        1
+    }
+
+    /// To the pixel `count` later, of the same row or the first of the next.
+    #[inline(always)]
+    fn advance(&mut self, count: usize) {
+        self.at.1 += count;
         if self.at.1 >= self.conv.output.width {
             self.at = (self.at.0 + 1, 0);
             self.begin_row();
@@ -153,30 +196,15 @@ impl<'a> Source<'a> {
         let len = window.kernel[1] * self.pixel_bytes;
         // The dilation of a kernel of one row is bounded by nothing, and not used.
         let stride = window.dilation[0].wrapping_mul(row_bytes);
+        let steps = (window.stride[1].wrapping_mul(self.pixel_bytes), self.column_bytes);
+        let rect = Rect::new(taps.len(), len, (stride, len), steps);
         self.row = Row {
             from: from_y * row_bytes,
             first: taps.start,
             count: taps.len(),
-            window: Rect::new(taps.len(), len, stride, len).unwrap_or_default(),
+            whole: self.way == Way::Rows && taps.len() == window.kernel[0] && rect.is_some(),
+            window: rect.unwrap_or_default(),
         };
-    }
-
-    /// Writes a column; what is past its end stays 0.
-    #[inline(always)]
-    fn fill<B: Blocks>(&mut self, begin: usize, bytes: usize, wide: bool) -> i32 {
-        let Some(column) = self.scratch.get_mut(begin..).and_then(|rest| rest.get_mut(..bytes)) else {
-            return 0;
-        };
-        let (conv, x) = (self.conv, self.at.1);
-        if self.way == Way::Taps {
-            at_edge(&self.columns, self.at, self.input, column);
-            return B::total(column, wide);
-        }
-        if self.row.count == conv.window.kernel[0] && self.inside.contains(&x) {
-            let begin = self.row.from + (x * conv.window.stride[1] - conv.window.pad[1]) * self.pixel_bytes;
-            return B::gather(&self.row.window, self.input.codes.get(begin..).unwrap_or_default(), column, wide);
-        }
-        partial::<B>(conv, self.input, self.row, x, column, wide)
     }
 }
 
@@ -184,21 +212,41 @@ impl<'a> Source<'a> {
 #[inline(never)]
 fn partial<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, row: Row, x: usize, column: &mut [u8], wide: bool) -> i32 {
     let (pixel_bytes, taps_x) = (conv.input.pixel_bytes(input.bits), conv.window.kernel[1]);
+    let whole = column.get_mut(..conv.row_len() * code_bytes(input.bits)).unwrap_or_default();
+    let codes = whole.get_mut(packed_from(conv, input.bits)..).unwrap_or_default();
     // At 16 bits the zero point is 0.
-    let codes = column.get_mut(..conv.row_len() * code_bytes(input.bits)).unwrap_or_default();
-    B::fill(codes, input.zero_point as u8);
+    let zeros = match input.bits {
+        ActivationBits::A2 => input.zero_point as u8 * 0x55,
+        ActivationBits::A4 => input.zero_point as u8 * 0x11,
+        _ => input.zero_point as u8,
+    };
+    B::fill(codes, zeros);
     let taps = conv.window.taps_inside(1, x, conv.input.width);
-    if row.count == 0 || taps.is_empty() {
-        return B::total(codes, wide);
+    if row.count != 0 && !taps.is_empty() {
+        let from_x = conv.window.position(1, x, taps.start, conv.input.width).unwrap_or(0);
+        let stride = conv.window.dilation[0].wrapping_mul(conv.input.width * pixel_bytes);
+        if let Some(rect) = Rect::new(row.count, taps.len() * pixel_bytes, (stride, taps_x * pixel_bytes), (0, 0)) {
+            let from = input.codes.get(row.from + from_x * pixel_bytes..).unwrap_or_default();
+            let to = codes.get_mut((row.first * taps_x + taps.start) * pixel_bytes..).unwrap_or_default();
+            B::gather(&rect, from, to, wide, &mut [0]);
+        }
     }
-    let from_x = conv.window.position(1, x, taps.start, conv.input.width).unwrap_or(0);
-    let stride = conv.window.dilation[0].wrapping_mul(conv.input.width * pixel_bytes);
-    if let Some(rect) = Rect::new(row.count, taps.len() * pixel_bytes, stride, taps_x * pixel_bytes) {
-        let from = input.codes.get(row.from + from_x * pixel_bytes..).unwrap_or_default();
-        let to = codes.get_mut((row.first * taps_x + taps.start) * pixel_bytes..).unwrap_or_default();
-        B::gather(&rect, from, to, wide);
+    if is_packed(input.bits) { B::unpack(input.bits, whole) } else { B::total(whole, wide) }
+}
+
+/// Whether codes share bytes.
+pub(super) fn is_packed(bits: ActivationBits) -> bool {
+    matches!(bits, ActivationBits::A2 | ActivationBits::A4)
+}
+
+/// Where the packed codes of a column begin that is to be unpacked: they fill its end. Pixels are whole bytes.
+fn packed_from(conv: &Conv<'_>, bits: ActivationBits) -> usize {
+    let len = conv.row_len();
+    match bits {
+        ActivationBits::A2 => len - len / 4,
+        ActivationBits::A4 => len - len / 2,
+        _ => 0,
     }
-    B::total(codes, wide)
 }
 
 /// A column of any window.
@@ -218,7 +266,7 @@ fn at_edge(columns: &Columns<'_>, at: (usize, usize), input: Activations<'_>, co
 fn unpack_bytes(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [u8]) {
     if matches!(bits, ActivationBits::A6 | ActivationBits::A8) {
         if let Some(from) = row.get(first..).and_then(|rest| rest.get(..codes.len())) {
-            codes.copy_from_slice(from);
+            crate::pack::copy(codes, from);
         }
         return;
     }
@@ -228,7 +276,7 @@ fn unpack_bytes(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [u8]
 }
 
 /// Output positions along an axis whose taps all read the input.
-fn inside(conv: &Conv<'_>, axis: usize, extent: usize) -> Range<usize> {
+pub(super) fn inside(conv: &Conv<'_>, axis: usize, extent: usize) -> Range<usize> {
     let (window, stride) = (&conv.window, conv.window.stride[axis].max(1));
     let span = (window.kernel[axis] - 1).saturating_mul(window.dilation[axis]);
     let first = window.pad[axis].div_ceil(stride);

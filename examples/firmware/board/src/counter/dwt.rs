@@ -25,3 +25,9 @@ pub fn now() -> u64 {
     }
     u64::from(STARTS.load(Ordering::Relaxed)) << 32 | u64::from(count)
 }
+
+/// Waits.
+pub fn wait_ms(time: u32) {
+    let begin = now();
+    while now() - begin < u64::from(time) * u64::from(crate::CLOCK_HZ / 1000) {}
+}

@@ -10,3 +10,9 @@ pub fn start() {}
 pub fn now() -> u64 {
     mcycle::read64()
 }
+
+/// Waits.
+pub fn wait_ms(time: u32) {
+    let begin = now();
+    while now() - begin < u64::from(time) * u64::from(crate::CLOCK_HZ / 1000) {}
+}

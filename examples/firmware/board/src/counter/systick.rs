@@ -41,3 +41,9 @@ pub fn now() -> u64 {
         u64::from(starts) * (u64::from(RELOAD) + 1) + u64::from(RELOAD - left)
     })
 }
+
+/// Waits.
+pub fn wait_ms(time: u32) {
+    let begin = now();
+    while now() - begin < u64::from(time) * u64::from(crate::CLOCK_HZ / 1000) {}
+}

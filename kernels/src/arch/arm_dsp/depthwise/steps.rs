@@ -38,9 +38,8 @@ pub(super) fn address_of_end(end: End) -> u32 {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn run(frame: &Frame) {
     naked_asm!(
-        "push {{r4-r11, lr}}",
-        "ldm r0, {{r4-r7, r12, lr}}",
-        "push {{r4-r7, lr}}",
+        cpu!(),
+        enter!(),
         "b {next}",
         next = sym next,
     )
@@ -50,6 +49,7 @@ pub(super) unsafe extern "C" fn run(frame: &Frame) {
 #[unsafe(naked)]
 unsafe extern "C" fn next() {
     naked_asm!(
+        cpu!(),
         "ldr lr, [sp, #16]",
         "ldr r0, [lr], #4",
         "mov r1, r0",
@@ -62,21 +62,26 @@ unsafe extern "C" fn next() {
 }
 
 /// Ends a block: r6 is the output of the next one, r9 that after the last.
-macro_rules! turn {
+macro_rules! next {
     () => {
         "str r6, [sp]
         cmp r6, r9
         bne {next}
-        add sp, sp, #20
-        pop {{r4-r11, pc}}"
+        b {ended}"
     };
+}
+
+/// Ends a column of blocks.
+#[unsafe(naked)]
+unsafe extern "C" fn ended() {
+    naked_asm!(cpu!(), "b 3f", "2:", "b {next}", "3:", "ldr lr, [sp, #16]", turn!(), next = sym next)
 }
 
 macro_rules! step {
     ($name:ident, $load:literal, $body:expr) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name() {
-            naked_asm!("ldm lr!, {{r6, r10, r11}}", "add r12, r12, r6", $load, $body, "ldr pc, [lr], #4")
+            naked_asm!(cpu!(), "ldm lr!, {{r6, r10, r11}}", "add r12, r12, r6", $load, $body, "ldr pc, [lr], #4")
         }
     };
 }
@@ -156,6 +161,7 @@ macro_rules! requantized {
 #[unsafe(naked)]
 unsafe extern "C" fn codes() {
     naked_asm!(
+        cpu!(),
         requantized!("r0" "r1" "r2" "r3" "r4" "r5"),
         "usat r0, #8, r0",
         "usat r1, #8, r1",
@@ -173,30 +179,35 @@ unsafe extern "C" fn codes() {
         "strb r4, [r6]",
         "strb r5, [r6, r7]",
         "add r6, r6, r8",
-        turn!(),
+        next!(),
         next = sym next,
+        ended = sym ended,
     )
 }
 
 #[unsafe(naked)]
 unsafe extern "C" fn words() {
     naked_asm!(
+        cpu!(),
         requantized!("r0" "r1" "r2" "r3" "r4" "r5"),
         "ldm sp, {{r6-r9}}",
         "stm r6!, {{r0-r5}}",
-        turn!(),
+        next!(),
         next = sym next,
+        ended = sym ended,
     )
 }
 
 #[unsafe(naked)]
 unsafe extern "C" fn sums() {
     naked_asm!(
+        cpu!(),
         "ldr r9, [lr, #12]",
         "add r12, r12, r9",
         "ldm sp, {{r6-r9}}",
         "stm r6!, {{r0-r5}}",
-        turn!(),
+        next!(),
         next = sym next,
+        ended = sym ended,
     )
 }

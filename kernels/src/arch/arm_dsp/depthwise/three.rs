@@ -14,9 +14,8 @@ macro_rules! block {
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(frame: &Frame) {
             naked_asm!(
-                "push {{r4-r11, lr}}",
-                "ldm r0, {{r4-r7, r12, lr}}",
-                "push {{r4-r7}}",
+                cpu!(),
+                enter!(),
                 "2:",
                 // Bias, then kind, way, taps and taps of each row.
                 concat!("ldm lr!, {{", $bias, ", r6, r7, r10, r11}}"),
@@ -42,14 +41,14 @@ macro_rules! block {
                 "str r6, [sp]",
                 "cmp r6, r9",
                 "bne 2b",
-                "add sp, sp, #16",
-                "pop {{r4-r11, pc}}",
+                turn!(),
             )
         }
     };
 }
 
 /// Two outputs of a row with stride 1: `even += a x + high(b) low(next)`, `odd += low(a) high(x) + b next`; the sums are `$e` and `$o` before.
+#[rustfmt::skip]
 macro_rules! dense {
     ($even:literal, $odd:literal, $x:literal, $next:literal, $e:literal, $o:literal) => {
         concat!(

@@ -85,6 +85,7 @@ impl LoadError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Version { .. } | Self::Operator { .. } | Self::Arrangement { .. } => ErrorClass::Unsupported,
+            Self::Tensor { problem: TensorProblem::Width, .. } | Self::Node { problem: NodeProblem::Width, .. } => ErrorClass::Unsupported,
             Self::Misaligned => ErrorClass::Misuse,
             _ => ErrorClass::BadFile,
         }
@@ -128,6 +129,8 @@ impl core::error::Error for LoadError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TensorProblem {
+    /// This build has no kernels for codes of that width.
+    Width,
     /// The record cannot be decoded, or is not as long as the offset table says.
     Record,
     /// No axis, an empty axis, or too many codes.
@@ -145,6 +148,7 @@ pub enum TensorProblem {
 impl fmt::Display for TensorProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Width => "its codes have a width that this build lacks",
             Self::Record => "the record cannot be decoded",
             Self::Shape => "the shape is empty or too large",
             Self::Scale => "the scale is not a finite positive number",
@@ -159,6 +163,8 @@ impl fmt::Display for TensorProblem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeProblem {
+    /// This build has no kernels for weights of that width.
+    Width,
     /// The record cannot be decoded, or is not as long as the offset table says.
     Record,
     /// The operator is not in the file's list of operators.
@@ -204,6 +210,7 @@ pub enum NodeProblem {
 impl fmt::Display for NodeProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
+            Self::Width => "its weights have a width that this build lacks",
             Self::Record => "the record cannot be decoded",
             Self::OperatorList => "the operator is not in the file's list of operators",
             Self::Reference => "a tensor, group or arrangement does not exist",

@@ -6,17 +6,23 @@
 //! its bytes intact; the network's output must be intact at the end. Of intact bytes with a hole only those on one side are
 //! remembered, so that nothing has to be stored and the time is (tensors x nodes) record reads.
 
+use crate::decode::{Decode, Reader};
 use crate::error::{LoadError, NodeProblem, PortProblem};
 use crate::model::Model;
 use crate::node::{INPUTS_MAX, Region};
 use crate::overlap::{Bytes, bytes_of, order, overlap};
 
 /// The front of a [`Node`](crate::Node) record: all that matters here.
-#[derive(serde::Deserialize)]
 struct Wiring {
     inputs: heapless::Vec<u16, INPUTS_MAX>,
     output: u16,
     scratch: Region,
+}
+
+impl<'a> Decode<'a> for Wiring {
+    fn decode(reader: &mut Reader<'a>) -> Option<Self> {
+        Some(Self { inputs: Decode::decode(reader)?, output: Decode::decode(reader)?, scratch: Decode::decode(reader)? })
+    }
 }
 
 pub(super) fn check(model: &Model<'_>) -> Result<(), LoadError> {

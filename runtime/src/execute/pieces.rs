@@ -2,9 +2,10 @@
 
 use core::ops::Range;
 
-use apq_kernels::{ActivationBits, Activations, CountPadding, Image};
+use apq_kernels::{ActivationBits, Activations, CountPadding, Image, pack};
 
 use super::{Arithmetic, activations, call};
+use crate::built;
 use crate::kernel::Kernel;
 use crate::overlap::{Order, Rows, by_codes, copies, order};
 use crate::tensor::Tensor;
@@ -24,7 +25,9 @@ pub(super) struct Overlapping<'a> {
 impl Overlapping<'_> {
     /// Runs the node; `None` cannot happen to a checked model.
     pub(super) fn run(&self, arena: &mut [u8], arithmetic: Arithmetic) -> Option<()> {
-        if let Kernel::Reshape = self.kernel {
+        if built::RESHAPE
+            && let Kernel::Reshape = self.kernel
+        {
             return copy(self.first, self.output, arena);
         }
         let order = order(self.kernel, self.first, self.second, self.output)?;
@@ -66,7 +69,7 @@ impl Overlapping<'_> {
         let longest = self.second.map_or(0, |second| code_bits(second.bits)).max(code_bits(self.first.bits));
         // Parts of a pixel begin at a byte at every width.
         let part = (PIECE_BYTES * 8 / longest / 8 * 8).min(channels).max(1);
-        let parts = channels.div_ceil(part);
+        let parts = channels.div_ceil(part).max(1);
         let together = if parts == 1 { (PIECE_BYTES / self.longest_pixel()).max(1) } else { 1 };
         let groups = pixels.div_ceil(together);
         let count = groups.checked_mul(parts)?;
@@ -101,12 +104,17 @@ impl Overlapping<'_> {
 
 /// Copies a tensor into another of the same packing.
 pub(super) fn copy(from: &Tensor<'_>, to: &Tensor<'_>, arena: &mut [u8]) -> Option<()> {
-    let (from_range, to) = (from.range(), copies(from, to).then(|| to.range())?);
-    let inside = from_range.end <= arena.len() && to.end <= arena.len() && from_range.len() == to.len();
-    if inside {
-        arena.copy_within(from_range, to.start);
+    let (from, to) = (from.range(), copies(from, to).then(|| to.range())?);
+    if from.len() != to.len() {
+        return None;
     }
-    inside.then_some(())
+    // A byte at a time and without `copy_within`, which may panic: no reshape of a network is large.
+    let mut place = |offset: usize| {
+        let byte = *arena.get(from.start + offset)?;
+        *arena.get_mut(to.start + offset)? = byte;
+        Some(())
+    };
+    if to.start <= from.start { (0..to.len()).try_for_each(&mut place) } else { (0..to.len()).rev().try_for_each(&mut place) }
 }
 
 /// Bits from one code of a pixel to the next.
@@ -137,7 +145,7 @@ fn load<'b>(
 ) -> Option<&'b [u8]> {
     let from = arena.get(part_range(tensor, pixels, channels))?;
     let to = to.get_mut(..from.len())?;
-    to.copy_from_slice(from);
+    pack::copy(to, from);
     Some(to)
 }
 
@@ -150,14 +158,16 @@ fn of_rows<'a>(kernel: &Kernel<'a>, rows: &Rows, piece: &Range<usize>, read: &Ra
         window
     };
     Some(match *kernel {
-        Kernel::Conv(conv) => {
+        Kernel::Conv(conv) if built::CONV => {
             Kernel::Conv(apq_kernels::Conv { input: input(conv.input), output: output(conv.output), window: window(conv.window), ..conv })
         }
-        Kernel::FullyConnected(layer) => Kernel::FullyConnected(apq_kernels::FullyConnected { rows: piece.len(), ..layer }),
-        Kernel::MaxPool(pool) => {
+        Kernel::FullyConnected(layer) if built::FULLY_CONNECTED => {
+            Kernel::FullyConnected(apq_kernels::FullyConnected { rows: piece.len(), ..layer })
+        }
+        Kernel::MaxPool(pool) if built::MAX_POOL => {
             Kernel::MaxPool(apq_kernels::MaxPool { input: input(pool.input), output: output(pool.output), window: window(pool.window) })
         }
-        Kernel::AveragePool(pool) => Kernel::AveragePool(apq_kernels::AveragePool {
+        Kernel::AveragePool(pool) if built::AVERAGE_POOL => Kernel::AveragePool(apq_kernels::AveragePool {
             padding: match pool.padding {
                 CountPadding::Exclude => CountPadding::Exclude,
                 // Counted positions end where they did.
@@ -178,11 +188,11 @@ fn of_rows<'a>(kernel: &Kernel<'a>, rows: &Rows, piece: &Range<usize>, read: &Ra
 fn of_codes<'a>(kernel: &Kernel<'a>, rows: usize, part: Range<usize>) -> Option<Kernel<'a>> {
     let channels = part.len();
     Some(match *kernel {
-        Kernel::Add(add) => Kernel::Add(apq_kernels::Add { rows, channels, ..add }),
-        Kernel::Mul(mul) => Kernel::Mul(apq_kernels::Mul { rows, channels, ..mul }),
-        Kernel::Requantize(requantize) => Kernel::Requantize(apq_kernels::Requantize { rows, channels, ..requantize }),
-        Kernel::Table(table) => Kernel::Table(apq_kernels::Table { rows, channels, ..table }),
-        Kernel::Prelu(prelu) => Kernel::Prelu(apq_kernels::Prelu {
+        Kernel::Add(add) if built::ADD => Kernel::Add(apq_kernels::Add { rows, channels, ..add }),
+        Kernel::Mul(mul) if built::MUL => Kernel::Mul(apq_kernels::Mul { rows, channels, ..mul }),
+        Kernel::Requantize(requantize) if built::REQUANTIZE => Kernel::Requantize(apq_kernels::Requantize { rows, channels, ..requantize }),
+        Kernel::Table(table) if built::TABLE => Kernel::Table(apq_kernels::Table { rows, channels, ..table }),
+        Kernel::Prelu(prelu) if built::PRELU => Kernel::Prelu(apq_kernels::Prelu {
             rows,
             channels,
             slope_multiplier: prelu.slope_multiplier.get(part.clone())?,

@@ -118,7 +118,7 @@ pub(super) struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// For some of the rows. `None` where there is no kernel.
     fn new(group: &Group<'a>) -> Option<Self> {
-        let (bits, row_len) = (group.weight_bits, group.row_len);
+        let (bits, row_len) = (group.weight_bits.known(), group.row_len);
         let limit = limit(group);
         let wide = limit < SEGMENT;
         let kernel: unsafe extern "C" fn(*mut Task) = match bits {
@@ -158,7 +158,7 @@ impl<'a> Plan<'a> {
     /// As [`Plan::new`], for the whole group, but for channels that do not fill what the stage writes at once.
     fn whole(group: &Group<'a>) -> Option<Self> {
         let stage = &group.stage;
-        let (kernel, at_once): (unsafe extern "C" fn(), _) = match stage.bits {
+        let (kernel, at_once): (unsafe extern "C" fn(), _) = match stage.bits.known() {
             ActivationBits::A8 | ActivationBits::A6 => (apq_dsp_stage_8, 2),
             ActivationBits::A4 => (apq_dsp_stage_4, 2),
             ActivationBits::A2 => (apq_dsp_stage_2, 4),
@@ -261,7 +261,7 @@ impl Blocks for Dsp {
         if run.rows == 0 || run.quads == 0 || columns.len() != run.rows.wrapping_mul(words) || !run.from.iter().all(|codes| fits(codes)) {
             return;
         }
-        let kernel = match run.bits {
+        let kernel = match run.bits.known() {
             ActivationBits::A2 => apq_dsp_widen_2,
             ActivationBits::A4 => apq_dsp_widen_4,
             ActivationBits::A6 | ActivationBits::A8 => apq_dsp_widen_8,
@@ -327,7 +327,7 @@ impl Blocks for Dsp {
     }
 
     fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, output: &mut [u8], mut each: impl FnMut(&mut [u8], usize, [i32; 4])) {
-        let bits = group.weight_bits;
+        let bits = group.weight_bits.known();
         let (step, kernel): (_, unsafe extern "C" fn(*mut VectorTask)) = match bits {
             WeightBits::W8 => (4, apq_dsp_vector_8),
             WeightBits::W6 => (8, apq_dsp_vector_6),

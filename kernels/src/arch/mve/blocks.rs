@@ -1,18 +1,19 @@
 //! The inner blocks of convolutions.
 
 use super::symbols::*;
-use crate::WeightBits;
 use crate::arrange::lanes::{BLOCK, PASS};
 use crate::arrange::vectors;
 use crate::portable::vectors::{
     Blocks, CHUNK, COLUMNS, Channels, Columns, Lanes, Pixels, Places, PlainPass, PlainRust, Rect, Rows, Stage, Sums, ZERO,
 };
+use crate::{ActivationBits, WeightBits};
 
 pub(super) struct Mve;
 
 /// For 1 column and for [`COLUMNS`], each as long as the rows and aligned to its codes.
-fn multiply_functions(bits: WeightBits, wide: bool) -> [MultiplyFunction; 2] {
+fn multiply_functions(bits: WeightBits, wide: bool, vectors: usize) -> [MultiplyFunction; 2] {
     match (wide, bits) {
+        (false, WeightBits::W8) if vectors.is_multiple_of(2) => [apq_mve_multiply_w8_1_even, apq_mve_multiply_w8_3_even],
         (false, WeightBits::W8) => [apq_mve_multiply_w8_1, apq_mve_multiply_w8_3],
         (false, WeightBits::W6) => [apq_mve_multiply_w6_1, apq_mve_multiply_w6_3],
         (false, WeightBits::W4) => [apq_mve_multiply_w4_1, apq_mve_multiply_w4_3],
@@ -43,6 +44,8 @@ pub(super) struct Products<'a> {
 pub(super) struct Codes<'a> {
     plain: <PlainRust as Blocks>::Codes<'a>,
     fits: bool,
+    /// Codes have 16 bits.
+    wide: bool,
     finish: Finish,
 }
 
@@ -62,9 +65,9 @@ impl Blocks for Mve {
             weights: rows.row(channels.first).as_ptr(),
             row_bytes: rows.row_bytes(),
             column_bytes: rows.column_bytes(),
-            functions: multiply_functions(rows.bits(), rows.wide()),
-            // The loop for bytes leaves out the first vector.
-            together: together - usize::from(rows.bits() == WeightBits::W8 && !rows.wide()),
+            functions: multiply_functions(rows.bits(), rows.wide(), vectors),
+            // The loop for bytes takes two vectors, and leaves out one or two.
+            together: if rows.bits() == WeightBits::W8 && !rows.wide() { (vectors - 1) / 2 } else { together },
             left,
         }
     }
@@ -83,7 +86,7 @@ impl Blocks for Mve {
         };
         // The lists are of one length.
         let fits = count != 0 && count <= CHUNK && first <= bias.len() && count <= bias.len() - first;
-        Codes { plain: (*stage, channels), fits, finish }
+        Codes { plain: (*stage, channels), fits, wide: codes.bits == ActivationBits::A16, finish }
     }
 
     #[inline(always)]
@@ -119,19 +122,22 @@ impl Blocks for Mve {
     #[inline(always)]
     fn finish<const N: usize>(codes: &Codes<'_>, corrections: &[i32; N], sums: &[Sums; N], pixels: &mut Pixels<'_, N>) {
         let end = N.saturating_sub(1).checked_mul(pixels.step).and_then(|last| last.checked_add(pixels.at));
-        let pixels_fit = end.and_then(|end| end.checked_add(codes.finish.channels)).is_some_and(|end| end <= pixels.bytes.len());
-        if !codes.fits || !(N == 1 || N == COLUMNS) || !pixels_fit {
+        let bytes = codes.finish.channels << u32::from(codes.wide);
+        let pixels_fit = end.and_then(|end| end.checked_add(bytes)).is_some_and(|end| end <= pixels.bytes.len());
+        let aligned = !codes.wide || (pixels.bytes.as_ptr().addr() | pixels.step | pixels.at).is_multiple_of(2);
+        if !codes.fits || !aligned || !(N == 1 || N == COLUMNS) || !pixels_fit {
             return PlainRust::finish(&codes.plain, corrections, sums, pixels);
         }
         let to = pixels.bytes.as_mut_ptr().wrapping_add(pixels.at);
         let (sums, corrections) = (sums.as_ptr().cast(), corrections.as_ptr());
         // SAFETY: the lists have as many entries as there are channels, there are as many sums, at most `CHUNK`, which lie `CHUNK`
-        // apart, `N` corrections, and the pixels, `step` apart, have as many bytes from where they begin.
+        // apart, `N` corrections, and the pixels, `step` apart, have room for as many codes from where they begin, aligned at 16 bits.
         unsafe {
-            if N == COLUMNS {
-                apq_mve_finish_3(&codes.finish, sums, to, pixels.step, corrections);
-            } else {
-                apq_mve_finish_1(&codes.finish, sums, to, pixels.step, corrections);
+            match (codes.wide, N == COLUMNS) {
+                (false, false) => apq_mve_finish_1(&codes.finish, sums, to, pixels.step, corrections),
+                (false, true) => apq_mve_finish_3(&codes.finish, sums, to, pixels.step, corrections),
+                (true, false) => apq_mve_finish_1_wide(&codes.finish, sums, to, pixels.step, corrections),
+                (true, true) => apq_mve_finish_3_wide(&codes.finish, sums, to, pixels.step, corrections),
             }
         }
     }
@@ -185,6 +191,31 @@ impl Blocks for Mve {
             unsafe { apq_mve_total_wide(codes.as_ptr(), codes.len() / 2) }
         } else {
             PlainRust::total(codes, wide)
+        }
+    }
+
+    fn unpack(bits: ActivationBits, codes: &mut [u8]) -> i32 {
+        let (each, function): (usize, UnpackFunction) = match bits {
+            ActivationBits::A2 => (4, apq_mve_unpack_2),
+            ActivationBits::A4 => (2, apq_mve_unpack_4),
+            _ => return PlainRust::unpack(bits, codes),
+        };
+        let packed = codes.len() / each;
+        if !codes.len().is_multiple_of(each) {
+            return PlainRust::unpack(bits, codes);
+        }
+        // SAFETY: `packed` bytes at the end of the slice become `each` times as many, which are the slice.
+        unsafe { function(codes.as_mut_ptr(), packed, codes.as_ptr().wrapping_add(codes.len() - packed)) }
+    }
+
+    fn pack(bits: ActivationBits, codes: &[u8; CHUNK], to: &mut [u8]) {
+        // SAFETY: each of the bytes is made of as many codes as it packs, and of those there are enough.
+        unsafe {
+            match bits {
+                ActivationBits::A2 if to.len() <= CHUNK / 4 => apq_mve_pack_2(codes.as_ptr(), to.len(), to.as_mut_ptr()),
+                ActivationBits::A4 if to.len() <= CHUNK / 2 => apq_mve_pack_4(codes.as_ptr(), to.len(), to.as_mut_ptr()),
+                _ => PlainRust::pack(bits, codes, to),
+            }
         }
     }
 

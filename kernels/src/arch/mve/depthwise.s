@@ -1,7 +1,5 @@
 // Depthwise products of nine taps.
 
-    .cpu cortex-m55
-
 // Products of the channels at \at and the next weights, added to q4 (channels 0, 2, 4, 6) and q5 (1, 3, 5, 7).
 .macro apq_tap load, at:vararg
     \load q0, \at
@@ -17,12 +15,7 @@
 // r0 .. r6: taps 0 to 6, the only registers with which loads widen; r6 then goes by r8 to tap 7, by r9 to tap 8 and by r10 back.
 // r7: weights; r11: sums; lr: blocks of eight channels. On the stack: pass, pixels left.
 .macro apq_depthwise name, add, load, step
-    .section .text.apq_mve_\name, "ax", %progbits
-    .global apq_mve_\name
-    .type apq_mve_\name, %function
-    .balign 4
-    .thumb_func
-apq_mve_\name:
+    apq_function \name
     push {r4-r11, lr}
     vpush {d8-d15}
     push {r0, r3}

@@ -1,32 +1,7 @@
 //! Sum or difference of codes that are bytes.
 
-use core::arch::global_asm;
-
+use super::symbols;
 use crate::{ActivationBits, Activations, Add, portable};
-
-global_asm!(include_str!("elementwise.s"), options(raw));
-
-/// In the order in which registers are loaded.
-#[repr(C)]
-struct Arguments {
-    multiplier_a: i32,
-    lo: i32,
-    hi: i32,
-    a: *const u8,
-    b: *const u8,
-    output: *mut u8,
-    multiplier_b: i32,
-    constant: i32,
-    /// Negative: to the right.
-    shift: i32,
-    zero_point: i32,
-    count: usize,
-}
-
-unsafe extern "C" {
-    /// Sums of `count`, not 0, codes.
-    fn apq_mve_add(arguments: &Arguments);
-}
 
 /// See [`native::add`](crate::native::add).
 pub(crate) fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mut [u8]) -> bool {
@@ -44,7 +19,7 @@ pub(crate) fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mu
         if b.codes.len() < row_len {
             return false;
         }
-        let arguments = Arguments {
+        let arguments = symbols::Add {
             multiplier_a: add.multiplier_a,
             lo: add.codes.lo,
             hi: add.codes.hi,
@@ -58,7 +33,7 @@ pub(crate) fn add(add: &Add, a: Activations<'_>, b: Activations<'_>, output: &mu
             count: row_len,
         };
         // SAFETY: both inputs and the output have `row_len` codes of a byte, which is not 0: there is a row.
-        unsafe { apq_mve_add(&arguments) };
+        unsafe { symbols::apq_mve_add(&arguments) };
     }
     true
 }

@@ -1,16 +1,9 @@
 // Sums of two tensors.
 
-    .cpu cortex-m55
-
 // extern "C" fn(&Add)
 //
 // r0, r1: codes; r2: output; r3: multiplier of the second; r4: constant; r5: -shift; r6: zero point; lr: codes left.
-    .section .text.apq_mve_add, "ax", %progbits
-    .global apq_mve_add
-    .type apq_mve_add, %function
-    .balign 4
-    .thumb_func
-apq_mve_add:
+    apq_function add
     push {r4-r7, lr}
     vpush {d8-d9}
     mov r12, r0

@@ -1,9 +1,7 @@
-// Sums to codes, and depthwise products; see finish.rs and depthwise.rs.
-
-    .cpu cortex-m55
+// Sums to codes.
 
 // Bias, requantisation, zero point and clamp of \acc, whose pixel's correction is \correction; stored at \to.
-.macro apq_codes acc, correction, to
+.macro apq_codes acc, correction, to, store, step
     vadd.i32 \acc, \acc, q1
     vadd.i32 \acc, \acc, \correction
     vqdmulh.s32 \acc, \acc, q2
@@ -11,7 +9,7 @@
     vadd.i32 \acc, \acc, r11
     vmax.s32 \acc, \acc, q6
     vmin.s32 \acc, \acc, q5
-    vstrb.32 \acc, [\to], #4
+    \store \acc, [\to], #\step
 .endm
 
 // extern "C" fn(&Finish, sums, to, step, corrections)
@@ -19,13 +17,8 @@
 // r0: sums, of the middle one of three columns or of the only one; r1: shifts; r2, r3, r4: codes; r5: biases; r6: multipliers;
 // r8, r9, r10: corrections; r11: zero point; lr: channels.
 // (acc m + 2^(r-1)) >> r is the doubled high word of acc m, rounded by a shift of r - 31.
-.macro apq_finish name, n
-    .section .text.apq_mve_\name, "ax", %progbits
-    .global apq_mve_\name
-    .type apq_mve_\name, %function
-    .balign 4
-    .thumb_func
-apq_mve_\name:
+.macro apq_finish name, n, store, step
+    apq_function \name
     push {r4-r11, lr}
     vpush {d8-d15}
     ldr r12, [sp, #100]
@@ -52,14 +45,14 @@ apq_mve_\name:
     vldrw.u32 q2, [r6], #16
 .if \n == 3
     vldrw.u32 q3, [r0, #-256]
-    apq_codes q3, r8, r2
+    apq_codes q3, r8, r2, \store, \step
     vldrw.u32 q3, [r0, #256]
-    apq_codes q3, r10, r4
+    apq_codes q3, r10, r4, \store, \step
     vldrw.u32 q4, [r0], #16
-    apq_codes q4, r9, r3
+    apq_codes q4, r9, r3, \store, \step
 .else
     vldrw.u32 q3, [r0], #16
-    apq_codes q3, r8, r2
+    apq_codes q3, r8, r2, \store, \step
 .endif
     letp lr, 1b
     vpop {d8-d15}
@@ -67,5 +60,7 @@ apq_mve_\name:
     .size apq_mve_\name, . - apq_mve_\name
 .endm
 
-    apq_finish finish_1, 1
-    apq_finish finish_3, 3
+    apq_finish finish_1, 1, vstrb.32, 4
+    apq_finish finish_3, 3, vstrb.32, 4
+    apq_finish finish_1_wide, 1, vstrh.32, 8
+    apq_finish finish_3_wide, 3, vstrh.32, 8

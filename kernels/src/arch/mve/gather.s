@@ -1,16 +1,5 @@
 // Copies with sums of what is copied, and sums alone.
 
-    .cpu cortex-m55
-
-.macro apq_function name
-    .section .text.apq_mve_\name, "ax", %progbits
-    .global apq_mve_\name
-    .type apq_mve_\name, %function
-    .balign 4
-    .thumb_func
-apq_mve_\name:
-.endm
-
 // extern "C" fn(&Gather)
 //
 // r0, r1: where a row comes from and goes to; r2: codes of a row; r3: rows left; r4, r5: from row to row; r6, r7: from behind a column's

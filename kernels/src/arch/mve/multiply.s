@@ -4,9 +4,7 @@
 //
 // Two rows and three columns are six sums, which VMLADAV keeps in even registers; what remains are five pointers and the loop's count.
 // Row 0 and 1 of a pair: r5, r7. Columns: r1, r3, r11. Sums of row 0: r0, r2, r4; of row 1: r6, r8, r10. r9: where sums go, lr: count,
-// r12: pairs. q7 is the mask of a code. On the stack: [sp] arguments, [sp, #4] left.
-
-    .cpu cortex-m55
+// r12: pairs. q7 is the mask of a code. On the stack: the arguments, then left.
 
 // One vector of each row, in \wa and \wb, and of each column; \qa and \qb hold columns and may be one.
 .macro apq_products n, op, load, wa, wb, qa, qb
@@ -24,22 +22,19 @@
 .endm
 
 .macro apq_begin name
-    .section .text.apq_mve_\name, "ax", %progbits
-    .global apq_mve_\name
-    .type apq_mve_\name, %function
-    .balign 4
-    .thumb_func
-apq_mve_\name:
+    apq_function \name
     push {r4-r11, lr}
     vpush {d8-d15}
-    ldr r4, [sp, #100]
-    push {r0, r4}
+    ldr r12, [sp, #100]
     mov r7, r1
     mov r9, r2
+    sub sp, sp, #24
+    ldm r0, {r0, r4, r5, r6, r8}
+    stm sp, {r0, r4, r5, r6, r8}
+    str r12, [sp, #20]
     mov r12, r3
 10:
-    ldr r1, [sp]
-    ldm r1, {r0, r1, r3, r11, lr}
+    ldm sp, {r0, r1, r3, r11, lr}
     mov r5, r7
     add r7, r5, r0
 .endm
@@ -63,23 +58,30 @@ apq_mve_\name:
     strd r0, r6, [r9], #8
     subs r12, r12, #1
     bne 10b
-    add sp, sp, #8
+    add sp, sp, #24
     vpop {d8-d15}
     pop {r4-r11, pc}
     .size apq_mve_\name, . - apq_mve_\name
 .endm
 
-// 8 bits: one vector at a time, the first of them before the loop, which has one less to do.
-.macro apq_w8 name, n
+// 8 bits: two vectors at a time; before the loop the first, and where there is an \even number the second.
+.macro apq_w8 name, n, even
     apq_begin \name
     vldrb.u8 q0, [r5], #16
     vldrb.u8 q1, [r7], #16
     apq_products \n, vmladav.u8, vldrb.u8, q0, q1, q2, q3
-    wls lr, lr, 2f
-1:
+.if \even
     vldrb.u8 q0, [r5], #16
     vldrb.u8 q1, [r7], #16
     apq_products \n, vmladava.u8, vldrb.u8, q0, q1, q2, q3
+.endif
+    wls lr, lr, 2f
+1:
+.rept 2
+    vldrb.u8 q0, [r5], #16
+    vldrb.u8 q1, [r7], #16
+    apq_products \n, vmladava.u8, vldrb.u8, q0, q1, q2, q3
+.endr
     le lr, 1b
 2:
     apq_end \name, \n
@@ -104,7 +106,7 @@ apq_mve_\name:
     apq_products \n, vmladava.u8, vldrb.u8, q0, q1, q2, q3
     le lr, 1b
 2:
-    ldr lr, [sp, #4]
+    ldr lr, [sp, #20]
     wls lr, lr, 4f
     vldrb.u8 q0, [r5], #16
     vldrb.u8 q1, [r7], #16
@@ -150,7 +152,7 @@ apq_mve_\name:
     apq_products \n, vmladava.u8, vldrb.u8, q4, q5, q2, q3
     le lr, 1b
 2:
-    ldr lr, [sp, #4]
+    ldr lr, [sp, #20]
     wls lr, lr, 4f
 3:
     vldrb.u8 q0, [r5], #16
@@ -209,7 +211,7 @@ apq_mve_\name:
 .endr
     le lr, 1b
 2:
-    ldr lr, [sp, #4]
+    ldr lr, [sp, #20]
     wls lr, lr, 4f
     apq_load_halves
 3:
@@ -268,7 +270,7 @@ apq_mve_\name:
     add r7, r7, #48
     le lr, 1b
 2:
-    ldr lr, [sp, #4]
+    ldr lr, [sp, #20]
     wls lr, lr, 4f
 3:
 .rept 2
@@ -281,8 +283,10 @@ apq_mve_\name:
     apq_end \name, \n
 .endm
 
-    apq_w8 multiply_w8_1, 1
-    apq_w8 multiply_w8_3, 3
+    apq_w8 multiply_w8_1, 1, 0
+    apq_w8 multiply_w8_3, 3, 0
+    apq_w8 multiply_w8_1_even, 1, 1
+    apq_w8 multiply_w8_3_even, 3, 1
     apq_narrow multiply_w4_1, 1, 4, 2
     apq_narrow multiply_w4_3, 3, 4, 2
     apq_narrow multiply_w2_1, 1, 2, 4

@@ -2,17 +2,23 @@
 
 use core::arch::global_asm;
 
-global_asm!(include_str!("multiply.s"), options(raw));
-global_asm!(include_str!("finish.s"), options(raw));
-global_asm!(include_str!("gather.s"), options(raw));
-global_asm!(include_str!("depthwise.s"), options(raw));
+global_asm!(
+    include_str!("macros.s"),
+    include_str!("multiply.s"),
+    include_str!("finish.s"),
+    include_str!("gather.s"),
+    include_str!("pack.s"),
+    include_str!("depthwise.s"),
+    include_str!("elementwise.s"),
+    options(raw)
+);
 
 /// Arguments of [`MultiplyFunction`], in the order in which registers are loaded.
 #[repr(C)]
 pub(super) struct Multiply {
     pub(super) row_bytes: usize,
     pub(super) columns: [*const u8; 3],
-    /// Vectors packed together, in whole; at 8 bits one less than there are.
+    /// Vectors packed together, in whole; at 8 bits, with columns of 8, pairs of vectors after the first or the first two.
     pub(super) together: usize,
 }
 
@@ -53,6 +59,23 @@ pub(super) struct Gather {
     pub(super) totals: *mut i32,
 }
 
+/// Arguments of [`apq_mve_add`], in the order in which registers are loaded.
+#[repr(C)]
+pub(super) struct Add {
+    pub(super) multiplier_a: i32,
+    pub(super) lo: i32,
+    pub(super) hi: i32,
+    pub(super) a: *const u8,
+    pub(super) b: *const u8,
+    pub(super) output: *mut u8,
+    pub(super) multiplier_b: i32,
+    pub(super) constant: i32,
+    /// Negative: to the right.
+    pub(super) shift: i32,
+    pub(super) zero_point: i32,
+    pub(super) count: usize,
+}
+
 /// What [`DepthwiseFunction`]s know of a pass, in the order in which registers are loaded.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -83,9 +106,22 @@ impl Depthwise {
 /// Products of nine taps at `pixels` pixels, at least 1; sums of a pixel lie 64 apart from those of the next.
 pub(super) type DepthwiseFunction = unsafe extern "C" fn(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
 
+/// Unpacks `count` bytes into as many codes as they hold, in order, and adds them up; `from` may lie in what is written, as long as its
+/// end is the end of that.
+pub(super) type UnpackFunction = unsafe extern "C" fn(to: *mut u8, count: usize, from: *const u8) -> i32;
+
 unsafe extern "C" {
+    pub(super) fn apq_mve_unpack_2(to: *mut u8, count: usize, from: *const u8) -> i32;
+    pub(super) fn apq_mve_unpack_4(to: *mut u8, count: usize, from: *const u8) -> i32;
+    /// Packs codes, a byte each, into `count` bytes.
+    pub(super) fn apq_mve_pack_2(codes: *const u8, count: usize, to: *mut u8);
+    pub(super) fn apq_mve_pack_4(codes: *const u8, count: usize, to: *mut u8);
+
     pub(super) fn apq_mve_multiply_w8_1(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w8_3(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
+    /// For an even number of vectors, as the two before for an odd one.
+    pub(super) fn apq_mve_multiply_w8_1_even(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
+    pub(super) fn apq_mve_multiply_w8_3_even(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w6_1(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w6_3(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
     pub(super) fn apq_mve_multiply_w4_1(arguments: &Multiply, weights: *const u8, sums: *mut i32, pairs: usize, left: usize);
@@ -103,6 +139,9 @@ unsafe extern "C" {
 
     /// Codes of sums at one pixel.
     pub(super) fn apq_mve_finish_1(finish: &Finish, sums: *const i32, to: *mut u8, step: usize, corrections: *const i32);
+    /// As [`apq_mve_finish_1`], codes of 16 bits.
+    pub(super) fn apq_mve_finish_1_wide(finish: &Finish, sums: *const i32, to: *mut u8, step: usize, corrections: *const i32);
+    pub(super) fn apq_mve_finish_3_wide(finish: &Finish, sums: *const i32, to: *mut u8, step: usize, corrections: *const i32);
     /// As [`apq_mve_finish_1`], at three pixels, `step` bytes apart; sums lie 64 apart.
     pub(super) fn apq_mve_finish_3(finish: &Finish, sums: *const i32, to: *mut u8, step: usize, corrections: *const i32);
 
@@ -117,6 +156,9 @@ unsafe extern "C" {
     pub(super) fn apq_mve_total(codes: *const u8, count: usize) -> i32;
     /// As [`apq_mve_total`], of 16 bits, aligned.
     pub(super) fn apq_mve_total_wide(codes: *const u8, count: usize) -> i32;
+
+    /// Sums of `count`, not 0, codes.
+    pub(super) fn apq_mve_add(arguments: &Add);
 
     pub(super) fn apq_mve_depthwise(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);
     pub(super) fn apq_mve_depthwise_add(pass: &Depthwise, base: usize, sums: *mut i32, pixels: usize);

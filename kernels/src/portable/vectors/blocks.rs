@@ -3,7 +3,7 @@
 use super::parameters::{Columns, Lanes, Pixels, Rect, Rows, Stage};
 use crate::arrange::lanes::{BLOCK, PASS};
 use crate::arrange::vectors::{self, LANES};
-use crate::requant;
+use crate::{ActivationBits, requant};
 
 /// Columns that are multiplied together.
 pub(crate) const COLUMNS: usize = 3;
@@ -37,7 +37,7 @@ pub(crate) trait Blocks {
     /// Products of the stored, offset codes of channels and each column, which has whole vectors of codes.
     fn multiply<const N: usize>(products: &Self::Products<'_>, columns: Columns<'_, N>, sums: &mut [Sums; N]);
 
-    /// A byte for each sum and its pixel's correction. For [`Stage::is_high`].
+    /// A byte for each sum and its pixel's correction, or at 16 bits two. For [`Stage::is_high`].
     fn finish<const N: usize>(codes: &Self::Codes<'_>, corrections: &[i32; N], sums: &[Sums; N], pixels: &mut Pixels<'_, N>);
 
     /// Copies a rectangle for each of `totals`, and adds up its codes. `wide`: codes of 16 bits, little-endian, and not of 8.
@@ -48,6 +48,12 @@ pub(crate) trait Blocks {
 
     /// Sum of codes.
     fn total(codes: &[u8], wide: bool) -> i32;
+
+    /// Unpacks codes of 2 or 4 bits, which fill the last bytes, to a byte each in their order, and adds them up.
+    fn unpack(bits: ActivationBits, codes: &mut [u8]) -> i32;
+
+    /// Packs codes of 2 or 4 bits, a byte each, into as many bytes as there are.
+    fn pack(bits: ActivationBits, codes: &[u8; CHUNK], to: &mut [u8]);
 
     /// `places` are those of the pass's taps in a window, and `channels` begin at a multiple of [`BLOCK`].
     fn pass<'a>(lanes: &Lanes<'a>, pass: usize, channels: Channels, places: Places) -> Self::Pass<'a>;
@@ -126,12 +132,16 @@ impl Blocks for PlainRust {
         pixels: &mut Pixels<'_, N>,
     ) {
         let (codes, at) = (stage.codes(), pixels.at);
+        let code_bytes = if codes.bits == ActivationBits::A16 { 2 } else { 1 };
         for ((pixel, sums), correction) in pixels.each().zip(sums).zip(corrections) {
-            let bytes = pixel.get_mut(at..).unwrap_or_default();
-            for ((to, &sum), (bias, multiplier, shift)) in bytes.iter_mut().zip(sums).zip(stage.channels(first, count)) {
+            let bytes = pixel.get_mut(at..).unwrap_or_default().chunks_exact_mut(code_bytes);
+            for ((to, &sum), (bias, multiplier, shift)) in bytes.zip(sums).zip(stage.channels(first, count)) {
                 let acc = sum.wrapping_add(*correction).wrapping_add(bias);
                 let code = requant::requantize_high(acc, multiplier, shift).wrapping_add(codes.zero_point);
-                *to = code.max(codes.lo).min(codes.hi) as u8;
+                let code = code.max(codes.lo).min(codes.hi) as u16;
+                for (to, from) in to.iter_mut().zip(code.to_le_bytes()) {
+                    *to = from;
+                }
             }
         }
     }
@@ -146,7 +156,7 @@ impl Blocks for PlainRust {
                 let from = from.get(begin..).and_then(|rest| rest.get(..rect.len()));
                 let to = to.get_mut(end..).and_then(|rest| rest.get_mut(..rect.len()));
                 if let Some((from, to)) = from.zip(to) {
-                    to.copy_from_slice(from);
+                    crate::pack::copy(to, from);
                     *total = total.wrapping_add(Self::total(to, wide));
                 }
             }
@@ -162,6 +172,30 @@ impl Blocks for PlainRust {
             codes.as_chunks().0.iter().fold(0, |total, &pair| total.wrapping_add(i32::from(i16::from_le_bytes(pair))))
         } else {
             codes.iter().fold(0, |total, &code| total.wrapping_add(i32::from(code)))
+        }
+    }
+
+    fn unpack(bits: ActivationBits, codes: &mut [u8]) -> i32 {
+        let (width, each) = (bits.bits() as usize, 8 / bits.bits().max(1) as usize);
+        let packed = codes.len() - codes.len() / each;
+        for index in 0..codes.len() {
+            let byte = codes.get(packed + index / each).copied().unwrap_or(0);
+            if let Some(code) = codes.get_mut(index) {
+                *code = byte >> (index % each * width) & ((1 << width) - 1);
+            }
+        }
+        Self::total(codes, false)
+    }
+
+    fn pack(bits: ActivationBits, codes: &[u8; CHUNK], to: &mut [u8]) {
+        if bits == ActivationBits::A2 {
+            for (to, &[a, b, c, d]) in to.iter_mut().zip(codes.as_chunks().0) {
+                *to = a | b << 2 | c << 4 | d << 6;
+            }
+        } else {
+            for (to, &[a, b]) in to.iter_mut().zip(codes.as_chunks().0) {
+                *to = a | b << 4;
+            }
         }
     }
 

@@ -1,20 +1,16 @@
 //! Depthwise convolution, its lanes channels.
 
 use super::finish::finish;
-use super::source::inside;
+use super::source::{inside, is_packed};
 use super::{Blocks, CHUNK, COLUMNS, Channels, Lanes, Pixels, Places, Stage, Sums, ZERO};
 use crate::arrange::lanes::PASS;
+use crate::portable::columns::rows_join;
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Conv, pack};
 use core::ops::Range;
 
 fn applies(conv: &Conv<'_>) -> bool {
     conv.groups == conv.input.channels && conv.groups == conv.output.channels && conv.accumulator == Accumulator::I32
-}
-
-/// Whether codes are unpacked before they are used.
-fn is_packed(bits: ActivationBits) -> bool {
-    matches!(bits, ActivationBits::A2 | ActivationBits::A4)
 }
 
 /// Bytes of a pixel whose codes take a byte or two each.
@@ -168,7 +164,7 @@ impl<'a> Depthwise<'a> {
         for pass in 0..self.conv.window.taps().div_ceil(PASS) {
             let mut taps = self.taps(at, pass);
             if !self.pixels.is_empty() {
-                self.unpack(&mut taps);
+                self.unpack::<B>(&mut taps);
             }
             let codes = if self.pixels.is_empty() { self.input.codes } else { &*self.pixels };
             if pass == 0 {
@@ -211,12 +207,20 @@ impl<'a> Depthwise<'a> {
 
     /// Unpacks what taps read, and has them read that.
     #[inline(never)]
-    fn unpack(&mut self, taps: &mut [usize; PASS]) {
+    fn unpack<B: Blocks>(&mut self, taps: &mut [usize; PASS]) {
         let bytes = self.zeros.len();
         for (index, (at, codes)) in taps.iter_mut().zip(self.pixels.chunks_exact_mut(bytes.max(1))).enumerate() {
             if let Some(pixel) = self.input.codes.get(*at..).and_then(|rest| rest.get(..self.pixel_bytes)) {
-                for (index, code) in codes.iter_mut().enumerate() {
-                    *code = pack::code(pixel, self.input.bits, index) as u8;
+                let packed = codes.len() - pixel.len().min(codes.len());
+                if rows_join(self.input.bits, bytes) {
+                    for (to, from) in codes.iter_mut().skip(packed).zip(pixel) {
+                        *to = *from;
+                    }
+                    B::unpack(self.input.bits, codes);
+                } else {
+                    for (index, code) in codes.iter_mut().enumerate() {
+                        *code = pack::code(pixel, self.input.bits, index) as u8;
+                    }
                 }
                 *at = index * bytes;
             }

@@ -31,12 +31,18 @@ fn others<B: Blocks, const N: usize>(
     sums: &[Sums; N],
     mut pixels: Pixels<'_, N>,
 ) {
-    let bits = stage.codes().bits;
-    if stage.is_high() && matches!(bits, ActivationBits::A2 | ActivationBits::A4) {
+    let (bits, Channels { first, count }) = (stage.codes().bits, channels);
+    let starts_byte = first.is_multiple_of(4);
+    if stage.is_high() && bits == ActivationBits::A16 {
+        pixels.at *= 2;
+        return B::finish(codes, corrections, sums, &mut pixels);
+    }
+    if stage.is_high() && starts_byte && matches!(bits, ActivationBits::A2 | ActivationBits::A4) {
         let mut bytes = [[0; CHUNK]; N];
         B::finish(codes, corrections, sums, &mut Pixels { bytes: bytes.as_flattened_mut(), step: CHUNK, at: 0 });
         for (pixel, bytes) in pixels.each().zip(&bytes) {
-            pack_bytes(bits, pixel, channels.first, bytes.get(..channels.count).unwrap_or_default());
+            let to = pixel.get_mut(pack::row_bytes(bits, first)..).and_then(|rest| rest.get_mut(..pack::row_bytes(bits, count)));
+            B::pack(bits, bytes, to.unwrap_or_default());
         }
     } else {
         for ((pixel, sums), &correction) in pixels.each().zip(sums).zip(corrections) {
@@ -46,26 +52,6 @@ fn others<B: Blocks, const N: usize>(
     for pixel in pixels.each() {
         // Channels are written in ascending order.
         pack::clear_unused(pixel, bits, stage.lists().0.len());
-    }
-}
-
-/// Packs codes of 2 or 4 bits as channels `first ..` of a pixel.
-fn pack_bytes(bits: ActivationBits, pixel: &mut [u8], first: usize, codes: &[u8]) {
-    let each = if bits == ActivationBits::A2 { 4 } else { 2 };
-    let whole = if first.is_multiple_of(each) { codes.len() / each * each } else { 0 };
-    let (packed, rest) = codes.split_at_checked(whole).unwrap_or((&[], codes));
-    let to = pixel.get_mut(pack::row_bytes(bits, first)..).unwrap_or_default();
-    if bits == ActivationBits::A2 {
-        for (to, &[a, b, c, d]) in to.iter_mut().zip(packed.as_chunks().0) {
-            *to = a | b << 2 | c << 4 | d << 6;
-        }
-    } else {
-        for (to, &[a, b]) in to.iter_mut().zip(packed.as_chunks().0) {
-            *to = a | b << 4;
-        }
-    }
-    for (index, &code) in rest.iter().enumerate() {
-        pack::set_code(pixel, bits, first + whole + index, i32::from(code));
     }
 }
 

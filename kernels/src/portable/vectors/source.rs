@@ -2,7 +2,7 @@
 
 use super::{Blocks, COLUMNS, Rect};
 use crate::arrange::vectors::LANES;
-use crate::portable::columns::{Columns, unpack_from};
+use crate::portable::columns::{Columns, rows_join, unpack_from};
 use crate::{ActivationBits, Activations, Conv, pack};
 use core::ops::Range;
 
@@ -85,7 +85,7 @@ struct Row {
 
 impl<'a> Source<'a> {
     pub(super) fn new<B: Blocks>(conv: &'a Conv<'a>, input: Activations<'a>, group: usize, scratch: &'a mut [i16]) -> Self {
-        let rows = conv.groups == 1 && conv.window.dilation[1] == 1 && !matches!(input.bits, ActivationBits::A2 | ActivationBits::A4);
+        let rows = conv.groups == 1 && conv.window.dilation[1] == 1 && rows_join(input.bits, conv.input.channels);
         let way = match (needs_none(conv, input), rows) {
             (true, _) => Way::Direct,
             (false, true) => Way::Rows,
@@ -149,7 +149,16 @@ impl<'a> Source<'a> {
             let count = (self.inside.end - x).min(totals.len());
             let from = self.row.from + (x * conv.window.stride[1] - conv.window.pad[1]) * self.pixel_bytes;
             let totals = totals.get_mut(..count).unwrap_or_default();
-            B::gather(&self.row.window, self.input.codes.get(from..).unwrap_or_default(), to, wide, totals);
+            let from = self.input.codes.get(from..).unwrap_or_default();
+            if is_packed(self.input.bits) {
+                let packed = packed_from(conv, self.input.bits);
+                B::gather(&self.row.window, from, to.get_mut(packed..).unwrap_or_default(), wide, totals);
+                for (total, column) in totals.iter_mut().zip(to.chunks_mut(self.column_bytes.max(1))) {
+                    *total = B::unpack(self.input.bits, column.get_mut(..conv.row_len()).unwrap_or_default());
+                }
+            } else {
+                B::gather(&self.row.window, from, to, wide, totals);
+            }
             return count;
         }
         let column = to.get_mut(..self.column_bytes).unwrap_or_default();
@@ -203,21 +212,41 @@ impl<'a> Source<'a> {
 #[inline(never)]
 fn partial<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, row: Row, x: usize, column: &mut [u8], wide: bool) -> i32 {
     let (pixel_bytes, taps_x) = (conv.input.pixel_bytes(input.bits), conv.window.kernel[1]);
+    let whole = column.get_mut(..conv.row_len() * code_bytes(input.bits)).unwrap_or_default();
+    let codes = whole.get_mut(packed_from(conv, input.bits)..).unwrap_or_default();
     // At 16 bits the zero point is 0.
-    let codes = column.get_mut(..conv.row_len() * code_bytes(input.bits)).unwrap_or_default();
-    B::fill(codes, input.zero_point as u8);
+    let zeros = match input.bits {
+        ActivationBits::A2 => input.zero_point as u8 * 0x55,
+        ActivationBits::A4 => input.zero_point as u8 * 0x11,
+        _ => input.zero_point as u8,
+    };
+    B::fill(codes, zeros);
     let taps = conv.window.taps_inside(1, x, conv.input.width);
-    if row.count == 0 || taps.is_empty() {
-        return B::total(codes, wide);
+    if row.count != 0 && !taps.is_empty() {
+        let from_x = conv.window.position(1, x, taps.start, conv.input.width).unwrap_or(0);
+        let stride = conv.window.dilation[0].wrapping_mul(conv.input.width * pixel_bytes);
+        if let Some(rect) = Rect::new(row.count, taps.len() * pixel_bytes, (stride, taps_x * pixel_bytes), (0, 0)) {
+            let from = input.codes.get(row.from + from_x * pixel_bytes..).unwrap_or_default();
+            let to = codes.get_mut((row.first * taps_x + taps.start) * pixel_bytes..).unwrap_or_default();
+            B::gather(&rect, from, to, wide, &mut [0]);
+        }
     }
-    let from_x = conv.window.position(1, x, taps.start, conv.input.width).unwrap_or(0);
-    let stride = conv.window.dilation[0].wrapping_mul(conv.input.width * pixel_bytes);
-    if let Some(rect) = Rect::new(row.count, taps.len() * pixel_bytes, (stride, taps_x * pixel_bytes), (0, 0)) {
-        let from = input.codes.get(row.from + from_x * pixel_bytes..).unwrap_or_default();
-        let to = codes.get_mut((row.first * taps_x + taps.start) * pixel_bytes..).unwrap_or_default();
-        B::gather(&rect, from, to, wide, &mut [0]);
+    if is_packed(input.bits) { B::unpack(input.bits, whole) } else { B::total(whole, wide) }
+}
+
+/// Whether codes share bytes.
+pub(super) fn is_packed(bits: ActivationBits) -> bool {
+    matches!(bits, ActivationBits::A2 | ActivationBits::A4)
+}
+
+/// Where the packed codes of a column begin that is to be unpacked: they fill its end. Pixels are whole bytes.
+fn packed_from(conv: &Conv<'_>, bits: ActivationBits) -> usize {
+    let len = conv.row_len();
+    match bits {
+        ActivationBits::A2 => len - len / 4,
+        ActivationBits::A4 => len - len / 2,
+        _ => 0,
     }
-    B::total(codes, wide)
 }
 
 /// A column of any window.
@@ -237,7 +266,7 @@ fn at_edge(columns: &Columns<'_>, at: (usize, usize), input: Activations<'_>, co
 fn unpack_bytes(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [u8]) {
     if matches!(bits, ActivationBits::A6 | ActivationBits::A8) {
         if let Some(from) = row.get(first..).and_then(|rest| rest.get(..codes.len())) {
-            codes.copy_from_slice(from);
+            crate::pack::copy(codes, from);
         }
         return;
     }

@@ -140,6 +140,15 @@ impl Arrangement {
         }
     }
 
+    /// Whether the weights that no output channel has are 0, in an arrangement whose kernels multiply them all the same. The kernels count on it.
+    pub fn padding_is_clear(self, bits: WeightBits, shape: &WeightShape, weights: &[u8]) -> bool {
+        match self {
+            Self::Vectors => vectors::padding_is_clear(bits, shape, weights),
+            Self::Lanes => lanes::padding_is_clear(shape, weights),
+            _ => true,
+        }
+    }
+
     /// Writes a layer: `codes` is `[rows][row_len]`, `weights` has [`Arrangement::bytes`] bytes. Every byte is written.
     pub fn arrange(self, bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {
         match self.known() {
@@ -176,6 +185,7 @@ mod tests {
                             arrangement.arrange(bits, &shape, &codes, &mut ones);
                             arrangement.arrange(bits, &shape, &codes, &mut zeros);
                             assert_eq!(ones, zeros, "{arrangement:?} {bits:?} {shape:?} leaves bytes unwritten");
+                            assert!(arrangement.padding_is_clear(bits, &shape, &ones));
                             for (place, &code) in codes.iter().enumerate() {
                                 let read = arrangement.weight(bits, &shape, &ones, place / row_len, place % row_len);
                                 assert_eq!(read, i32::from(code), "{arrangement:?} {bits:?} {shape:?} {place}");

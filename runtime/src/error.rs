@@ -183,6 +183,8 @@ pub enum NodeProblem {
     Raw,
     /// This node and those before it read the raw section too often: too many of them share blocks.
     RawShared,
+    /// Weights that fill up the arrangement are not 0.
+    Padding,
     /// The kernel refuses the parameters.
     Parameters(Invalid),
     /// The sums of this output channel may leave the accumulator.
@@ -219,6 +221,7 @@ impl fmt::Display for NodeProblem {
             Self::Quantizer => "two tensors that must share one quantizer do not",
             Self::Clamp => "the fused clamp is empty, outside the codes, or on an operator that does not clamp",
             Self::Raw => "raw data are not aligned or outside the raw section",
+            Self::Padding => "weights that no output channel has are not 0",
             Self::RawShared => "the nodes up to here read the raw section too often",
             Self::Parameters(invalid) => invalid.text(),
             Self::Accumulator { channel } => {

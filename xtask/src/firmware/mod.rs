@@ -17,7 +17,7 @@ use cores::{CORES, Core};
 const TEST_SECONDS_MAX: u64 = 300;
 
 const USAGE: &str = "usage: cargo xtask firmware build [--all | CORE...] | size [CORE...] [-- FEATURE...] | test [CORE...] [-- CHECK...] \
-    | library CORE FOLDER [FEATURE...] | cargo CORE FOLDER ARGUMENT...";
+    | library CORE FOLDER [FEATURE...] | cargo CORE WORKSPACE ARGUMENT...";
 
 /// `firmware COMMAND ...`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {

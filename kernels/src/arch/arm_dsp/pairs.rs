@@ -23,6 +23,8 @@ unsafe extern "C" {
     fn apq_dsp_stage_8();
     fn apq_dsp_stage_4();
     fn apq_dsp_stage_2();
+    fn apq_dsp_stage_15();
+    fn apq_dsp_stage_16();
     fn apq_dsp_vector_8(task: *mut VectorTask);
     fn apq_dsp_vector_6(task: *mut VectorTask);
     fn apq_dsp_vector_4(task: *mut VectorTask);
@@ -39,6 +41,9 @@ const SEGMENT: usize = 256;
 
 /// Weights that an unrolled loop takes at once.
 const UNROLLED: usize = 16;
+
+/// Groups of four 4-bit codes whose sum fits two halves of a word.
+const HALVES_QUADS_MAX: usize = 2 * 0xffff / (4 * 15);
 
 /// What a kernel reads and, as it goes from two channels to the next, writes. `pairs.s` knows the offsets.
 #[repr(C)]
@@ -113,6 +118,11 @@ pub(super) struct Plan<'a> {
     /// Bytes of a pixel before the group's, and those of `channels`.
     begin: usize,
     bytes: usize,
+    /// Words of the columns.
+    words: usize,
+    /// What a column's sum of codes is multiplied with and added to, where its sums start.
+    offset: i32,
+    center: i32,
 }
 
 impl<'a> Plan<'a> {
@@ -152,7 +162,9 @@ impl<'a> Plan<'a> {
             after: if group.dual { tail_bytes } else { usize::from(segments > 0 || tail_bytes > 0) },
             ..Task::EMPTY
         };
-        Some(Self { kernel, task, group: *group, channels: 0, begin: 0, bytes: 0 })
+        let words = columns_words(group);
+        let (offset, center) = (bits.lo(), center as i32);
+        Some(Self { kernel, task, group: *group, channels: 0, begin: 0, bytes: 0, words, offset, center })
     }
 
     /// As [`Plan::new`], for the whole group, but for channels that do not fill what the stage writes at once.
@@ -162,6 +174,9 @@ impl<'a> Plan<'a> {
             ActivationBits::A8 | ActivationBits::A6 => (apq_dsp_stage_8, 2),
             ActivationBits::A4 => (apq_dsp_stage_4, 2),
             ActivationBits::A2 => (apq_dsp_stage_2, 4),
+            ActivationBits::A16 if stage.zero_point != 0 => return None,
+            ActivationBits::A16 if (stage.lo, stage.hi) == (-32768, 32767) => (apq_dsp_stage_16, 2),
+            ActivationBits::A16 if (stage.lo, stage.hi) == (0, 32767) => (apq_dsp_stage_15, 2),
             ActivationBits::A16 => return None,
         };
         let channels = stage.bias.len() / at_once * at_once;
@@ -194,8 +209,7 @@ impl<'a> Plan<'a> {
         let task = &mut self.task;
         task.weights = weights.as_ptr();
         task.columns = columns.as_ptr();
-        let center = if self.group.dual { task.segment_bytes as i32 } else { 0 };
-        task.start = totals.map(|total| center.wrapping_add(total.wrapping_mul(self.group.weight_bits.lo())));
+        task.start = totals.map(|total| self.center.wrapping_add(total.wrapping_mul(self.offset)));
         // SAFETY: the processor has the instructions, or this file would not be compiled. What the kernel reads besides is the columns, of
         // which there are as many words as a row has codes: both callers check that.
         unsafe { (self.kernel)(task) };
@@ -254,12 +268,21 @@ impl Blocks for Dsp {
 
     #[inline]
     fn widen(self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
-        let bytes = pack::row_bytes(run.bits, 4).wrapping_mul(run.quads);
+        let bytes = run.bytes;
         let last = run.rows.wrapping_sub(1).wrapping_mul(run.stride);
         let fits = |codes: &[u8]| codes.len().checked_sub(last).is_some_and(|left| bytes <= left);
         let words = run.quads.wrapping_mul(2 * COLUMNS);
-        if run.rows == 0 || run.quads == 0 || columns.len() != run.rows.wrapping_mul(words) || !run.from.iter().all(|codes| fits(codes)) {
+        if run.rows == 0
+            || run.quads == 0
+            || bytes != pack::row_bytes(run.bits, 4 * run.quads)
+            || columns.len() != run.rows.wrapping_mul(words)
+            || !run.from.iter().all(|codes| fits(codes))
+        {
             return;
+        }
+        // Of narrow codes, the sums of 16 bits hold so many.
+        if run.bits.bits() < 6 && run.rows.wrapping_mul(run.quads) > HALVES_QUADS_MAX {
+            return Portable.widen(run, columns, totals);
         }
         let kernel = match run.bits.known() {
             ActivationBits::A2 => apq_dsp_widen_2,
@@ -310,7 +333,7 @@ impl Blocks for Dsp {
         while last > 0 && pixels.len() < last + group.pixel_bytes {
             last -= group.pixel_bytes;
         }
-        if pixels.len() < last + plan.begin + plan.bytes || columns.len() != columns_words(group) {
+        if pixels.len() < last + plan.begin + plan.bytes || columns.len() != plan.words {
             return 0;
         }
         let (stage, weights) = (group.stage, group.weights);
@@ -343,7 +366,7 @@ impl Blocks for Dsp {
         let start = total.wrapping_mul(bits.lo());
         // The second channels' codes have the offset at 2 and 6 bits only.
         let second = if matches!(bits, WeightBits::W4 | WeightBits::W8) { 0 } else { start };
-        let (whole, rest) = codes.split_at(codes.len() / step * step);
+        let (whole, rest) = codes.split_at_checked(codes.len() / step * step).unwrap_or((codes, &[]));
         let mut last = [0; 8];
         last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         let stage = &group.stage;
@@ -365,7 +388,7 @@ impl Blocks for Dsp {
             clamp: [four(255 - stage.hi), four(255 - stage.hi + stage.lo), four(stage.lo)],
         };
         let mut done = 0;
-        for rows in group.weights.chunks(group.row_bytes) {
+        for rows in group.weights.chunks(group.row_bytes.max(1)) {
             // An odd row is its own other.
             let (first, other) = (rows.as_ptr(), if rows.len() > two_bytes { two_bytes } else { 0 });
             (task.rows, task.codes) = ([first, first.wrapping_add(other)], codes.as_ptr());

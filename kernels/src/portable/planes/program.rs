@@ -40,7 +40,7 @@ impl Step {
 pub(crate) enum End {
     /// Saturated to 8 bits.
     Codes,
-    /// Requantized, zero point added.
+    /// Requantized, zero point added; for codes of 16 bits.
     Words,
     /// As they are.
     Sums,

@@ -46,7 +46,7 @@ fn write_head(source: &Source<'_>, text: &mut String) -> fmt::Result {
 //! Made by `apqc export --as rust` from a model with the SHA-256
 //! {sha256}; do not edit.
 //!
-//! With these features of the runtime, and without its default ones, only what runs is linked, operators, arrangements of weights and widths:
+//! With these features of the runtime, and without its default ones, only what the model needs is linked:
 //! `features = [{features}]`
 #![allow(dead_code, unreachable_pub)]
 

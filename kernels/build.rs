@@ -9,6 +9,7 @@
 //! | `thumb2` | 32-bit Thumb: long multiplication, bit fields, loads and stores at any address | M3 and all below |
 //! | `dsp` | two 16-bit products at once, saturation, packing | M4, M7, and of M33 and later those that have it |
 //! | `mve` | vectors of 128 bits | M55, M85 |
+//! | `v8m` | those of ARMv8-M | M23, M33, M55, M85 |
 
 /// Cores of ARMv8-M whose name brings DSP instructions along, as LLVM has it.
 const CORES_DSP: [&str; 5] = ["cortex-m33", "cortex-m35p", "cortex-m52", "cortex-m55", "cortex-m85"];
@@ -18,7 +19,7 @@ const CORES_MVE: [&str; 3] = ["cortex-m52", "cortex-m55", "cortex-m85"];
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CARGO_ENCODED_RUSTFLAGS");
-    println!("cargo::rustc-check-cfg=cfg(core_feature, values(\"thumb\", \"thumb2\", \"dsp\", \"mve\"))");
+    println!("cargo::rustc-check-cfg=cfg(core_feature, values(\"thumb\", \"thumb2\", \"dsp\", \"mve\", \"v8m\"))");
     let target = std::env::var("TARGET").unwrap_or_default();
     if !target.starts_with("thumbv") {
         return;
@@ -30,6 +31,9 @@ fn main() {
     let dsp_core = CORES_DSP.contains(&options.core) || ["cortex-m4", "cortex-m7"].contains(&options.core);
     let dsp = target.starts_with("thumbv7em") || (thumb2 && dsp_core);
     let mve = thumb2 && CORES_MVE.contains(&options.core);
+    if target.starts_with("thumbv8m") {
+        println!("cargo::rustc-cfg=core_feature=\"v8m\"");
+    }
     for (name, by_core) in [("thumb2", thumb2), ("dsp", dsp), ("mve", mve)] {
         if options.switched(name).unwrap_or(by_core) {
             println!("cargo::rustc-cfg=core_feature=\"{name}\"");

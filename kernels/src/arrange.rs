@@ -63,17 +63,47 @@ impl Arrangement {
         }
     }
 
-    /// Whether this build has kernels for it: a computer has them all, a microcontroller those of its core, so that none of the others take flash.
+    /// Whether this build has kernels for it: a feature each, and of those a computer has all, a microcontroller those of its core, so that none of
+    /// the others take flash.
     pub const fn has_kernels(self) -> bool {
         let computer = !cfg!(any(core_feature = "thumb", target_arch = "riscv32"));
         let (dsp, mve) = (cfg!(core_feature = "dsp"), cfg!(core_feature = "mve"));
         match self {
-            Self::RowMajor => true,
-            Self::Pairs | Self::Duals => computer || (dsp && !mve),
-            Self::Unsigned => computer || !dsp,
-            Self::Vectors | Self::Lanes => computer || mve,
+            Self::RowMajor => cfg!(feature = "row-major"),
+            Self::Pairs => cfg!(feature = "pairs") && (computer || (dsp && !mve)),
+            Self::Duals => cfg!(feature = "duals") && (computer || (dsp && !mve)),
+            Self::Unsigned => cfg!(feature = "unsigned") && (computer || !dsp),
+            Self::Vectors => cfg!(feature = "vectors") && (computer || mve),
+            Self::Lanes => cfg!(feature = "lanes") && (computer || mve),
         }
     }
+
+    /// The same arrangement. The compiler learns that it is one that this build has kernels for, and drops what is written for others.
+    #[inline(always)]
+    pub(crate) const fn known(self) -> Self {
+        match self {
+            Self::RowMajor if Self::RowMajor.has_kernels() => Self::RowMajor,
+            Self::Pairs if Self::Pairs.has_kernels() => Self::Pairs,
+            Self::Duals if Self::Duals.has_kernels() => Self::Duals,
+            Self::Unsigned if Self::Unsigned.has_kernels() => Self::Unsigned,
+            Self::Vectors if Self::Vectors.has_kernels() => Self::Vectors,
+            Self::Lanes if Self::Lanes.has_kernels() => Self::Lanes,
+            _ => Self::FIRST_BUILT,
+        }
+    }
+
+    /// Any arrangement that this build has kernels for.
+    const FIRST_BUILT: Self = {
+        let mut at = 0;
+        while !Self::ALL[at].has_kernels() {
+            at += 1;
+            assert!(
+                at < Self::ALL.len(),
+                "this build has kernels for no arrangement: turn on the feature `full`, or one such as `row-major`"
+            );
+        }
+        Self::ALL[at]
+    };
 
     /// The arrangement of that name, if this build has kernels for it.
     pub fn from_name(name: &str) -> Option<Self> {
@@ -87,7 +117,7 @@ impl Arrangement {
         if shape.row_len.checked_add(MARGIN)?.checked_mul(shape.rows.checked_add(MARGIN)?)? > usize::MAX / 16 {
             return None;
         }
-        match self {
+        match self.known() {
             Self::RowMajor => row_major::bytes(bits, shape),
             Self::Pairs => pairs::bytes(bits, shape),
             Self::Unsigned => unsigned::bytes(bits, shape),
@@ -100,7 +130,7 @@ impl Arrangement {
     /// Weight `index` of output channel `row`. 0 outside of `weights`.
     #[inline]
     pub fn weight(self, bits: WeightBits, shape: &WeightShape, weights: &[u8], row: usize, index: usize) -> i32 {
-        match self {
+        match self.known() {
             Self::RowMajor => row_major::weight(bits, shape, weights, row, index),
             Self::Pairs => pairs::weight(bits, shape, weights, row, index),
             Self::Unsigned => unsigned::weight(bits, shape, weights, row, index),
@@ -110,9 +140,18 @@ impl Arrangement {
         }
     }
 
+    /// Whether the weights that no output channel has are 0, in an arrangement whose kernels multiply them all the same. The kernels count on it.
+    pub fn padding_is_clear(self, bits: WeightBits, shape: &WeightShape, weights: &[u8]) -> bool {
+        match self {
+            Self::Vectors => vectors::padding_is_clear(bits, shape, weights),
+            Self::Lanes => lanes::padding_is_clear(shape, weights),
+            _ => true,
+        }
+    }
+
     /// Writes a layer: `codes` is `[rows][row_len]`, `weights` has [`Arrangement::bytes`] bytes. Every byte is written.
     pub fn arrange(self, bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {
-        match self {
+        match self.known() {
             Self::RowMajor => row_major::arrange(bits, shape, codes, weights),
             Self::Pairs => pairs::arrange(bits, shape, codes, weights),
             Self::Unsigned => unsigned::arrange(bits, shape, codes, weights),
@@ -146,6 +185,7 @@ mod tests {
                             arrangement.arrange(bits, &shape, &codes, &mut ones);
                             arrangement.arrange(bits, &shape, &codes, &mut zeros);
                             assert_eq!(ones, zeros, "{arrangement:?} {bits:?} {shape:?} leaves bytes unwritten");
+                            assert!(arrangement.padding_is_clear(bits, &shape, &ones));
                             for (place, &code) in codes.iter().enumerate() {
                                 let read = arrangement.weight(bits, &shape, &ones, place / row_len, place % row_len);
                                 assert_eq!(read, i32::from(code), "{arrangement:?} {bits:?} {shape:?} {place}");

@@ -15,6 +15,10 @@ pub const KIND: &str = if cfg!(target_arch = "x86_64") {
     "x86_64"
 } else if cfg!(core_feature = "mve") {
     "mve"
+} else if cfg!(core_feature = "dsp") {
+    "dsp"
+} else if cfg!(core_feature = "thumb") {
+    "thumb"
 } else {
     "portable"
 };

@@ -14,7 +14,7 @@ use crate::{ActivationBits, WeightBits};
 
 /// Bytes of a row of `len` activation codes. Does not overflow for `len` up to `usize::MAX / 2`.
 pub const fn row_bytes(bits: ActivationBits, len: usize) -> usize {
-    match bits {
+    match bits.known() {
         ActivationBits::A2 => len.div_ceil(4),
         ActivationBits::A4 => len.div_ceil(2),
         ActivationBits::A6 | ActivationBits::A8 => len,
@@ -25,6 +25,12 @@ pub const fn row_bytes(bits: ActivationBits, len: usize) -> usize {
 /// Bytes of a row of `len` weights. Does not overflow for `len` up to `usize::MAX / 8`.
 pub const fn weight_row_bytes(bits: WeightBits, len: usize) -> usize {
     (len * bits.bits() as usize).div_ceil(8)
+}
+
+/// Copies as many codes as both have: unlike `copy_from_slice`, this cannot panic.
+#[inline]
+pub fn copy<T: Copy>(to: &mut [T], from: &[T]) {
+    to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }
 
 /// Row `index` of a buffer whose rows have `bytes` bytes.
@@ -48,7 +54,7 @@ pub fn row_mut(buffer: &mut [u8], bytes: usize, index: usize) -> &mut [u8] {
 pub fn code(row: &[u8], bits: ActivationBits, index: usize) -> i32 {
     debug_assert!(index < usize::MAX / 2 && row_bytes(bits, index + 1) <= row.len());
     let byte = |at: usize| row.get(at).copied().unwrap_or(0);
-    match bits {
+    match bits.known() {
         ActivationBits::A2 => i32::from(byte(index / 4) >> (index % 4 * 2) & 3),
         ActivationBits::A4 => i32::from(byte(index / 2) >> (index % 2 * 4) & 15),
         ActivationBits::A6 | ActivationBits::A8 => i32::from(byte(index)),
@@ -61,7 +67,7 @@ pub fn code(row: &[u8], bits: ActivationBits, index: usize) -> i32 {
 pub fn set_code(row: &mut [u8], bits: ActivationBits, index: usize, code: i32) {
     debug_assert!(bits.contains(code), "{code} is not a code of {bits:?}");
     debug_assert!(index < usize::MAX / 2 && row_bytes(bits, index + 1) <= row.len());
-    match bits {
+    match bits.known() {
         ActivationBits::A2 => set_field(row, index / 4, index % 4 * 2, 3, code),
         ActivationBits::A4 => set_field(row, index / 2, index % 2 * 4, 15, code),
         ActivationBits::A6 | ActivationBits::A8 => set_field(row, index, 0, 255, code),
@@ -83,7 +89,7 @@ fn set_field(row: &mut [u8], byte: usize, shift: usize, mask: u8, code: i32) {
 /// Clears the bits of a row of `len` codes that no code uses.
 #[inline]
 pub fn clear_unused(row: &mut [u8], bits: ActivationBits, len: usize) {
-    let used = match bits {
+    let used = match bits.known() {
         ActivationBits::A2 => len % 4 * 2,
         ActivationBits::A4 => len % 2 * 4,
         _ => 0,
@@ -112,7 +118,7 @@ pub fn weight(row: &[u8], bits: WeightBits, index: usize) -> i32 {
 /// Packs a row of activation codes; unused bits become 0. `row` has [`row_bytes`] bytes.
 pub fn pack_row(bits: ActivationBits, codes: &[i16], row: &mut [u8]) {
     debug_assert_eq!(row.len(), row_bytes(bits, codes.len()));
-    match bits {
+    match bits.known() {
         ActivationBits::A2 => pack_fields::<2, 4>(codes, row),
         ActivationBits::A4 => pack_fields::<4, 2>(codes, row),
         ActivationBits::A6 | ActivationBits::A8 => {
@@ -139,7 +145,7 @@ fn pack_fields<const WIDTH: u32, const EACH: usize>(codes: &[i16], row: &mut [u8
 #[inline]
 pub fn unpack_row(bits: ActivationBits, row: &[u8], codes: &mut [i16]) {
     debug_assert_eq!(row.len(), row_bytes(bits, codes.len()));
-    match bits {
+    match bits.known() {
         ActivationBits::A2 => {
             let (whole, tail) = codes.as_chunks_mut::<4>();
             for (four, &byte) in whole.iter_mut().zip(row) {
@@ -197,7 +203,7 @@ where
 {
     debug_assert_eq!(row.len(), weight_row_bytes(bits, weights.len()));
     let (whole, tail) = weights.as_chunks_mut::<4>();
-    match bits {
+    match bits.known() {
         WeightBits::W2 => {
             for (four, &byte) in whole.iter_mut().zip(row) {
                 *four = [byte << 6, byte << 4, byte << 2, byte].map(|byte| (byte as i8 >> 6).as_());

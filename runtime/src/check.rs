@@ -78,6 +78,9 @@ fn records(model: &Model<'_>) -> Result<(), LoadError> {
 
 fn tensor(model: &Model<'_>, index: u16) -> Result<(), TensorProblem> {
     let tensor = model.tensor(index).ok_or(TensorProblem::Record)?;
+    if !tensor.bits.is_built() {
+        return Err(TensorProblem::Width);
+    }
     if !tensor.shape.is_legal() {
         return Err(TensorProblem::Shape);
     }

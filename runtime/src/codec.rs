@@ -4,37 +4,26 @@
 /// Written as one byte: 2, 4, 6 or 8.
 pub(crate) mod weight_bits {
     use apq_kernels::WeightBits;
-    use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
     pub(crate) fn serialize<S: Serializer>(bits: &WeightBits, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(bits.bits() as u8)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<WeightBits, D::Error> {
-        WeightBits::try_from(u8::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
 /// Written as one byte: 2, 4, 6, 8 or 16.
 pub(crate) mod activation_bits {
     use apq_kernels::ActivationBits;
-    use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
     pub(crate) fn serialize<S: Serializer>(bits: &ActivationBits, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_u8(bits.bits() as u8)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ActivationBits, D::Error> {
-        ActivationBits::try_from(u8::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
 
 /// Written as one byte: 32 or 64.
 pub(crate) mod accumulator {
     use apq_kernels::Accumulator;
-    use serde::de::{Deserialize, Deserializer, Error};
     use serde::ser::Serializer;
 
     pub(crate) fn serialize<S: Serializer>(width: &Accumulator, serializer: S) -> Result<S::Ok, S::Error> {
@@ -42,13 +31,5 @@ pub(crate) mod accumulator {
             Accumulator::I32 => 32,
             Accumulator::I64 => 64,
         })
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Accumulator, D::Error> {
-        match u8::deserialize(deserializer)? {
-            32 => Ok(Accumulator::I32),
-            64 => Ok(Accumulator::I64),
-            _ => Err(D::Error::custom("an accumulator has 32 or 64 bits")),
-        }
     }
 }

@@ -85,6 +85,7 @@ impl LoadError {
     pub fn class(&self) -> ErrorClass {
         match self {
             Self::Version { .. } | Self::Operator { .. } | Self::Arrangement { .. } => ErrorClass::Unsupported,
+            Self::Tensor { problem: TensorProblem::Width, .. } | Self::Node { problem: NodeProblem::Width, .. } => ErrorClass::Unsupported,
             Self::Misaligned => ErrorClass::Misuse,
             _ => ErrorClass::BadFile,
         }
@@ -128,6 +129,8 @@ impl core::error::Error for LoadError {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TensorProblem {
+    /// This build has no kernels for codes of that width.
+    Width,
     /// The record cannot be decoded, or is not as long as the offset table says.
     Record,
     /// No axis, an empty axis, or too many codes.
@@ -145,6 +148,7 @@ pub enum TensorProblem {
 impl fmt::Display for TensorProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Width => "its codes have a width that this build lacks",
             Self::Record => "the record cannot be decoded",
             Self::Shape => "the shape is empty or too large",
             Self::Scale => "the scale is not a finite positive number",
@@ -159,6 +163,8 @@ impl fmt::Display for TensorProblem {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum NodeProblem {
+    /// This build has no kernels for weights of that width.
+    Width,
     /// The record cannot be decoded, or is not as long as the offset table says.
     Record,
     /// The operator is not in the file's list of operators.
@@ -177,6 +183,8 @@ pub enum NodeProblem {
     Raw,
     /// This node and those before it read the raw section too often: too many of them share blocks.
     RawShared,
+    /// Weights that fill up the arrangement are not 0.
+    Padding,
     /// The kernel refuses the parameters.
     Parameters(Invalid),
     /// The sums of this output channel may leave the accumulator.
@@ -204,6 +212,7 @@ pub enum NodeProblem {
 impl fmt::Display for NodeProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = match self {
+            Self::Width => "its weights have a width that this build lacks",
             Self::Record => "the record cannot be decoded",
             Self::OperatorList => "the operator is not in the file's list of operators",
             Self::Reference => "a tensor, group or arrangement does not exist",
@@ -212,6 +221,7 @@ impl fmt::Display for NodeProblem {
             Self::Quantizer => "two tensors that must share one quantizer do not",
             Self::Clamp => "the fused clamp is empty, outside the codes, or on an operator that does not clamp",
             Self::Raw => "raw data are not aligned or outside the raw section",
+            Self::Padding => "weights that no output channel has are not 0",
             Self::RawShared => "the nodes up to here read the raw section too often",
             Self::Parameters(invalid) => invalid.text(),
             Self::Accumulator { channel } => {

@@ -1,11 +1,11 @@
 //! The network's input and output: raw data to codes and back.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::tensor::Tensor;
 
 /// Element type of the raw data that the network was calibrated with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum RawType {
     /// Unsigned bytes, as most images.
     U8,
@@ -46,7 +46,7 @@ impl RawType {
 ///
 /// At `raw`: means `[lists]` f32, standard deviations `[lists]` f32, and for bytes a table `[lists][256]` of codes, u8
 /// at up to 8 bits and i16 at 16.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct InputRecord {
     pub(crate) tensor: u16,
     pub(crate) raw_type: RawType,
@@ -55,7 +55,7 @@ pub(crate) struct InputRecord {
 }
 
 /// Output as the file stores it.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct OutputRecord {
     pub(crate) tensor: u16,
     pub(crate) classes: u32,

@@ -384,6 +384,9 @@ fn weighted<'a>(
     shape: &WeightShape,
     codes: OutputCodes,
 ) -> Result<(Arrangement, &'a [u8], OutputStage<'a>), NodeProblem> {
+    if !record.bits.is_built() {
+        return Err(NodeProblem::Width);
+    }
     let arrangement = model.arrangement(record.arrangement).ok_or(NodeProblem::Reference)?;
     let bytes = arrangement.bytes(record.bits, shape).ok_or(NodeProblem::Parameters(Invalid::TooLarge))?;
     let outputs = shape.rows;

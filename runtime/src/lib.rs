@@ -34,6 +34,7 @@ pub mod build;
 mod built;
 mod check;
 mod codec;
+mod decode;
 mod error;
 mod execute;
 mod header;

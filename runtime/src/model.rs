@@ -1,9 +1,10 @@
 //! A checked file, read in place.
 
 use apq_kernels::Arrangement;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::built;
+use crate::decode::{Decode, Reader};
 use crate::error::{LoadError, Name};
 use crate::header::{ALIGNMENT, Header, word};
 use crate::input::{Input, InputRecord, Output, OutputRecord};
@@ -19,7 +20,7 @@ pub(crate) const ARRANGEMENTS_MAX: usize = 8;
 pub(crate) const OFFSET_BYTES: usize = 4;
 
 /// Head of the graph section, after the lists of operators and arrangements.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct GraphRecord<'a> {
     pub(crate) name: &'a str,
     pub(crate) arena_bytes: u32,
@@ -64,7 +65,7 @@ impl<'a> Model<'a> {
         if !file.as_ptr().addr().is_multiple_of(ALIGNMENT) {
             return Err(LoadError::Misaligned);
         }
-        let (record, rest) = postcard::take_from_bytes::<GraphRecord<'_>>(rest).map_err(|_| LoadError::Graph)?;
+        let (record, rest) = take::<GraphRecord<'_>>(rest)?;
         let table = graph.len() - rest.len();
         let model = Self { file_bytes: file.len(), graph, raw, table, record, operators, arrangements };
         check::model(&model)?;
@@ -191,11 +192,6 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// The tensor whose bytes tensor `index` shows: itself, unless it is a view.
-    pub(crate) fn root(&self, index: u16) -> Option<u16> {
-        Some(self.tensor(index)?.alias.unwrap_or(index))
-    }
-
     pub(crate) fn raw(&self) -> &'a [u8] {
         self.raw
     }
@@ -232,15 +228,15 @@ impl<'a> Model<'a> {
     }
 
     /// Decodes the beginning of record `place`.
-    pub(crate) fn decode<T: Deserialize<'a>>(&self, place: usize) -> Option<T> {
+    pub(crate) fn decode<T: Decode<'a>>(&self, place: usize) -> Option<T> {
         let bytes = self.graph.get(self.record_offset(place)?..)?;
-        postcard::take_from_bytes(bytes).ok().map(|(record, _)| record)
+        T::decode(&mut Reader::new(bytes))
     }
 
     /// Decodes record `place`, which must end where the next one starts.
-    pub(crate) fn decode_whole<T: Deserialize<'a>>(&self, place: usize) -> Option<T> {
+    pub(crate) fn decode_whole<T: Decode<'a>>(&self, place: usize) -> Option<T> {
         let bytes = self.graph.get(self.record_offset(place)?..self.record_offset(place + 1)?)?;
-        let (record, rest) = postcard::take_from_bytes(bytes).ok()?;
+        let (record, rest) = take(bytes).ok()?;
         rest.is_empty().then_some(record)
     }
 }
@@ -277,6 +273,8 @@ fn read_arrangements(bytes: &[u8]) -> Result<(Arrangements, &[u8]), LoadError> {
     Ok((arrangements, rest))
 }
 
-fn take<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), LoadError> {
-    postcard::take_from_bytes(bytes).map_err(|_| LoadError::Graph)
+fn take<'a, T: Decode<'a>>(bytes: &'a [u8]) -> Result<(T, &'a [u8]), LoadError> {
+    let mut reader = Reader::new(bytes);
+    let value = T::decode(&mut reader).ok_or(LoadError::Graph)?;
+    Ok((value, reader.rest()))
 }

@@ -4,7 +4,7 @@
 //! little-endian words.
 
 use apq_kernels::{Accumulator, WeightBits};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::tensor::RANK_MAX;
 
@@ -12,7 +12,7 @@ use crate::tensor::RANK_MAX;
 pub const INPUTS_MAX: usize = 16;
 
 /// One operator call. The first three fields come first in the file too: whoever follows the data reads no further.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Node<'a> {
     /// Tensors read, in the operator's order.
     pub inputs: heapless::Vec<u16, INPUTS_MAX>,
@@ -42,7 +42,7 @@ impl Node<'_> {
 }
 
 /// A range of bytes in the arena.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Region {
     /// First byte.
     pub offset: u32,
@@ -51,7 +51,7 @@ pub struct Region {
 }
 
 /// The operators. In the file an operator is the number of its variant, so that new ones come last.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub enum Operator {
     /// Two-dimensional convolution; depthwise is `groups` = channels.
     Conv(Conv),
@@ -160,7 +160,7 @@ impl Operator {
 
 /// A sliding window; every pair is `[vertical, horizontal]`. Padding at the bottom and on the right follows from the
 /// output's size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Window {
     /// Taps.
     pub kernel: [u16; 2],
@@ -184,7 +184,7 @@ impl From<Window> for apq_kernels::Window {
 }
 
 /// Weights and output stage of a multiply-accumulate operator with O output channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Weighted {
     /// Width of a weight.
     #[serde(with = "crate::codec::weight_bits")]
@@ -201,7 +201,7 @@ pub struct Weighted {
 }
 
 /// Two-dimensional convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Conv {
     /// Window over the input.
     pub window: Window,
@@ -212,7 +212,7 @@ pub struct Conv {
 }
 
 /// Multiplier m and shift r of a requantisation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Rescale {
     /// m, 0 .. 2^31.
     pub multiplier: i32,
@@ -221,7 +221,7 @@ pub struct Rescale {
 }
 
 /// Sum or difference of two tensors under one shift.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Add {
     /// m of each input, 0 .. 2^31.
     pub multipliers: [i32; 2],
@@ -232,7 +232,7 @@ pub struct Add {
 }
 
 /// Product of two tensors: `[.., M, K]` times `[.., K, N]`, or `[.., N, K]` where the second is stored transposed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MatMul {
     /// The second input is `[.., N, K]`.
     pub transposed: bool,
@@ -241,7 +241,7 @@ pub struct MatMul {
 }
 
 /// Layer normalisation; the numbers are explained with `apq_kernels::LayerNorm`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct LayerNorm {
     /// E, below 2^62.
     pub epsilon: u64,
@@ -252,7 +252,7 @@ pub struct LayerNorm {
 }
 
 /// Average pool.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct AveragePool {
     /// Window over the input.
     pub window: Window,
@@ -265,7 +265,7 @@ pub struct AveragePool {
 }
 
 /// Padding with one code along height, width and channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Pad {
     /// Codes before the input; what follows it is what the output's shape leaves.
     pub before: [u32; 3],
@@ -274,7 +274,7 @@ pub struct Pad {
 }
 
 /// Resize along height and width, nearest neighbour or bilinear.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Resize {
     /// `None` for nearest neighbour, where input and output share one quantizer.
     pub rescale: Option<Rescale>,
@@ -283,7 +283,7 @@ pub struct Resize {
 }
 
 /// Rectifier with a slope for each channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Prelu {
     /// Of values that are not negative.
     pub rescale: Rescale,
@@ -292,7 +292,7 @@ pub struct Prelu {
 }
 
 /// Every `step`-th code from `begin` on, along height, width and channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Slice {
     /// First position read.
     pub begin: [u32; 3],
@@ -301,7 +301,7 @@ pub struct Slice {
 }
 
 /// Concatenation along one axis.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Concat {
     /// The axis, 0 = slowest.
     pub axis: u8,

@@ -11,6 +11,7 @@
 
 use apq_kernels::Image;
 
+use crate::built;
 use crate::kernel::Kernel;
 use crate::tensor::Tensor;
 
@@ -67,8 +68,8 @@ pub(crate) fn copies(first: &Tensor<'_>, output: &Tensor<'_>) -> bool {
 /// Whether each code of the output depends on the same code of the inputs alone.
 pub(crate) fn by_codes(kernel: &Kernel<'_>) -> bool {
     match kernel {
-        Kernel::Add(add) => !add.broadcast,
-        Kernel::Mul(mul) => !mul.broadcast,
+        Kernel::Add(add) if built::ADD => !add.broadcast,
+        Kernel::Mul(mul) if built::MUL => !mul.broadcast,
         Kernel::Requantize(_) | Kernel::Table(_) | Kernel::Prelu(_) => true,
         _ => false,
     }
@@ -102,10 +103,10 @@ impl Rows {
     /// `None` for an operator that does not run by rows, or a window of which some row reads padding alone.
     pub(crate) fn of(kernel: &Kernel<'_>, first: &Tensor<'_>, output: &Tensor<'_>) -> Option<Self> {
         let (input, to, window) = match kernel {
-            Kernel::Conv(conv) => (conv.input, conv.output, conv.window),
-            Kernel::AveragePool(pool) => (pool.input, pool.output, pool.window),
-            Kernel::MaxPool(pool) => (pool.input, pool.output, pool.window),
-            Kernel::FullyConnected(layer) => {
+            Kernel::Conv(conv) if built::CONV => (conv.input, conv.output, conv.window),
+            Kernel::AveragePool(pool) if built::AVERAGE_POOL => (pool.input, pool.output, pool.window),
+            Kernel::MaxPool(pool) if built::MAX_POOL => (pool.input, pool.output, pool.window),
+            Kernel::FullyConnected(layer) if built::FULLY_CONNECTED => {
                 let vectors = |channels| Image { height: layer.rows, width: 1, channels };
                 (vectors(layer.inputs), vectors(layer.outputs), apq_kernels::Window::POINT)
             }
@@ -176,7 +177,7 @@ impl Rows {
     }
 }
 
-/// No panic where the divisor is 0, which [`Rows::of`] refuses.
-fn divide(value: usize, by: usize) -> usize {
+/// 0 and no panic where the divisor is 0, which it never is.
+pub(crate) fn divide(value: usize, by: usize) -> usize {
     value.checked_div(by).unwrap_or(0)
 }

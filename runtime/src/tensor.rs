@@ -1,7 +1,7 @@
 //! Tensors as the file describes them: shape, quantizer and place in the arena.
 
 use apq_kernels::ActivationBits;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 /// Highest rank of a tensor, batch axis included.
 pub const RANK_MAX: usize = 5;
@@ -10,8 +10,8 @@ pub const RANK_MAX: usize = 5;
 pub const ELEMENTS_MAX: usize = 1 << 28;
 
 /// Sizes of a tensor, slowest axis first: `[1, H, W, C]` or `[1, F]`. The last axis is the channel axis.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shape(heapless::Vec<u32, RANK_MAX>);
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Shape(pub(crate) heapless::Vec<u32, RANK_MAX>);
 
 impl Shape {
     /// The shape with these sizes; `None` where there are more than [`RANK_MAX`] or one exceeds 32 bits.
@@ -74,7 +74,7 @@ impl core::fmt::Display for Shape {
 }
 
 /// One tensor of the graph. Real value of a code `q`: `scale * (q - zero_point)`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Tensor<'a> {
     /// Name in the network that was compiled; may be empty.
     pub name: &'a str,

@@ -23,12 +23,14 @@ usage: cargo xtask COMMAND
   no-std           build the device crates for microcontrollers, without an operating system
   firmware build [--all | CORE...]
                    build the program that runs models, as target/firmware/CORE.elf; --all: for every core and every real board
+  firmware size [CORE...] [-- FEATURE...]
+                   bytes of flash memory that each operator takes (cortex-m4), or a program with these features of apq-runtime
   firmware test [CORE...] [-- CHECK...]
                    compare every kernel with the reference on emulated cores: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33,
                    cortex-m55, rv32 (all of them); CHECK is a part of a check's name
   tables [CORE...] measure the built-in cores' lookup tables anew (targets/tables), in the emulator
-  firmware library CORE FOLDER
-                   build the runtime as a static library for C programs on that core
+  firmware library CORE FOLDER [OPERATOR...]
+                   build the runtime as a static library for C programs on that core, with these operators (all of them)
   firmware cargo CORE WORKSPACE ARGUMENT...
                    run cargo with a toolchain for that core in the folder of a workspace
   fuzz [--seconds N] [--seed N] [TARGET...]

@@ -10,8 +10,9 @@ use crate::{Activations, Arrangement, Conv, portable};
 
 /// See [`native::conv`](crate::native::conv).
 pub(crate) fn conv(params: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) -> bool {
-    match params.arrangement {
-        Arrangement::Pairs | Arrangement::Duals if params.arrangement.has_kernels() => {
+    let arrangement = params.arrangement.known();
+    match arrangement {
+        Arrangement::Pairs | Arrangement::Duals if arrangement.has_kernels() => {
             portable::pairs::conv(pairs::Dsp, params, input, output, scratch);
             true
         }

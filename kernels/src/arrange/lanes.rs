@@ -29,6 +29,17 @@ pub(super) fn weight(_bits: WeightBits, shape: &WeightShape, weights: &[u8], row
     weights.get(place(shape, row, index)).map_or(0, |&code| i32::from(code as i8))
 }
 
+pub(super) fn padding_is_clear(shape: &WeightShape, weights: &[u8]) -> bool {
+    let used = shape.row_len.checked_rem(PASS).unwrap_or(0);
+    let channels = shape.rows.div_ceil(BLOCK) * BLOCK;
+    let last = match used {
+        0 => weights.len(),
+        _ => weights.len().saturating_sub(channels * PASS),
+    };
+    let unused = weights.get(last..).unwrap_or_default().chunks_exact(PASS * BLOCK).filter_map(|block| block.get(used * BLOCK..));
+    unused.flatten().all(|&code| code == 0)
+}
+
 pub(super) fn arrange(_bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {
     weights.fill(0);
     for (channel, row) in codes.chunks_exact(shape.row_len.max(1)).enumerate() {

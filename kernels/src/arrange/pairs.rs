@@ -15,7 +15,7 @@ use crate::WeightBits;
 
 /// Rows are padded to a multiple of so many weights.
 pub(crate) const fn quantum(bits: WeightBits) -> usize {
-    match bits {
+    match bits.known() {
         WeightBits::W4 | WeightBits::W8 => 4,
         WeightBits::W2 | WeightBits::W6 => 8,
     }
@@ -85,7 +85,7 @@ impl Place {
     #[inline]
     const fn new(bits: WeightBits, index: usize) -> Self {
         let (pair, half) = (index / 4 * 2 + index % 2, index / 2 % 2);
-        let (word, shift, width, pieces) = match bits {
+        let (word, shift, width, pieces) = match bits.known() {
             WeightBits::W8 => (pair, 0, 16, 1),
             WeightBits::W4 => (pair / 2, pair % 2 * 8, 8, 1),
             WeightBits::W2 => (pair / 4, pair % 4 * 4, 4, 1),

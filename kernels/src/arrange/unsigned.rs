@@ -59,16 +59,32 @@ fn fields(bits: WeightBits, index: usize) -> [(usize, usize, usize); 2] {
 
 #[inline]
 pub(super) fn weight(bits: WeightBits, shape: &WeightShape, weights: &[u8], row: usize, index: usize) -> i32 {
-    let (in_unit, words) = unit(bits);
-    let first = (row * row_words(bits, shape.row_len) + index / in_unit * words) * 4;
+    // Units are constants: some processors cannot divide.
+    match bits {
+        WeightBits::W2 => weight_of_unit::<2, 16, 1>(bits, shape, weights, row, index),
+        WeightBits::W4 => weight_of_unit::<4, 8, 1>(bits, shape, weights, row, index),
+        WeightBits::W6 => weight_of_unit::<6, 16, 3>(bits, shape, weights, row, index),
+        WeightBits::W8 => weight_of_unit::<8, 4, 1>(bits, shape, weights, row, index),
+    }
+}
+
+#[inline(always)]
+fn weight_of_unit<const BITS: u32, const WEIGHTS: usize, const WORDS: usize>(
+    bits: WeightBits,
+    shape: &WeightShape,
+    weights: &[u8],
+    row: usize,
+    index: usize,
+) -> i32 {
+    let first = (row * shape.row_len.div_ceil(WEIGHTS) + index / WEIGHTS) * WORDS;
     let (mut code, mut width) = (0, 0);
-    for (word, bit, bits) in fields(bits, index % in_unit) {
-        let bytes = weights.get(first + 4 * word..).and_then(|rest| rest.first_chunk());
+    for (word, bit, bits) in fields(bits, index % WEIGHTS) {
+        let bytes = weights.get(4 * (first + word)..).and_then(|rest| rest.first_chunk());
         let field = bytes.map_or(0, |&bytes| u32::from_le_bytes(bytes)) >> bit & ((1 << bits) - 1);
         code |= field << width;
         width += bits;
     }
-    code as i32 - offset(bits)
+    code as i32 - (1 << (BITS - 1))
 }
 
 pub(super) fn arrange(bits: WeightBits, shape: &WeightShape, codes: &[i8], weights: &mut [u8]) {

@@ -73,6 +73,22 @@ pub(super) fn bytes(bits: WeightBits, shape: &WeightShape) -> Option<usize> {
     shape.rows.checked_mul(row_bytes(bits, shape.row_len))
 }
 
+pub(super) fn padding_is_clear(bits: WeightBits, shape: &WeightShape, weights: &[u8]) -> bool {
+    let padding = shape.row_len..shape.row_len.next_multiple_of(LANES);
+    let vectors = shape.row_len.div_ceil(LANES);
+    let (whole, left) = (vectors / together(bits) * together_bytes(bits), vectors % together(bits));
+    // Bits of the last bytes of a row that no vector has.
+    let unused: u8 = match bits {
+        WeightBits::W2 if left > 0 => 0xff << (2 * left),
+        WeightBits::W4 if left > 0 => 0xf0,
+        WeightBits::W6 => 0xc0,
+        _ => 0,
+    };
+    let rows = weights.chunks_exact(row_bytes(bits, shape.row_len).max(1));
+    let clear = |row: &[u8]| row.get(whole..).unwrap_or_default().iter().all(|byte| byte & unused == 0);
+    rows.clone().all(clear) && (0..shape.rows).all(|row| padding.clone().all(|index| weight(bits, shape, weights, row, index) == 0))
+}
+
 #[inline]
 pub(super) fn weight(bits: WeightBits, shape: &WeightShape, weights: &[u8], row: usize, index: usize) -> i32 {
     let bytes = row_bytes(bits, shape.row_len);

@@ -5,7 +5,7 @@ use crate::{ActivationBits, Activations, Conv, pack};
 /// Bytes of a row from code `first` on, where that code starts a byte.
 #[inline(always)]
 pub(crate) fn bytes_from(bits: ActivationBits, row: &[u8], first: usize) -> Option<&[u8]> {
-    let whole = match bits {
+    let whole = match bits.known() {
         ActivationBits::A2 => first.is_multiple_of(4),
         ActivationBits::A4 => first.is_multiple_of(2),
         _ => true,
@@ -28,7 +28,7 @@ pub(crate) fn unpack_from(bits: ActivationBits, row: &[u8], first: usize, codes:
 
 /// Whether rows of `len` codes have no unused bits, so that several rows are one longer row.
 pub(crate) fn rows_join(bits: ActivationBits, len: usize) -> bool {
-    match bits {
+    match bits.known() {
         ActivationBits::A2 => len.is_multiple_of(4),
         ActivationBits::A4 => len.is_multiple_of(2),
         _ => true,

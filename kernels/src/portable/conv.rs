@@ -22,7 +22,7 @@ const ALIGNMENT: usize = align_of::<Lanes>() - 1;
 
 /// Scratch bytes with which [`conv`] is fastest, for that input width.
 pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
-    match conv.arrangement {
+    match conv.arrangement.known() {
         Arrangement::RowMajor => {}
         Arrangement::Pairs | Arrangement::Duals => return pairs::scratch_bytes(conv, input),
         Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
@@ -41,7 +41,7 @@ pub fn conv_scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
 
 /// Scratch bytes below which [`conv`] falls back to the reference.
 pub fn conv_scratch_bytes_min(conv: &Conv<'_>, input: ActivationBits) -> usize {
-    match conv.arrangement {
+    match conv.arrangement.known() {
         Arrangement::RowMajor => {}
         Arrangement::Pairs | Arrangement::Duals => return pairs::scratch_bytes(conv, input),
         Arrangement::Unsigned => return unsigned::scratch_bytes(conv, input),
@@ -83,7 +83,7 @@ pub(crate) struct Dots {
 
 /// Convolution; see [`Conv`].
 pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
-    match conv.arrangement {
+    match conv.arrangement.known() {
         Arrangement::RowMajor => {}
         // Known when the program is built: kernels for other cores are not linked.
         other if !other.has_kernels() => return reference::conv::<Native>(conv, input, output),

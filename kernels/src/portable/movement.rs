@@ -25,7 +25,7 @@ fn copy(from: Option<&[u8]>, to: Option<&mut [u8]>) {
     if let (Some(from), Some(to)) = (from, to)
         && from.len() == to.len()
     {
-        to.copy_from_slice(from);
+        pack::copy(to, from);
     }
 }
 
@@ -140,7 +140,7 @@ pub fn transpose(transpose: &Transpose, input: Activations<'_>, output: &mut [u8
     match code_bytes(bits) {
         Some(1) => each_row(transpose, output, row_bytes, |first, stride, out| {
             let codes = input.codes.get(first..).unwrap_or_default();
-            for (to, &from) in out.iter_mut().zip(codes.iter().step_by(stride)) {
+            for (to, &from) in out.iter_mut().zip(codes.iter().step_by(stride.max(1))) {
                 *to = from;
             }
         }),
@@ -148,7 +148,7 @@ pub fn transpose(transpose: &Transpose, input: Activations<'_>, output: &mut [u8
             let (pairs, _) = input.codes.as_chunks::<2>();
             each_row(transpose, output, row_bytes, |first, stride, out| {
                 let codes = pairs.get(first..).unwrap_or_default();
-                for (to, &from) in out.as_chunks_mut().0.iter_mut().zip(codes.iter().step_by(stride)) {
+                for (to, &from) in out.as_chunks_mut().0.iter_mut().zip(codes.iter().step_by(stride.max(1))) {
                     *to = from;
                 }
             });

@@ -13,21 +13,17 @@ pub(crate) mod span;
 mod stage;
 pub(crate) mod widen;
 
+use super::columns::rows_join;
 use crate::{ActivationBits, Activations, Conv, pack};
 use blocks::Blocks;
 use finish::Channels;
 use layout::Layout;
 use program::Programs;
-use span::{BLOCK_MAX, Spans};
-use stage::Stage;
+use span::Spans;
 use widen::{Widen, pair};
 
 /// Channels that are widened together: as many as a word has bytes.
 pub(crate) const TOGETHER: usize = 4;
-
-/// Rows of which the words are kept where they do not become codes at once.
-const WORDS_ROWS: usize = 4;
-const WORDS: usize = WORDS_ROWS * BLOCK_MAX;
 
 /// Scratch bytes with which [`conv`] is fastest; 0 where it does not apply.
 pub(crate) fn scratch_bytes(conv: &Conv<'_>, input: ActivationBits) -> usize {
@@ -43,7 +39,7 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
     let Some((words, rest)) = scratch.split_at_mut_checked(TOGETHER * layout.program_words) else {
         return false;
     };
-    let Some((kept, planes)) = rest.split_first_chunk_mut::<WORDS>() else {
+    let Some((kept, planes)) = rest.split_at_mut_checked(layout.kept_words) else {
         return false;
     };
     let Some(planes) = planes.get_mut(..TOGETHER * layout.plane_words) else {
@@ -91,11 +87,11 @@ pub(crate) fn conv<B: Blocks>(blocks: &B, conv: &Conv<'_>, input: Activations<'_
         }
     }
     let codes = conv.stage.codes();
-    if Stage::straight(&codes) {
+    if matches!(codes.bits, ActivationBits::A6 | ActivationBits::A8) {
         if codes.lo > 0 || codes.hi < 255 {
             blocks.clamp(output, codes.lo as u8, codes.hi as u8);
         }
-    } else if codes.bits != ActivationBits::A16 {
+    } else if !rows_join(codes.bits, conv.output.channels) {
         for pixel in output.chunks_exact_mut(conv.output.pixel_bytes(conv.stage.bits).max(1)) {
             pack::clear_unused(pixel, conv.stage.bits, conv.output.channels);
         }

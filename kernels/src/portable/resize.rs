@@ -17,7 +17,7 @@ pub fn resize(resize: &Resize<'_>, input: Activations<'_>, output: &mut [u8]) {
                 // Whole pixels: both sides pack alike, and unused bits are 0 on both.
                 let source = pixel(y.first, x.first);
                 if source.len() == out.len() {
-                    out.copy_from_slice(source);
+                    pack::copy(out, source);
                 }
                 continue;
             }

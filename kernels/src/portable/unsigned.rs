@@ -14,9 +14,9 @@ mod depthwise;
 mod finish;
 
 pub(crate) use blocks::{Blocks, Portable, Product, Rows};
-#[cfg_attr(not(all(target_arch = "arm", not(core_feature = "dsp"))), expect(unused_imports))]
+#[cfg_attr(not(all(core_feature = "thumb", not(core_feature = "dsp"))), expect(unused_imports, reason = "for loops of a core's own"))]
 pub(crate) use depthwise::Taps;
-#[cfg_attr(not(all(target_arch = "arm", not(core_feature = "dsp"))), expect(unused_imports))]
+#[cfg_attr(not(all(core_feature = "thumb", not(core_feature = "dsp"))), expect(unused_imports, reason = "for loops of a core's own"))]
 pub(crate) use finish::ByteStage;
 
 use crate::arrange::unsigned;

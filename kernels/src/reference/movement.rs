@@ -6,7 +6,8 @@ use crate::{ActivationBits, Activations, ConcatPart, Image, Pad, RANK_MAX, Slice
 pub fn pad(pad: &Pad, input: Activations<'_>, output: &mut [u8]) {
     fill(pad.output, input.bits, output, |at| {
         // Positions before the input wrap to huge ones and are outside it as well.
-        let [y, x, channel] = [0, 1, 2].map(|axis| at[axis].wrapping_sub(pad.before[axis]));
+        let ([y, x, channel], [top, left, first]) = (at, pad.before);
+        let [y, x, channel] = [y.wrapping_sub(top), x.wrapping_sub(left), channel.wrapping_sub(first)];
         if y < pad.input.height && x < pad.input.width && channel < pad.input.channels {
             image_code(pad.input, input, [y, x, channel])
         } else {
@@ -17,8 +18,12 @@ pub fn pad(pad: &Pad, input: Activations<'_>, output: &mut [u8]) {
 
 /// Every step-th code; see [`Slice`].
 pub fn slice(slice: &Slice, input: Activations<'_>, output: &mut [u8]) {
-    fill(slice.output, input.bits, output, |at| {
-        image_code(slice.input, input, [0, 1, 2].map(|axis| slice.begin[axis] + at[axis] * slice.step[axis]))
+    let [(top, down), (left, right), (first, on)] = [0, 1, 2].map(|axis| {
+        let of = |axes: [usize; 3]| axes.get(axis).copied().unwrap_or(0);
+        (of(slice.begin), of(slice.step))
+    });
+    fill(slice.output, input.bits, output, |[y, x, channel]| {
+        image_code(slice.input, input, [top + y * down, left + x * right, first + channel * on])
     });
 }
 

@@ -1,10 +1,13 @@
 //! Parameters that nobody validated: what `check` accepts must run, in a build that stops at every overflow, and give
 //! the reference's answer; what it refuses is never run.
 
-use super::conv::{Case, shapes};
+use super::conv::{Case, depthwise_shapes, shapes};
 use super::{Random, Tensor, same};
+use crate::portable::planes;
+use crate::portable::planes::blocks::Portable;
 use crate::reference::{self, Native};
 use crate::*;
+use core::cell::Cell;
 use std::vec;
 use std::vec::Vec;
 
@@ -64,7 +67,7 @@ pub(super) fn rows(rows: usize, channels: usize) -> Image {
 #[test]
 fn convolution() {
     let mut random = Random::new(40);
-    let (shapes, mut accepted) = (shapes(), 0);
+    let (shapes, mut accepted, on_planes) = ([shapes(), depthwise_shapes()].concat(), 0, Cell::new(0));
     for _ in 0..60_000 {
         let shape = random.choose(&shapes);
         let bits = [random.choose(&ActivationBits::ALL), random.choose(&ActivationBits::ALL)];
@@ -95,6 +98,10 @@ fn convolution() {
         case.arrangement = random.choose(&Arrangement::ALL);
         let weights = case.arrangement.bytes(case.weight_bits, &matrix).filter(|&bytes| bytes <= BYTES_MAX).unwrap_or(5);
         case.weights = (0..weights).map(|_| random.next() as u8).collect();
+        if !case.arrangement.padding_is_clear(case.weight_bits, &matrix, &case.weights) {
+            let codes: Vec<i8> = (0..matrix.rows * row).map(|_| random.next() as i8).collect();
+            case.arrangement.arrange(case.weight_bits, &matrix, &codes, &mut case.weights);
+        }
         for stage in [&mut case.multiplier, &mut case.bias] {
             stage.resize(outputs.min(100), 1);
         }
@@ -114,8 +121,21 @@ fn convolution() {
             |out| reference::conv::<Native>(&conv, input, out),
             |out| portable::conv(&conv, input, out, &mut vec![0; least]),
         );
+        let best = portable::conv_scratch_bytes(&conv, bits[0]);
+        same(
+            output_bytes,
+            &(case.shape, case.codes, case.accumulator, case.input.bits),
+            |out| reference::conv::<Native>(&conv, input, out),
+            |out| {
+                if planes::conv(&Portable, &conv, input, out, &mut vec![0; best]) {
+                    on_planes.set(on_planes.get() + 1);
+                } else {
+                    reference::conv::<Native>(&conv, input, out);
+                }
+            },
+        );
     }
-    assert!(accepted > 1000, "{accepted}");
+    assert!(accepted > 1000 && on_planes.get() > 300, "{accepted} {}", on_planes.get());
 }
 
 #[test]

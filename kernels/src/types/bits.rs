@@ -30,9 +30,40 @@ impl WeightBits {
     /// Every width, ascending.
     pub const ALL: [Self; 4] = [Self::W2, Self::W4, Self::W6, Self::W8];
 
+    /// Which widths this build has, in the order of [`Self::ALL`]: a feature each.
+    const BUILT: [bool; 4] =
+        [cfg!(feature = "weights-2"), cfg!(feature = "weights-4"), cfg!(feature = "weights-6"), cfg!(feature = "weights-8")];
+
+    /// Whether this build has kernels for the width.
+    pub const fn is_built(self) -> bool {
+        Self::BUILT[self as usize]
+    }
+
+    /// The same width. The compiler learns that it is one of those that this build has, and drops what is written for others.
+    #[inline(always)]
+    pub(crate) const fn known(self) -> Self {
+        match self {
+            Self::W2 if Self::BUILT[0] => Self::W2,
+            Self::W4 if Self::BUILT[1] => Self::W4,
+            Self::W6 if Self::BUILT[2] => Self::W6,
+            Self::W8 if Self::BUILT[3] => Self::W8,
+            _ => Self::FIRST_BUILT,
+        }
+    }
+
+    /// Any width that this build has.
+    const FIRST_BUILT: Self = {
+        let mut at = 0;
+        while !Self::BUILT[at] {
+            at += 1;
+            assert!(at < Self::BUILT.len(), "this build has no width: turn on the feature `full`, or widths such as `weights-8`");
+        }
+        Self::ALL[at]
+    };
+
     /// The width in bits.
     pub const fn bits(self) -> u32 {
-        match self {
+        match self.known() {
             Self::W2 => 2,
             Self::W4 => 4,
             Self::W6 => 6,
@@ -85,9 +116,46 @@ impl ActivationBits {
     /// Every width, ascending.
     pub const ALL: [Self; 5] = [Self::A2, Self::A4, Self::A6, Self::A8, Self::A16];
 
+    /// Which widths this build has, in the order of [`Self::ALL`]: a feature each.
+    const BUILT: [bool; 5] = [
+        cfg!(feature = "activations-2"),
+        cfg!(feature = "activations-4"),
+        cfg!(feature = "activations-6"),
+        cfg!(feature = "activations-8"),
+        cfg!(feature = "activations-16"),
+    ];
+
+    /// Whether this build has kernels for the width.
+    pub const fn is_built(self) -> bool {
+        Self::BUILT[self as usize]
+    }
+
+    /// The same width. The compiler learns that it is one of those that this build has, and drops what is written for others.
+    #[inline(always)]
+    pub(crate) const fn known(self) -> Self {
+        match self {
+            Self::A2 if Self::BUILT[0] => Self::A2,
+            Self::A4 if Self::BUILT[1] => Self::A4,
+            Self::A6 if Self::BUILT[2] => Self::A6,
+            Self::A8 if Self::BUILT[3] => Self::A8,
+            Self::A16 if Self::BUILT[4] => Self::A16,
+            _ => Self::FIRST_BUILT,
+        }
+    }
+
+    /// Any width that this build has.
+    const FIRST_BUILT: Self = {
+        let mut at = 0;
+        while !Self::BUILT[at] {
+            at += 1;
+            assert!(at < Self::BUILT.len(), "this build has no width: turn on the feature `full`, or widths such as `activations-8`");
+        }
+        Self::ALL[at]
+    };
+
     /// The width in bits.
     pub const fn bits(self) -> u32 {
-        match self {
+        match self.known() {
             Self::A2 => 2,
             Self::A4 => 4,
             Self::A6 => 6,
@@ -98,7 +166,7 @@ impl ActivationBits {
 
     /// Whether the codes are signed: at 16 bits only.
     pub const fn signed(self) -> bool {
-        matches!(self, Self::A16)
+        matches!(self.known(), Self::A16)
     }
 
     /// The smallest code.

@@ -228,6 +228,9 @@ fn accumulator(conv: &Conv<'_>, input: ActivationBits) -> Result<(), NodeProblem
         Accumulator::I32 => 1 << 31,
         Accumulator::I64 => 1 << 39,
     };
+    if !conv.arrangement.padding_is_clear(conv.weight_bits, &conv.weight_shape(), conv.weights) {
+        return Err(NodeProblem::Padding);
+    }
     let code_max = u64::from(input.lo().unsigned_abs().max(input.hi().unsigned_abs()));
     for (channel, bias) in conv.stage.bias.iter().enumerate() {
         let sum: u64 = (0..conv.row_len()).map(|index| u64::from(conv.weight(channel, index).unsigned_abs())).sum();

@@ -2,11 +2,12 @@
 
 use core::ops::Range;
 
-use apq_kernels::{ActivationBits, Activations, CountPadding, Image};
+use apq_kernels::{ActivationBits, Activations, CountPadding, Image, pack};
 
 use super::{Arithmetic, activations, call};
+use crate::built;
 use crate::kernel::Kernel;
-use crate::overlap::{Order, Rows, by_codes, copies, order};
+use crate::overlap::{Order, Rows, by_codes, copies, divide, order};
 use crate::tensor::Tensor;
 
 /// Bytes of a tensor that an elementwise operator reads before it writes.
@@ -24,7 +25,9 @@ pub(super) struct Overlapping<'a> {
 impl Overlapping<'_> {
     /// Runs the node; `None` cannot happen to a checked model.
     pub(super) fn run(&self, arena: &mut [u8], arithmetic: Arithmetic) -> Option<()> {
-        if let Kernel::Reshape = self.kernel {
+        if built::RESHAPE
+            && let Kernel::Reshape = self.kernel
+        {
             return copy(self.first, self.output, arena);
         }
         let order = order(self.kernel, self.first, self.second, self.output)?;
@@ -65,17 +68,12 @@ impl Overlapping<'_> {
         let (pixels, channels) = (self.output.shape.pixels(), self.output.shape.channels());
         let longest = self.second.map_or(0, |second| code_bits(second.bits)).max(code_bits(self.first.bits));
         // Parts of a pixel begin at a byte at every width.
-        let part = (PIECE_BYTES * 8 / longest / 8 * 8).min(channels).max(1);
-        let parts = channels.div_ceil(part);
-        let together = if parts == 1 { (PIECE_BYTES / self.longest_pixel()).max(1) } else { 1 };
-        let groups = pixels.div_ceil(together);
-        let count = groups.checked_mul(parts)?;
-        for index in 0..count {
-            let index = if order == Order::Upwards { index } else { count - 1 - index };
-            let (pixel, channel) = (index / parts * together, index % parts * part);
-            let pixels = pixel..(pixel + together).min(pixels);
-            let channels = channel..(channel + part).min(channels);
-            self.part(arena, arithmetic, pixels, channels)?;
+        let part = (divide(PIECE_BYTES, longest) * 8).min(channels).max(1);
+        let together = if part == channels { divide(PIECE_BYTES, self.longest_pixel()).max(1) } else { 1 };
+        for pixels in spans(pixels, together, order) {
+            for channels in spans(channels, part, order) {
+                self.part(arena, arithmetic, pixels.clone(), channels)?;
+            }
         }
         Some(())
     }
@@ -99,14 +97,29 @@ impl Overlapping<'_> {
     }
 }
 
-/// Copies a tensor into another of the same packing.
+/// `count` things in spans of at most `length`.
+fn spans(count: usize, length: usize, order: Order) -> impl Iterator<Item = Range<usize>> {
+    let number = divide(count + length - 1, length);
+    (0..number).map(move |index| {
+        let begin = if order == Order::Upwards { index } else { number - 1 - index } * length;
+        begin..(begin + length).min(count)
+    })
+}
+
+/// Copies a tensor into another of the same packing, wherever the two lie.
 pub(super) fn copy(from: &Tensor<'_>, to: &Tensor<'_>, arena: &mut [u8]) -> Option<()> {
-    let (from_range, to) = (from.range(), copies(from, to).then(|| to.range())?);
-    let inside = from_range.end <= arena.len() && to.end <= arena.len() && from_range.len() == to.len();
-    if inside {
-        arena.copy_within(from_range, to.start);
+    if !copies(from, to) {
+        return None;
     }
-    inside.then_some(())
+    let order = if to.range().start <= from.range().start { Order::Upwards } else { Order::Downwards };
+    for span in spans(from.bytes(), PIECE_BYTES, order) {
+        let at = |tensor: &Tensor<'_>| tensor.range().start + span.start..tensor.range().start + span.end;
+        let mut bytes = [0; PIECE_BYTES];
+        let bytes = bytes.get_mut(..span.len())?;
+        pack::copy(bytes, arena.get(at(from))?);
+        pack::copy(arena.get_mut(at(to))?, bytes);
+    }
+    Some(())
 }
 
 /// Bits from one code of a pixel to the next.
@@ -137,7 +150,7 @@ fn load<'b>(
 ) -> Option<&'b [u8]> {
     let from = arena.get(part_range(tensor, pixels, channels))?;
     let to = to.get_mut(..from.len())?;
-    to.copy_from_slice(from);
+    pack::copy(to, from);
     Some(to)
 }
 
@@ -150,14 +163,16 @@ fn of_rows<'a>(kernel: &Kernel<'a>, rows: &Rows, piece: &Range<usize>, read: &Ra
         window
     };
     Some(match *kernel {
-        Kernel::Conv(conv) => {
+        Kernel::Conv(conv) if built::CONV => {
             Kernel::Conv(apq_kernels::Conv { input: input(conv.input), output: output(conv.output), window: window(conv.window), ..conv })
         }
-        Kernel::FullyConnected(layer) => Kernel::FullyConnected(apq_kernels::FullyConnected { rows: piece.len(), ..layer }),
-        Kernel::MaxPool(pool) => {
+        Kernel::FullyConnected(layer) if built::FULLY_CONNECTED => {
+            Kernel::FullyConnected(apq_kernels::FullyConnected { rows: piece.len(), ..layer })
+        }
+        Kernel::MaxPool(pool) if built::MAX_POOL => {
             Kernel::MaxPool(apq_kernels::MaxPool { input: input(pool.input), output: output(pool.output), window: window(pool.window) })
         }
-        Kernel::AveragePool(pool) => Kernel::AveragePool(apq_kernels::AveragePool {
+        Kernel::AveragePool(pool) if built::AVERAGE_POOL => Kernel::AveragePool(apq_kernels::AveragePool {
             padding: match pool.padding {
                 CountPadding::Exclude => CountPadding::Exclude,
                 // Counted positions end where they did.
@@ -178,11 +193,11 @@ fn of_rows<'a>(kernel: &Kernel<'a>, rows: &Rows, piece: &Range<usize>, read: &Ra
 fn of_codes<'a>(kernel: &Kernel<'a>, rows: usize, part: Range<usize>) -> Option<Kernel<'a>> {
     let channels = part.len();
     Some(match *kernel {
-        Kernel::Add(add) => Kernel::Add(apq_kernels::Add { rows, channels, ..add }),
-        Kernel::Mul(mul) => Kernel::Mul(apq_kernels::Mul { rows, channels, ..mul }),
-        Kernel::Requantize(requantize) => Kernel::Requantize(apq_kernels::Requantize { rows, channels, ..requantize }),
-        Kernel::Table(table) => Kernel::Table(apq_kernels::Table { rows, channels, ..table }),
-        Kernel::Prelu(prelu) => Kernel::Prelu(apq_kernels::Prelu {
+        Kernel::Add(add) if built::ADD => Kernel::Add(apq_kernels::Add { rows, channels, ..add }),
+        Kernel::Mul(mul) if built::MUL => Kernel::Mul(apq_kernels::Mul { rows, channels, ..mul }),
+        Kernel::Requantize(requantize) if built::REQUANTIZE => Kernel::Requantize(apq_kernels::Requantize { rows, channels, ..requantize }),
+        Kernel::Table(table) if built::TABLE => Kernel::Table(apq_kernels::Table { rows, channels, ..table }),
+        Kernel::Prelu(prelu) if built::PRELU => Kernel::Prelu(apq_kernels::Prelu {
             rows,
             channels,
             slope_multiplier: prelu.slope_multiplier.get(part.clone())?,

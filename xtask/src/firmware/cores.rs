@@ -12,18 +12,20 @@ pub(crate) struct Core {
     pub(super) cpu: &'static str,
     /// QEMU's name of the machine, and the feature of the crate `apq-board`.
     pub(crate) machine: &'static str,
+    /// Arrangement of weights that its kernels are fastest with.
+    pub(crate) arrangement: &'static str,
 }
 
 /// A Cortex-M3 runs what is compiled for a Cortex-M0: QEMU's only board with that core has 16 KiB of RAM. The board's start has it stop where
 /// a Cortex-M0 would.
 pub(crate) const CORES: [Core; 7] = [
-    Core { name: "cortex-m0", target: "thumbv6m-none-eabi", cpu: "cortex-m0", machine: "mps2-an385" },
-    Core { name: "cortex-m3", target: "thumbv7m-none-eabi", cpu: "cortex-m3", machine: "mps2-an385" },
-    Core { name: "cortex-m4", target: "thumbv7em-none-eabihf", cpu: "cortex-m4", machine: "mps2-an386" },
-    Core { name: "cortex-m7", target: "thumbv7em-none-eabihf", cpu: "cortex-m7", machine: "mps2-an500" },
-    Core { name: "cortex-m33", target: "thumbv8m.main-none-eabihf", cpu: "cortex-m33", machine: "mps2-an505" },
-    Core { name: "cortex-m55", target: "thumbv8m.main-none-eabihf", cpu: "cortex-m55", machine: "mps3-an547" },
-    Core { name: "rv32", target: "riscv32imac-unknown-none-elf", cpu: "generic-rv32", machine: "virt" },
+    Core { name: "cortex-m0", target: "thumbv6m-none-eabi", cpu: "cortex-m0", machine: "mps2-an385", arrangement: "unsigned" },
+    Core { name: "cortex-m3", target: "thumbv7m-none-eabi", cpu: "cortex-m3", machine: "mps2-an385", arrangement: "unsigned" },
+    Core { name: "cortex-m4", target: "thumbv7em-none-eabihf", cpu: "cortex-m4", machine: "mps2-an386", arrangement: "pairs" },
+    Core { name: "cortex-m7", target: "thumbv7em-none-eabihf", cpu: "cortex-m7", machine: "mps2-an500", arrangement: "pairs" },
+    Core { name: "cortex-m33", target: "thumbv8m.main-none-eabihf", cpu: "cortex-m33", machine: "mps2-an505", arrangement: "pairs" },
+    Core { name: "cortex-m55", target: "thumbv8m.main-none-eabihf", cpu: "cortex-m55", machine: "mps3-an547", arrangement: "vectors" },
+    Core { name: "rv32", target: "riscv32imac-unknown-none-elf", cpu: "generic-rv32", machine: "virt", arrangement: "unsigned" },
 ];
 
 impl Core {

@@ -3,6 +3,7 @@
 mod cores;
 mod emulator;
 mod library;
+mod size;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,18 +16,19 @@ use cores::{CORES, Core};
 /// Longest run of all checks of one core; they take less than half a minute.
 const TEST_SECONDS_MAX: u64 = 300;
 
+const USAGE: &str = "usage: cargo xtask firmware build [--all | CORE...] | size [CORE...] [-- FEATURE...] | test [CORE...] [-- CHECK...] \
+    | library CORE FOLDER [OPERATOR...] | cargo CORE WORKSPACE ARGUMENT...";
+
 /// `firmware COMMAND ...`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
         ["build", "--all"] => build_runners(&[]).and_then(|()| build_boards()),
         ["build", rest @ ..] => build_runners(rest),
+        ["size", rest @ ..] => size::run(rest),
         ["test", rest @ ..] => test(rest),
-        ["library", core, folder] => library::build(core, folder),
+        ["library", core, folder, operators @ ..] => library::build(core, folder, operators),
         ["cargo", core, folder, arguments @ ..] => library::run_cargo(core, folder, arguments),
-        _ => {
-            Err("usage: cargo xtask firmware build [--all | CORE...] | test [CORE...] [-- CHECK...] | library CORE FOLDER | cargo CORE FOLDER ..."
-                .into())
-        }
+        _ => Err(USAGE.into()),
     }
 }
 
@@ -116,12 +118,26 @@ pub(crate) fn install_all() -> Result<(), Failure> {
     install(&CORES.iter().collect::<Vec<_>>()).map(|_| ())
 }
 
-/// Builds one program of a workspace for microcontrollers and returns its path.
+/// Builds one program of a workspace for microcontrollers, for an emulated board, and returns its path.
 fn build(toolchain: Toolchain, core: &Core, workspace: &str, program: &str, flags: &[&str]) -> Result<PathBuf, Failure> {
+    build_with(toolchain, core, workspace, program, flags, Some(core.machine))
+}
+
+fn build_with(
+    toolchain: Toolchain,
+    core: &Core,
+    workspace: &str,
+    program: &str,
+    flags: &[&str],
+    board: Option<&str>,
+) -> Result<PathBuf, Failure> {
     let folder = process::target_folder().join("firmware").join(core.name);
     let mut command: Command = toolchain.cargo();
     command.current_dir(process::root().join(workspace));
-    command.args(["build", "--quiet", "--release", "--bin", program, "--target", core.target, "--features", core.machine]).args(flags);
+    command.args(["build", "--quiet", "--release", "--bin", program, "--target", core.target]).args(flags);
+    if let Some(board) = board {
+        command.args(["--features", board]);
+    }
     command.arg("--target-dir").arg(&folder).env("RUSTFLAGS", core.compiler_flags(toolchain));
     toolchain.build_library(&mut command, true);
     process::run(&mut command)?;

@@ -38,6 +38,26 @@ struct Frame {
     rows_bytes: usize,
 }
 
+/// Where functions are collected for the whole program before they are compiled, assembly knows of the target's base only.
+#[cfg(core_feature = "mve")]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m55"
+    };
+}
+#[cfg(all(core_feature = "v8m", not(core_feature = "mve")))]
+macro_rules! cpu {
+    () => {
+        ".cpu cortex-m33"
+    };
+}
+#[cfg(not(core_feature = "v8m"))]
+macro_rules! cpu {
+    () => {
+        ""
+    };
+}
+
 /// Begins with the [`Frame`] that r0 points to: leaves the pointer to the plane in r12, that to the program in lr.
 macro_rules! enter {
     () => {
@@ -89,8 +109,6 @@ macro_rules! turn {
         pop {{r4-r11, pc}}"
     };
 }
-
-use {enter, turn};
 
 mod steps;
 mod three;

@@ -23,6 +23,8 @@ unsafe extern "C" {
     fn apq_dsp_stage_8();
     fn apq_dsp_stage_4();
     fn apq_dsp_stage_2();
+    fn apq_dsp_stage_15();
+    fn apq_dsp_stage_16();
     fn apq_dsp_vector_8(task: *mut VectorTask);
     fn apq_dsp_vector_6(task: *mut VectorTask);
     fn apq_dsp_vector_4(task: *mut VectorTask);
@@ -39,6 +41,9 @@ const SEGMENT: usize = 256;
 
 /// Weights that an unrolled loop takes at once.
 const UNROLLED: usize = 16;
+
+/// Groups of four 4-bit codes whose sum fits two halves of a word.
+const HALVES_QUADS_MAX: usize = 2 * 0xffff / (4 * 15);
 
 /// What a kernel reads and, as it goes from two channels to the next, writes. `pairs.s` knows the offsets.
 #[repr(C)]
@@ -113,12 +118,17 @@ pub(super) struct Plan<'a> {
     /// Bytes of a pixel before the group's, and those of `channels`.
     begin: usize,
     bytes: usize,
+    /// Words of the columns.
+    words: usize,
+    /// What a column's sum of codes is multiplied with and added to, where its sums start.
+    offset: i32,
+    center: i32,
 }
 
 impl<'a> Plan<'a> {
     /// For some of the rows. `None` where there is no kernel.
     fn new(group: &Group<'a>) -> Option<Self> {
-        let (bits, row_len) = (group.weight_bits, group.row_len);
+        let (bits, row_len) = (group.weight_bits.known(), group.row_len);
         let limit = limit(group);
         let wide = limit < SEGMENT;
         let kernel: unsafe extern "C" fn(*mut Task) = match bits {
@@ -152,16 +162,21 @@ impl<'a> Plan<'a> {
             after: if group.dual { tail_bytes } else { usize::from(segments > 0 || tail_bytes > 0) },
             ..Task::EMPTY
         };
-        Some(Self { kernel, task, group: *group, channels: 0, begin: 0, bytes: 0 })
+        let words = columns_words(group);
+        let (offset, center) = (bits.lo(), center as i32);
+        Some(Self { kernel, task, group: *group, channels: 0, begin: 0, bytes: 0, words, offset, center })
     }
 
     /// As [`Plan::new`], for the whole group, but for channels that do not fill what the stage writes at once.
     fn whole(group: &Group<'a>) -> Option<Self> {
         let stage = &group.stage;
-        let (kernel, at_once): (unsafe extern "C" fn(), _) = match stage.bits {
+        let (kernel, at_once): (unsafe extern "C" fn(), _) = match stage.bits.known() {
             ActivationBits::A8 | ActivationBits::A6 => (apq_dsp_stage_8, 2),
             ActivationBits::A4 => (apq_dsp_stage_4, 2),
             ActivationBits::A2 => (apq_dsp_stage_2, 4),
+            ActivationBits::A16 if stage.zero_point != 0 => return None,
+            ActivationBits::A16 if (stage.lo, stage.hi) == (-32768, 32767) => (apq_dsp_stage_16, 2),
+            ActivationBits::A16 if (stage.lo, stage.hi) == (0, 32767) => (apq_dsp_stage_15, 2),
             ActivationBits::A16 => return None,
         };
         let channels = stage.bias.len() / at_once * at_once;
@@ -194,8 +209,7 @@ impl<'a> Plan<'a> {
         let task = &mut self.task;
         task.weights = weights.as_ptr();
         task.columns = columns.as_ptr();
-        let center = if self.group.dual { task.segment_bytes as i32 } else { 0 };
-        task.start = totals.map(|total| center.wrapping_add(total.wrapping_mul(self.group.weight_bits.lo())));
+        task.start = totals.map(|total| self.center.wrapping_add(total.wrapping_mul(self.offset)));
         // SAFETY: the processor has the instructions, or this file would not be compiled. What the kernel reads besides is the columns, of
         // which there are as many words as a row has codes: both callers check that.
         unsafe { (self.kernel)(task) };
@@ -254,14 +268,23 @@ impl Blocks for Dsp {
 
     #[inline]
     fn widen(self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
-        let bytes = pack::row_bytes(run.bits, 4).wrapping_mul(run.quads);
+        let bytes = run.bytes;
         let last = run.rows.wrapping_sub(1).wrapping_mul(run.stride);
         let fits = |codes: &[u8]| codes.len().checked_sub(last).is_some_and(|left| bytes <= left);
         let words = run.quads.wrapping_mul(2 * COLUMNS);
-        if run.rows == 0 || run.quads == 0 || columns.len() != run.rows.wrapping_mul(words) || !run.from.iter().all(|codes| fits(codes)) {
+        if run.rows == 0
+            || run.quads == 0
+            || bytes != pack::row_bytes(run.bits, 4 * run.quads)
+            || columns.len() != run.rows.wrapping_mul(words)
+            || !run.from.iter().all(|codes| fits(codes))
+        {
             return;
         }
-        let kernel = match run.bits {
+        // Of narrow codes, the sums of 16 bits hold so many.
+        if run.bits.bits() < 6 && run.rows.wrapping_mul(run.quads) > HALVES_QUADS_MAX {
+            return Portable.widen(run, columns, totals);
+        }
+        let kernel = match run.bits.known() {
             ActivationBits::A2 => apq_dsp_widen_2,
             ActivationBits::A4 => apq_dsp_widen_4,
             ActivationBits::A6 | ActivationBits::A8 => apq_dsp_widen_8,
@@ -310,7 +333,7 @@ impl Blocks for Dsp {
         while last > 0 && pixels.len() < last + group.pixel_bytes {
             last -= group.pixel_bytes;
         }
-        if pixels.len() < last + plan.begin + plan.bytes || columns.len() != columns_words(group) {
+        if pixels.len() < last + plan.begin + plan.bytes || columns.len() != plan.words {
             return 0;
         }
         let (stage, weights) = (group.stage, group.weights);
@@ -327,7 +350,7 @@ impl Blocks for Dsp {
     }
 
     fn vector(self, group: &Group<'_>, codes: &[u8], total: i32, output: &mut [u8], mut each: impl FnMut(&mut [u8], usize, [i32; 4])) {
-        let bits = group.weight_bits;
+        let bits = group.weight_bits.known();
         let (step, kernel): (_, unsafe extern "C" fn(*mut VectorTask)) = match bits {
             WeightBits::W8 => (4, apq_dsp_vector_8),
             WeightBits::W6 => (8, apq_dsp_vector_6),

@@ -249,9 +249,12 @@
     add r6, r6, r10
     .endif
     ldr r3, [r12, #TASK_BEFORE]
+    .if \segments
+    str r3, [sp, #20]
+    .endif
     cbz r3, 3f
-    b.w 8f
-3:  // the only segment or the last one
+    b.w 10f
+3:
     LOOP \step, \unroll, \end, lr
 4:
     ldr r12, [sp]
@@ -266,12 +269,39 @@
 6:
     ldr pc, [r12, #TASK_STAGE]
 7:
+    .if \segments
+    ldr r3, [sp, #20]
+    cmp r3, #0
+    beq 8f
+    // At the end of a segment the sums of fields begin anew.
+    sub r7, r7, r4
+    sub r8, r8, r5
+    sub r9, r9, r6
+    add r2, sp, #4
+    ldm r2, {r10, r11, r12}
+    add r10, r10, r7, asr #\shift
+    add r11, r11, r8, asr #\shift
+    add r12, r12, r9, asr #\shift
+    stm r2, {r10, r11, r12}
+    mov r7, r4
+    mov r8, r5
+    mov r9, r6
+    ldr r12, [sp]
+    subs r3, r3, #1
+    str r3, [sp, #20]
+    ite eq
+    ldreq lr, [r12, #TASK_MAIN]
+    ldrne lr, [r12, #TASK_SEGMENT_BYTES]
+    cmp lr, #0
+    bne.w 3b
+8:
+    .endif
     ldr r3, [r12, #TASK_TAIL]
     cmp r3, #0
-    beq.w 10f
+    beq.w 9f
     LOOP \step, 1, \end, r3
     ldr r12, [sp]
-10:
+9:
     .if \segments
     ldr r3, [r12, #TASK_SEGMENTS]
     cmp r3, #0
@@ -287,44 +317,22 @@
     .else
     b.w 5b
     .endif
-8:
+10:  // segments, or nothing for the unrolled loop
     .if \segments
-    // At the end of a segment the sums of fields begin anew.
     ldr r3, [r12, #TASK_SEGMENTS]
+    str r3, [sp, #20]
     cmp r3, #0
     beq.w 4b
+    ldr lr, [r12, #TASK_SEGMENT_BYTES]
     mov r10, #0
     mov r11, #0
     mov r12, #0
-9:
     add r2, sp, #4
     stm r2, {r10, r11, r12}
-    str r3, [sp, #20]
-    ldr r12, [sp]
-    ldr r3, [r12, #TASK_SEGMENT_BYTES]
-    LOOP \step, \unroll, \end, r3
-    sub r7, r7, r4
-    sub r8, r8, r5
-    sub r9, r9, r6
-    add r2, sp, #4
-    ldm r2, {r10, r11, r12}
-    add r10, r10, r7, asr #\shift
-    add r11, r11, r8, asr #\shift
-    add r12, r12, r9, asr #\shift
-    mov r7, r4
-    mov r8, r5
-    mov r9, r6
-    ldr r3, [sp, #20]
-    subs r3, r3, #1
-    bne.w 9b
-    add r2, sp, #4
-    stm r2, {r10, r11, r12}
-    ldr r12, [sp]
-    ldr lr, [r12, #TASK_MAIN]
-    cmp lr, #0
-    bne.w 3b
-    .endif
+    b.w 3b
+    .else
     b.w 4b
+    .endif
     .size \name, . - \name
 .endm
 
@@ -437,9 +445,9 @@ apq_dsp_stage_sums:
     pop {r4-r11, pc}
     .size apq_dsp_stage_sums, . - apq_dsp_stage_sums
 
-// ((sum * m + 2^(r-1)) >> r) + z, for 33 <= r, saturated to \bits: with the rounding and the zero point in one term,
+// ((sum * m + 2^(r-1)) >> r) + z, for 33 <= r, saturated by \saturate to \bits: with the rounding and the zero point in one term,
 // (2z + 1) << (r-33), the high word of a product and a shift.
-.macro SCALE a, b, c, bits
+.macro SCALE a, b, c, saturate, bits
     ldrb r11, [r1], #1
     ldr lr, [r0], #4
     sub r11, r11, #33
@@ -450,9 +458,9 @@ apq_dsp_stage_sums:
     asr \a, \a, r11
     asr \b, \b, r11
     asr \c, \c, r11
-    usat \a, #\bits, \a, asr #1
-    usat \b, #\bits, \b, asr #1
-    usat \c, #\bits, \c, asr #1
+    \saturate \a, #\bits, \a, asr #1
+    \saturate \b, #\bits, \b, asr #1
+    \saturate \c, #\bits, \c, asr #1
 .endm
 
 // Columns are stored last to first: those that are no pixels have the offset of one that is.
@@ -466,8 +474,8 @@ apq_dsp_stage_sums:
     add r3, r12, #TASK_MULTIPLIER
     ldm r3, {r0, r1, r2}
     ldr r10, [r12, #TASK_ROUND]
-    SCALE r4, r5, r6, \bits
-    SCALE r7, r8, r9, \bits
+    SCALE r4, r5, r6, usat, \bits
+    SCALE r7, r8, r9, usat, \bits
     orr r4, r4, r7, lsl #8
     orr r5, r5, r8, lsl #8
     orr r6, r6, r9, lsl #8
@@ -529,3 +537,38 @@ apq_dsp_stage_sums:
 STAGE apq_dsp_stage_8, 8
 STAGE apq_dsp_stage_4, 4
 STAGE apq_dsp_stage_2, 2
+
+// 16 bits, all codes or those from 0 on.
+.macro STAGE_WIDE name, saturate, bits
+    .section .text.\name, "ax", %progbits
+    .balign 4
+    .global \name
+    .type \name, %function
+    .thumb_func
+\name:
+    add r3, r12, #TASK_MULTIPLIER
+    ldm r3, {r0, r1, r2}
+    ldr r10, [r12, #TASK_ROUND]
+    SCALE r4, r5, r6, \saturate, \bits
+    SCALE r7, r8, r9, \saturate, \bits
+    pkhbt r4, r4, r7, lsl #16
+    pkhbt r5, r5, r8, lsl #16
+    pkhbt r6, r6, r9, lsl #16
+    ldrd r10, r11, [r12, #TASK_OFFSETS]
+    str r6, [r2, r11]
+    str r5, [r2, r10]
+    str r4, [r2], #4
+    add r3, r12, #TASK_MULTIPLIER
+    stm r3, {r0, r1, r2}
+    ldr r3, [r12, #TASK_END]
+    cmp r0, r3
+    beq 2f
+    ldr pc, [r12, #TASK_NEXT]
+2:
+    add sp, sp, #FRAME
+    pop {r4-r11, pc}
+    .size \name, . - \name
+.endm
+
+STAGE_WIDE apq_dsp_stage_16, ssat, 16
+STAGE_WIDE apq_dsp_stage_15, usat, 15

@@ -59,27 +59,27 @@
     ldrh r8, [r0], #2
     ldrh r9, [r1], #2
     ldrh r10, [r2], #2
-    NARROW r8, r11, 8, 4, 0x000f000f
-    NARROW r9, r12, 8, 4, 0x000f000f
-    NARROW r10, lr, 8, 4, 0x000f000f
-    TOTALS
+    NARROW r8, r11, r4, 8, 4
+    NARROW r9, r12, r5, 8, 4
+    NARROW r10, lr, r6, 8, 4
 .endm
 
 .macro QUAD_2
     ldrb r8, [r0], #1
     ldrb r9, [r1], #1
     ldrb r10, [r2], #1
-    NARROW r8, r11, 12, 2, 0x00030003
-    NARROW r9, r12, 12, 2, 0x00030003
-    NARROW r10, lr, 12, 2, 0x00030003
-    TOTALS
+    NARROW r8, r11, r4, 12, 2
+    NARROW r9, r12, r5, 12, 2
+    NARROW r10, lr, r6, 12, 2
 .endm
 
-.macro NARROW even, odd, spread, bits, mask
+// r7 is a mask. Both halves of a total are sums.
+.macro NARROW even, odd, total, spread, bits
     orr \even, \even, \even, lsl #\spread
-    lsr \odd, \even, #\bits
-    and \even, \even, #\mask
-    and \odd, \odd, #\mask
+    and \odd, r7, \even, lsr #\bits
+    and \even, r7, \even
+    add \total, \total, \odd
+    add \total, \total, \even
 .endm
 
 .macro STORE
@@ -87,7 +87,7 @@
     stm r3!, {r11, r12, lr}
 .endm
 
-.macro WIDEN name, quad, constant
+.macro WIDEN name, quad, constant, halves
     .section .text.\name, "ax", %progbits
     .balign 4
     .global \name
@@ -98,6 +98,11 @@
     mov r12, r0
     ldm r12, {r0-r6}
     mov r7, #\constant
+    .if \halves
+    mov r4, #0
+    mov r5, #0
+    mov r6, #0
+    .endif
 1:  // a run
     ldr r12, [sp]
     ldr r8, [r12, #WIDEN_BYTES]
@@ -126,12 +131,21 @@
     b 1b
 4:
     add r12, r12, #WIDEN_TOTALS
+    .if \halves
+    ldm r12, {r8, r9, r10}
+    uxtah r8, r8, r4
+    uxtah r9, r9, r5
+    uxtah r10, r10, r6
+    add r4, r8, r4, lsr #16
+    add r5, r9, r5, lsr #16
+    add r6, r10, r6, lsr #16
+    .endif
     stm r12, {r4, r5, r6}
     pop {r0, r1, r4-r11, pc}
     .size \name, . - \name
 .endm
 
-WIDEN apq_dsp_widen_8, QUAD_8, 0
-WIDEN apq_dsp_widen_16, QUAD_16, 0x00010001
-WIDEN apq_dsp_widen_4, QUAD_4, 0x00010001
-WIDEN apq_dsp_widen_2, QUAD_2, 0x00010001
+WIDEN apq_dsp_widen_8, QUAD_8, 0, 0
+WIDEN apq_dsp_widen_16, QUAD_16, 0x00010001, 0
+WIDEN apq_dsp_widen_4, QUAD_4, 0x000f000f, 1
+WIDEN apq_dsp_widen_2, QUAD_2, 0x00030003, 1

@@ -1,12 +1,12 @@
 //! The inner blocks of convolutions.
 
 use super::symbols::*;
-use crate::{ActivationBits, WeightBits};
 use crate::arrange::lanes::{BLOCK, PASS};
 use crate::arrange::vectors;
 use crate::portable::vectors::{
     Blocks, CHUNK, COLUMNS, Channels, Columns, Lanes, Pixels, Places, PlainPass, PlainRust, Rect, Rows, Stage, Sums, ZERO,
 };
+use crate::{ActivationBits, WeightBits};
 
 pub(super) struct Mve;
 

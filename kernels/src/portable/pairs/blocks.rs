@@ -48,8 +48,9 @@ pub(crate) struct Run<'a> {
     pub(crate) rows: usize,
     /// Bytes from one run to the next.
     pub(crate) stride: usize,
-    /// Groups of four codes of a run.
+    /// Groups of four codes of a run, and their bytes.
     pub(crate) quads: usize,
+    pub(crate) bytes: usize,
 }
 
 /// Plain Rust.
@@ -61,6 +62,7 @@ impl Blocks for Portable {
 
     fn plan<'a>(self, _: &Group<'a>) {}
 
+    #[inline(never)]
     fn widen(self, run: &Run<'_>, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let rows = columns.chunks_exact_mut((run.quads * 2 * COLUMNS).max(1)).take(run.rows);
         for (row, columns) in rows.enumerate() {
@@ -78,6 +80,7 @@ impl Blocks for Portable {
         }
     }
 
+    #[inline(never)]
     fn sums(self, group: &Group<'_>, row: &[u8], columns: &[u32], _: [i32; COLUMNS], bias: [i32; 4]) -> Sums {
         let mut sums = bias.map(|bias| [bias; COLUMNS]);
         for (pair, words) in columns.as_chunks::<COLUMNS>().0.iter().enumerate() {
@@ -99,6 +102,7 @@ impl Blocks for Portable {
         0
     }
 
+    #[inline(never)]
     fn vector(self, group: &Group<'_>, codes: &[u8], _: i32, output: &mut [u8], mut each: impl FnMut(&mut [u8], usize, [i32; 4])) {
         for (index, row) in group.rows().enumerate() {
             let mut sums = [0i32; 4];

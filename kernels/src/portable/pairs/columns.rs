@@ -37,12 +37,14 @@ fn taps_join(conv: &Conv<'_>, bits: ActivationBits) -> bool {
     conv.groups == 1 && conv.window.dilation[1] == 1 && rows_join(bits, conv.group_inputs())
 }
 
-/// Bytes of scratch behind the columns: taps of padding, or copies.
+/// Bytes of scratch behind the columns: padding, and copies.
 pub(super) fn extra_bytes(conv: &Conv<'_>, bits: ActivationBits) -> usize {
     match Way::new(conv, bits) {
         // A window of one tap and no padding meets none; what is padded behind the last pixel is not told apart here.
         Way::Words if conv.window.kernel == [1, 1] && conv.window.pad == [0, 0] && fits(conv) => 0,
-        Way::Words => pack::row_bytes(bits, conv.group_inputs()) * if taps_join(conv, bits) { conv.window.kernel[1] } else { 1 },
+        // A row of taps of padding, and one for each column.
+        Way::Words if taps_join(conv, bits) => (1 + COLUMNS) * pack::row_bytes(bits, conv.group_inputs()) * conv.window.kernel[1],
+        Way::Words => pack::row_bytes(bits, conv.group_inputs()),
         Way::Copy => COLUMNS * copy_bytes(conv),
         Way::Codes => 0,
     }
@@ -66,9 +68,12 @@ pub(super) struct Packer<'a> {
     pixel_bytes: usize,
     row_bytes: usize,
     way: Way,
-    /// Groups of four codes of a tap.
+    /// Groups of four codes of a tap, and of a row of taps.
     quads: usize,
+    row_quads: usize,
     taps_join: bool,
+    /// Bytes from one row of taps to the next. The dilation of a kernel of one row is bounded by nothing, and not used.
+    tap_stride: usize,
     /// Padding, or copies.
     extra: &'a mut [u8],
     /// Bytes of a copy, and groups of four codes in it.
@@ -100,6 +105,8 @@ impl<'a> Packer<'a> {
             row_bytes: conv.input.width.wrapping_mul(pixel_bytes),
             way,
             quads: inputs / 4,
+            row_quads: inputs / 4 * conv.window.kernel[1],
+            tap_stride: conv.window.dilation[0].wrapping_mul(conv.input.width.wrapping_mul(pixel_bytes)),
             taps_join: taps_join(conv, input.bits),
             extra,
             copy_bytes: copy_bytes(conv).max(1),
@@ -158,6 +165,7 @@ impl<'a> Packer<'a> {
                 let from = pixels.map(|(y, x)| self.input.codes.get(self.first_tap(y, x)..).unwrap_or_default());
                 self.fill_inside(blocks, from, columns, totals);
             }
+            Way::Words if self.taps_join => self.fill_rows(blocks, pixels, columns, totals),
             Way::Words => self.fill_border(blocks, pixels, columns, totals),
             Way::Copy => self.fill_copy(blocks, pixels, columns, totals),
             Way::Codes => self.fill_codes(pixels, columns, totals),
@@ -179,20 +187,17 @@ impl<'a> Packer<'a> {
         self.byte(y * window.stride[0] - window.pad[0], x * window.stride[1] - window.pad[1])
     }
 
-    /// Bytes from one row of taps to the next. The dilation of a kernel of one row is bounded by nothing, and not used.
-    fn tap_stride(&self) -> usize {
-        self.conv.window.dilation[0].wrapping_mul(self.row_bytes)
+    fn run<'r>(&self, from: [&'r [u8]; COLUMNS], quads: usize) -> Run<'r> {
+        Run { bits: self.input.bits, from, rows: 1, stride: 0, quads, bytes: pack::row_bytes(self.input.bits, 4 * quads) }
     }
 
     /// Every tap is in the image.
     #[inline]
     fn fill_inside(&self, blocks: impl Blocks, from: [&[u8]; COLUMNS], columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
-        let window = &self.conv.window;
-        let run = Run { bits: self.input.bits, from, rows: window.kernel[0], stride: self.tap_stride(), quads: self.quads };
-        let words = self.quads * 2 * COLUMNS;
         if self.taps_join {
-            let columns = columns.get_mut(..words * window.taps()).unwrap_or_default();
-            blocks.widen(&Run { quads: window.kernel[1] * self.quads, ..run }, columns, totals);
+            let rows = self.conv.window.kernel[0];
+            let columns = columns.get_mut(..self.row_quads * rows * 2 * COLUMNS).unwrap_or_default();
+            blocks.widen(&Run { rows, stride: self.tap_stride, ..self.run(from, self.row_quads) }, columns, totals);
         } else {
             self.fill_taps(blocks, from, columns, totals);
         }
@@ -205,31 +210,73 @@ impl<'a> Packer<'a> {
         for ky in 0..window.kernel[0] {
             for kx in 0..window.kernel[1] {
                 let x = kx.wrapping_mul(window.dilation[1]).wrapping_mul(self.pixel_bytes);
-                let begin = ky.wrapping_mul(self.tap_stride()).wrapping_add(x);
+                let begin = ky.wrapping_mul(self.tap_stride).wrapping_add(x);
                 let from = from.map(|codes| codes.get(begin..).unwrap_or_default());
                 let Some(columns) = taps.next() else { return };
-                blocks.widen(&Run { bits: self.input.bits, from, rows: 1, stride: 0, quads: self.quads }, columns, totals);
+                blocks.widen(&self.run(from, self.quads), columns, totals);
             }
         }
     }
 
-    /// With padding: rows of taps where the windows cross the upper or the lower edge alone, else tap by tap.
+    /// With padding, where rows of taps lie together: those that cross an edge are put together in a copy.
+    fn fill_rows(&mut self, blocks: impl Blocks, pixels: Pixels, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
+        let (window, image) = (&self.conv.window, self.conv.input);
+        let tap_bytes = pack::row_bytes(self.input.bits, image.channels);
+        let row_bytes = tap_bytes * window.kernel[1];
+        let taps = pixels.map(|(_, x)| window.taps_inside(1, x, image.width));
+        let mut runs = columns.chunks_exact_mut((self.row_quads * 2 * COLUMNS).max(1));
+        for ky in 0..window.kernel[0] {
+            let mut begins = [usize::MAX; COLUMNS];
+            let (padding, mut copies) = self.extra.split_at_mut_checked(row_bytes).unwrap_or_default();
+            for ((begin, (y, x)), taps) in begins.iter_mut().zip(pixels).zip(&taps) {
+                let (copy, others) = core::mem::take(&mut copies).split_at_mut_checked(row_bytes).unwrap_or_default();
+                copies = others;
+                let Some(y) = window.position(0, y, ky, image.height).filter(|_| !taps.is_empty()) else { continue };
+                let from_x = (x * window.stride[1] + taps.start).saturating_sub(window.pad[1]);
+                let from = y * self.row_bytes + from_x * self.pixel_bytes;
+                *begin = from;
+                if taps.len() != window.kernel[1] {
+                    let inside = taps.start * tap_bytes..taps.end * tap_bytes;
+                    copy.copy_from_slice(padding);
+                    let codes = self.input.codes.get(from..).and_then(|codes| codes.get(..inside.len()));
+                    if let Some((to, codes)) = copy.get_mut(inside).zip(codes) {
+                        to.copy_from_slice(codes);
+                    }
+                }
+            }
+            let mut from = [&[][..]; COLUMNS];
+            for (index, ((from, begin), taps)) in from.iter_mut().zip(begins).zip(&taps).enumerate() {
+                let copied = match begin {
+                    usize::MAX => Some(0),
+                    _ if taps.len() != window.kernel[1] => Some((1 + index) * row_bytes),
+                    _ => None,
+                };
+                *from = match copied {
+                    Some(begin) => self.extra.get(begin..),
+                    None => self.input.codes.get(begin..),
+                }
+                .unwrap_or_default();
+            }
+            let Some(columns) = runs.next() else { return };
+            blocks.widen(&self.run(from, self.row_quads), columns, totals);
+        }
+    }
+
+    /// With padding, tap by tap.
     fn fill_border(&self, blocks: impl Blocks, pixels: Pixels, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let (window, image, border) = (&self.conv.window, self.conv.input, &*self.extra);
-        let rows = self.taps_join && pixels.iter().all(|(_, x)| self.inside[1].contains(x));
-        let quads = if rows { self.quads * window.kernel[1] } else { self.quads };
-        let mut runs = columns.chunks_exact_mut((quads * 2 * COLUMNS).max(1));
+        let mut taps = columns.chunks_exact_mut((self.quads * 2 * COLUMNS).max(1));
         for ky in 0..window.kernel[0] {
             let ys = pixels.map(|(y, _)| window.position(0, y, ky, image.height));
-            for kx in 0..if rows { 1 } else { window.kernel[1] } {
+            for kx in 0..window.kernel[1] {
                 let mut from = [border; COLUMNS];
                 for ((from, y), (_, x)) in from.iter_mut().zip(ys).zip(pixels) {
                     if let (Some(y), Some(x)) = (y, window.position(1, x, kx, image.width)) {
                         *from = self.input.codes.get(self.byte(y, x)..).unwrap_or_default();
                     }
                 }
-                let Some(columns) = runs.next() else { return };
-                blocks.widen(&Run { bits: self.input.bits, from, rows: 1, stride: 0, quads }, columns, totals);
+                let Some(columns) = taps.next() else { return };
+                blocks.widen(&self.run(from, self.quads), columns, totals);
             }
         }
     }
@@ -263,7 +310,7 @@ impl<'a> Packer<'a> {
         let (bytes, quads) = (self.copy_bytes, self.copy_quads);
         let from = [0, bytes, 2 * bytes].map(|begin| self.extra.get(begin..).unwrap_or_default());
         let columns = columns.get_mut(..quads * 2 * COLUMNS).unwrap_or_default();
-        blocks.widen(&Run { bits: ActivationBits::A8, from, rows: 1, stride: 0, quads }, columns, totals);
+        blocks.widen(&self.run(from, quads), columns, totals);
     }
 
     /// Code by code.

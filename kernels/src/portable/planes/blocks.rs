@@ -32,7 +32,7 @@ pub(crate) trait Blocks {
     /// Clamps bytes.
     fn clamp(&self, codes: &mut [u8], lo: u8, hi: u8);
 
-    /// Runs a program that ends otherwise down one column of blocks; [`BLOCK_MAX`] words for each row.
+    /// Runs a program that ends otherwise down one column of the larger blocks; as many words for each row.
     fn words(&self, run: &Run<'_>, span: &Span, pairs: &[u32], words: &mut [u32]);
 }
 

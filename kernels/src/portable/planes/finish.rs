@@ -1,9 +1,9 @@
 //! Output channels of a strip of rows.
 
+use super::TOGETHER;
 use super::blocks::{Blocks, To};
 use super::program::{End, Run};
 use super::span::{BLOCK_MAX, Span, Spans};
-use super::{TOGETHER, WORDS, WORDS_ROWS};
 use crate::{ActivationBits, Conv, pack, requant};
 
 pub(super) struct Channels<'a, B> {
@@ -18,13 +18,16 @@ pub(super) struct Channels<'a, B> {
 }
 
 impl<B: Blocks> Channels<'_, B> {
-    /// `output` is the strip's.
-    pub(super) fn run(&self, kept: &mut [u32; WORDS], output: &mut [u8]) {
+    /// `output` begins with the strip, and has the rows below it.
+    pub(super) fn run(&self, kept: &mut [u32], output: &mut [u8]) {
         if self.run.end != End::Codes {
             for span in self.spans.large.iter().flatten() {
                 self.words(span, kept, output);
             }
             return;
+        }
+        if self.conv.stage.bits.bits() < 6 {
+            return self.packed(kept, output);
         }
         if let Some((span, last)) = &self.spans.beyond {
             self.beyond(span, *last, output);
@@ -70,15 +73,57 @@ impl<B: Blocks> Channels<'_, B> {
         }
     }
 
-    /// Codes of any width, by way of words.
+    /// Codes of 2 and 4 bits, by way of a word for the codes of each pixel.
     #[inline(never)]
-    fn words(&self, span: &Span, kept: &mut [u32; WORDS], output: &mut [u8]) {
+    fn packed(&self, kept: &mut [u32], output: &mut [u8]) {
+        let (codes, extent, width) = (self.conv.stage.codes(), self.run.layout().extent.max(1), self.conv.output.width);
+        let pixel_bytes = self.conv.output.pixel_bytes(codes.bits).max(1);
+        let first_byte = pack::row_bytes(codes.bits, self.index);
+        // What is written of a pixel, and of the word.
+        let bytes = pack::row_bytes(codes.bits, self.run.channels);
+        let mask = u32::MAX >> (8 * (TOGETHER - self.run.channels.min(TOGETHER)));
+        // A channel alone shares its byte with others.
+        let whole = self.index.is_multiple_of(TOGETHER)
+            && (self.run.channels == TOGETHER || self.index + self.run.channels == self.conv.output.channels);
+        let together = kept.len() / extent;
+        let to = To { step: TOGETHER, row_step: TOGETHER * extent };
+        for first in (0..self.spans.rows).step_by(together.max(1)) {
+            let rows = together.min(self.spans.rows - first);
+            let beyond = self.spans.beyond.as_ref().map(|(span, _)| span);
+            for span in self.spans.inside.iter().flatten().chain(beyond) {
+                let codes = bytemuck::cast_slice_mut(kept).get_mut(TOGETHER * span.start..).unwrap_or_default();
+                self.blocks.codes(&self.run, &span.with_rows(rows), self.pairs(span, first), codes, to);
+            }
+            self.blocks.clamp(bytemuck::cast_slice_mut(kept), codes.lo as u8, codes.hi as u8);
+            let pixels = output.get_mut(first * width * pixel_bytes..).unwrap_or_default().chunks_exact_mut((width * pixel_bytes).max(1));
+            for (words, row) in kept.chunks_exact(extent).zip(pixels).take(rows) {
+                for (&word, pixel) in words.iter().zip(row.chunks_exact_mut(pixel_bytes)) {
+                    let word = u32::from_le(word) & mask;
+                    if !whole {
+                        pack::set_code(pixel, codes.bits, self.index, (word & 255) as i32);
+                        continue;
+                    }
+                    let twos = word | word >> (8 - codes.bits.bits());
+                    let packed = if codes.bits == ActivationBits::A4 { twos & 255 | twos >> 8 & 0xff00 } else { (twos | twos >> 12) & 255 };
+                    let to = pixel.iter_mut().skip(first_byte).take(bytes);
+                    for (to, byte) in to.zip(packed.to_le_bytes()) {
+                        *to = byte;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Codes of any width, by way of words, of one channel.
+    #[inline(never)]
+    fn words(&self, span: &Span, kept: &mut [u32], output: &mut [u8]) {
         let pixel_bytes = self.conv.output.pixel_bytes(self.conv.stage.bits);
         let row_bytes = self.conv.output.width * pixel_bytes;
+        let together = kept.len() / BLOCK_MAX;
         for span in (0..span.columns()).map(|index| span.column(index)) {
             let (start, left) = (span.start, span.left.min(BLOCK_MAX));
-            for first in (0..span.rows()).step_by(WORDS_ROWS) {
-                let part = span.with_rows(WORDS_ROWS.min(span.rows() - first));
+            for first in (0..span.rows()).step_by(together.max(1)) {
+                let part = span.with_rows(together.min(span.rows() - first));
                 self.blocks.words(&self.run, &part, self.pairs(&span, first), kept);
                 for (row, words) in (first..first + part.rows()).zip(kept.as_chunks::<BLOCK_MAX>().0) {
                     let pixels = output.get_mut(row * row_bytes + start * pixel_bytes..).unwrap_or_default();
@@ -89,29 +134,21 @@ impl<B: Blocks> Channels<'_, B> {
     }
 
     /// The codes of neighbours.
+    #[inline]
     fn row(&self, words: &[u32], pixels: &mut [u8], pixel_bytes: usize) {
         let codes = self.conv.stage.codes();
         if self.run.end == End::Sums {
             return self.slow_row(words, pixels, pixel_bytes);
         }
-        let clamped = words.iter().map(|&word| (word as i32).max(codes.lo).min(codes.hi));
-        let (each, shift, mask) = match codes.bits {
-            ActivationBits::A2 => (4, self.index % 4 * 2, 3),
-            ActivationBits::A4 => (2, self.index % 2 * 4, 15),
-            ActivationBits::A6 | ActivationBits::A8 => (1, 0, 255),
-            ActivationBits::A16 => {
-                for (code, pixel) in clamped.zip(pixels.chunks_mut(pixel_bytes.max(1))) {
-                    pack::set_code(pixel, codes.bits, self.index, code);
-                }
-                return;
+        for (index, &word) in words.iter().enumerate() {
+            let at = index * pixel_bytes + size_of::<i16>() * self.index;
+            if let Some(to) = pixels.get_mut(at..).and_then(|rest| rest.first_chunk_mut()) {
+                *to = ((word as i32).max(codes.lo).min(codes.hi) as i16).to_le_bytes();
             }
-        };
-        let bytes = pixels.get_mut(self.index / each..).unwrap_or_default().iter_mut().step_by(pixel_bytes.max(1));
-        for (code, byte) in clamped.zip(bytes) {
-            *byte = *byte & !(mask << shift) | (code as u8) << shift;
         }
     }
 
+    /// As [`row`](Self::row), from sums.
     #[inline(never)]
     fn slow_row(&self, words: &[u32], pixels: &mut [u8], pixel_bytes: usize) {
         let codes = self.conv.stage.codes();

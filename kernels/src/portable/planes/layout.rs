@@ -1,11 +1,14 @@
 //! Where things are in the planes.
 
+use super::TOGETHER;
 use super::span::BLOCK_MAX;
-use super::{TOGETHER, WORDS};
 use crate::{Accumulator, ActivationBits, Arrangement, Conv};
 
 /// Most words of four planes; a strip that has to be larger is left to other kernels.
 const WORDS_MAX: usize = 4096;
+
+/// Words of four blocks.
+const KEPT_MIN: usize = 4 * BLOCK_MAX;
 
 /// Fewest words of four planes that are worth having.
 const WORDS_MIN: usize = 256;
@@ -45,6 +48,8 @@ pub(crate) struct Layout {
     /// Output rows of a strip.
     pub(crate) rows: usize,
     pub(crate) plane_words: usize,
+    /// Words for a few blocks, or for a row of four codes each, where the output's codes are not bytes.
+    pub(crate) kept_words: usize,
     /// Of one program.
     pub(crate) program_words: usize,
     /// Outputs of a row with those that blocks compute beyond it.
@@ -113,13 +118,14 @@ impl Layout {
         let steps = if order == Order::Halved { pairs.div_ceil(2) } else { pairs };
         // The bias, four words for each step, five for the end.
         let program_words = steps.checked_mul(taps_y)?.checked_mul(4)?.checked_add(6)?;
+        let kept_words = extent.max(KEPT_MIN);
         (program_words <= WORDS_MAX).then_some(())?;
-        Some(Self { order, compact, pairs, pitch, tap_words, row_words, rows, plane_words, program_words, extent })
+        Some(Self { order, compact, pairs, pitch, tap_words, row_words, rows, plane_words, kept_words, program_words, extent })
     }
 
     /// Words of it all.
     pub(crate) fn words(&self) -> usize {
-        WORDS + TOGETHER * (self.program_words + self.plane_words)
+        self.kept_words + TOGETHER * (self.program_words + self.plane_words)
     }
 
     /// Input rows of a strip of that many output rows.

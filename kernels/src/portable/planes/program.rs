@@ -40,7 +40,7 @@ impl Step {
 pub(crate) enum End {
     /// Saturated to 8 bits.
     Codes,
-    /// Requantized, zero point added.
+    /// Requantized, zero point added; for codes of 16 bits.
     Words,
     /// As they are.
     Sums,
@@ -245,7 +245,7 @@ fn three_taps(bits: WeightBits, row: &[u8]) -> Option<[i8; 9]> {
         return row.first_chunk::<9>().map(|taps| taps.map(|tap| tap as i8));
     }
     let mut bytes = [0; 8];
-    bytes.get_mut(..row.len())?.copy_from_slice(row);
+    crate::pack::copy(bytes.get_mut(..row.len())?, row);
     let (mut packed, width) = (u64::from_le_bytes(bytes), bits.bits());
     Some([(); 9].map(|()| {
         let tap = (packed as u8) << (8 - width);

@@ -26,9 +26,9 @@ impl Stage {
         (Self::SHIFT_MIN as u32 + once.leading_zeros()).saturating_sub(2).min(62) as u8
     }
 
-    /// Whether codes are bytes. A narrower clamp than that of 8 bits comes after all else.
+    /// Whether saturation to 8 bits comes first; what is narrower follows.
     pub(crate) fn straight(codes: &OutputCodes) -> bool {
-        matches!(codes.bits, ActivationBits::A6 | ActivationBits::A8)
+        codes.bits != ActivationBits::A16
     }
 
     /// For sums of at most `magnitude()`, where that matters.

@@ -44,6 +44,8 @@ pub(crate) struct Rows<'a> {
     pub(crate) first_word: usize,
     /// The first pixel is the right one of its word.
     pub(crate) odd: bool,
+    pub(crate) bits: ActivationBits,
+    pub(crate) zero_point: i32,
 }
 
 impl<'a> Widen<'a> {
@@ -94,6 +96,8 @@ impl<'a> Widen<'a> {
             pixels: conv.input.width.min((2 * self.layout.pitch).saturating_sub(pad)),
             first_word: self.to_row * self.layout.pitch + pad.min(2 * self.layout.pitch) / 2,
             odd: pad % 2 == 1,
+            bits: self.input.bits,
+            zero_point: self.input.zero_point,
         })
     }
 
@@ -102,17 +106,57 @@ impl<'a> Widen<'a> {
         (self.layout.pitch, self.layout.plane_words)
     }
 
-    pub(crate) fn input_bits(&self) -> ActivationBits {
-        self.input.bits
-    }
-
-    pub(crate) fn zero_point(&self) -> i32 {
-        self.input.zero_point
-    }
-
     /// Widens, whatever the width and the order.
     #[inline(never)]
     pub(crate) fn run(&self, planes: &mut [u32]) {
+        let Some(rows) = self.dense_rows() else {
+            return self.any(planes);
+        };
+        let padding = [pair(rows.zero_point, rows.zero_point); 2];
+        let field = |word: u32, bits: u32| {
+            let code = |index: u32| word >> (bits * index) & ((1 << bits) - 1);
+            [code(0) | code(1) << 16, code(2) | code(3) << 16]
+        };
+        let [byte, two, word] =
+            [1, 2, 4].map(|bytes| move |pixel: &[u8]| pixel.iter().take(bytes).rev().fold(0, |word, &byte| word << 8 | u32::from(byte)));
+        match rows.bits {
+            ActivationBits::A2 => self.dense(&rows, padding, planes, |pixel| field(byte(pixel), 2)),
+            ActivationBits::A4 => self.dense(&rows, padding, planes, |pixel| field(two(pixel), 4)),
+            ActivationBits::A6 | ActivationBits::A8 => self.dense(&rows, padding, planes, |pixel| field(word(pixel), 8)),
+            ActivationBits::A16 => {
+                self.dense(&rows, padding, planes, |pixel| [word(pixel), word(pixel.get(4..).unwrap_or_default())]);
+            }
+        }
+    }
+
+    /// Widens neighbours. `load` gives the four channels of a pixel, each in half a word.
+    #[inline(always)]
+    fn dense(&self, rows: &Rows<'_>, padding: [u32; 2], planes: &mut [u32], load: impl Fn(&[u8]) -> [u32; 2]) {
+        let (pitch, plane_words) = self.pitch();
+        let (one, rest) = planes.split_at_mut_checked(plane_words).unwrap_or_default();
+        let (two, rest) = rest.split_at_mut_checked(plane_words).unwrap_or_default();
+        let (three, four) = rest.split_at_mut_checked(plane_words).unwrap_or_default();
+        for row in 0..rows.rows {
+            let mut pixels = rows.codes.get(row * rows.row_bytes..).unwrap_or_default().chunks(rows.pixel_bytes.max(1)).take(rows.pixels);
+            let mut next = || pixels.next().map(&load);
+            let first = rows.first_word + row * pitch;
+            let words = one.iter_mut().zip(two.iter_mut()).zip(three.iter_mut().zip(four.iter_mut())).skip(first);
+            let mut left = if rows.odd { Some(padding) } else { next() };
+            for ((one, two), (three, four)) in words {
+                let Some([a, b]) = left else {
+                    break;
+                };
+                let [c, d] = next().unwrap_or(padding);
+                (*one, *two) = (a & 0xffff | c << 16, a >> 16 | c & 0xffff_0000);
+                (*three, *four) = (b & 0xffff | d << 16, b >> 16 | d & 0xffff_0000);
+                left = next();
+            }
+        }
+    }
+
+    /// Widens channels that are fewer than four, and what is not in order.
+    #[inline(never)]
+    fn any(&self, planes: &mut [u32]) {
         let (pitch, [_, taps_x]) = (self.layout.pitch, self.conv.window.kernel);
         let [_, pad] = self.conv.window.pad;
         for (row, y) in (self.to_row..).zip(self.first_row..self.last_row) {
@@ -124,8 +168,8 @@ impl<'a> Widen<'a> {
                         let extent = self.layout.extent.max(1);
                         let (tap, out) = (word / extent * 2, word % extent);
                         let column = |tap: usize| {
-                            let column = (out * self.conv.window.stride[1]).checked_add(tap * self.conv.window.dilation[1]);
-                            column.filter(|_| tap < taps_x && out < self.conv.output.width)
+                            let is_there = tap < taps_x && out < self.conv.output.width;
+                            is_there.then(|| out * self.conv.window.stride[1] + tap * self.conv.window.dilation[1])
                         };
                         (column(tap), column(tap + 1))
                     }

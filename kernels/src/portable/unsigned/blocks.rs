@@ -89,27 +89,38 @@ pub(crate) struct Portable;
 impl Blocks for Portable {
     fn run<const N: usize>(rows: Rows<'_>, columns: &[[u32; N]], start: &[u32; N], sums: &mut [[u32; N]]) {
         let mut words = rows.words;
-        for sums in sums {
-            let Some((row, others)) = words.split_at_checked(rows.row_words) else {
+        for pair in sums.chunks_mut(2) {
+            let Some((first, others)) = words.split_at_checked(rows.row_words) else {
                 return;
             };
+            let (second, others) = others.split_at_checked(rows.row_words).unwrap_or((first, others));
             words = others;
-            *sums = match (rows.product, rows.bits) {
-                (Product::Four, _) => four(row, columns),
-                (Product::Two { units: 0 }, _) => two::<6, 3, 8, 2, N>(1, row, columns),
-                (Product::Two { units }, WeightBits::W2) => two::<2, 1, 8, 8, N>(units, row, columns),
-                (Product::Two { units }, WeightBits::W4) => two::<4, 1, 4, 4, N>(units, row, columns),
-                (Product::Two { units }, WeightBits::W6) => two::<6, 3, 8, 8, N>(units, row, columns),
-                (Product::Two { units }, WeightBits::W8) => two::<8, 1, 2, 2, N>(units, row, columns),
-                (Product::Single { .. }, WeightBits::W2) => single::<2, 1, 8, N>(row, columns),
-                (Product::Single { .. }, WeightBits::W4) => single::<4, 1, 4, N>(row, columns),
-                (Product::Single { .. }, WeightBits::W6) => single::<6, 3, 8, N>(row, columns),
-                (Product::Single { .. }, WeightBits::W8) => single::<8, 1, 2, N>(row, columns),
+            let both = match (rows.product, rows.bits) {
+                (Product::Single { .. }, WeightBits::W2) => single::<2, 1, 8, N>([first, second], columns),
+                (Product::Single { .. }, WeightBits::W4) => single::<4, 1, 4, N>([first, second], columns),
+                (Product::Single { .. }, WeightBits::W6) => single::<6, 3, 8, N>([first, second], columns),
+                (Product::Single { .. }, WeightBits::W8) => single::<8, 1, 2, N>([first, second], columns),
+                (product, bits) => [first, second].map(|row| several(bits, product, row, columns)),
             };
-            for (sum, start) in sums.iter_mut().zip(start) {
-                *sum = sum.wrapping_add(*start);
+            for (sums, row) in pair.iter_mut().zip(both) {
+                for ((sum, start), products) in sums.iter_mut().zip(start).zip(row) {
+                    *sum = start.wrapping_add(products);
+                }
             }
         }
+    }
+}
+
+/// Several products at once.
+#[inline(always)]
+fn several<const N: usize>(bits: WeightBits, product: Product, row: &[u32], columns: &[[u32; N]]) -> [u32; N] {
+    match (product, bits) {
+        (Product::Two { units: 0 }, _) => two::<6, 3, 8, 2, N>(1, row, columns),
+        (Product::Two { units }, WeightBits::W2) => two::<2, 1, 8, 8, N>(units, row, columns),
+        (Product::Two { units }, WeightBits::W4) => two::<4, 1, 4, 4, N>(units, row, columns),
+        (Product::Two { units }, WeightBits::W6) => two::<6, 3, 8, 8, N>(units, row, columns),
+        (Product::Two { units }, WeightBits::W8) => two::<8, 1, 2, 2, N>(units, row, columns),
+        _ => four(row, columns),
     }
 }
 
@@ -175,17 +186,22 @@ fn four<const N: usize>(row: &[u32], columns: &[[u32; N]]) -> [u32; N] {
     sums
 }
 
-/// Product by product.
+/// Product by product, for two rows: the halves of the columns' words serve both.
 #[inline(never)]
-fn single<const BITS: u32, const WORDS: usize, const STEPS: usize, const N: usize>(row: &[u32], columns: &[[u32; N]]) -> [u32; N] {
-    let mut sums = [0u32; N];
-    for (unit, codes) in row.as_chunks::<WORDS>().0.iter().zip(columns.as_chunks::<STEPS>().0) {
+fn single<const BITS: u32, const WORDS: usize, const STEPS: usize, const N: usize>(
+    [first, second]: [&[u32]; 2],
+    columns: &[[u32; N]],
+) -> [[u32; N]; 2] {
+    let mut sums = [[0u32; N]; 2];
+    let [first_sums, second_sums] = &mut sums;
+    let rows = first.as_chunks::<WORDS>().0.iter().zip(second.as_chunks::<WORDS>().0);
+    for ((first, second), codes) in rows.zip(columns.as_chunks::<STEPS>().0) {
         for (index, codes) in codes.iter().enumerate() {
-            let weights = step::<BITS>(unit, index);
-            let (first, second) = (weights >> 16, weights & 0xffff);
-            for (sum, &code) in sums.iter_mut().zip(codes) {
-                let products = (code as i16 as u32).wrapping_mul(first).wrapping_add(((code as i32 >> 16) as u32).wrapping_mul(second));
-                *sum = sum.wrapping_add(products);
+            let (first, second) = (step::<BITS>(first, index), step::<BITS>(second, index));
+            for ((a, b), &code) in first_sums.iter_mut().zip(&mut *second_sums).zip(codes) {
+                let (low, high) = (code as i16 as u32, (code as i32 >> 16) as u32);
+                *a = a.wrapping_add(low.wrapping_mul(first >> 16)).wrapping_add(high.wrapping_mul(first & 0xffff));
+                *b = b.wrapping_add(low.wrapping_mul(second >> 16)).wrapping_add(high.wrapping_mul(second & 0xffff));
             }
         }
     }

@@ -156,7 +156,7 @@ impl Blocks for PlainRust {
                 let from = from.get(begin..).and_then(|rest| rest.get(..rect.len()));
                 let to = to.get_mut(end..).and_then(|rest| rest.get_mut(..rect.len()));
                 if let Some((from, to)) = from.zip(to) {
-                    to.copy_from_slice(from);
+                    crate::pack::copy(to, from);
                     *total = total.wrapping_add(Self::total(to, wide));
                 }
             }

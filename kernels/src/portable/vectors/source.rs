@@ -266,7 +266,7 @@ fn at_edge(columns: &Columns<'_>, at: (usize, usize), input: Activations<'_>, co
 fn unpack_bytes(bits: ActivationBits, row: &[u8], first: usize, codes: &mut [u8]) {
     if matches!(bits, ActivationBits::A6 | ActivationBits::A8) {
         if let Some(from) = row.get(first..).and_then(|rest| rest.get(..codes.len())) {
-            codes.copy_from_slice(from);
+            crate::pack::copy(codes, from);
         }
         return;
     }

@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::{Frame, enter, turn};
+use super::Frame;
 use crate::portable::planes::program::{End, Step};
 
 /// What a program calls that step.
@@ -38,6 +38,7 @@ pub(super) fn address_of_end(end: End) -> u32 {
 #[unsafe(naked)]
 pub(super) unsafe extern "C" fn run(frame: &Frame) {
     naked_asm!(
+        cpu!(),
         enter!(),
         "b {next}",
         next = sym next,
@@ -48,6 +49,7 @@ pub(super) unsafe extern "C" fn run(frame: &Frame) {
 #[unsafe(naked)]
 unsafe extern "C" fn next() {
     naked_asm!(
+        cpu!(),
         "ldr lr, [sp, #16]",
         "ldr r0, [lr], #4",
         "mov r1, r0",
@@ -72,14 +74,14 @@ macro_rules! next {
 /// Ends a column of blocks.
 #[unsafe(naked)]
 unsafe extern "C" fn ended() {
-    naked_asm!("b 3f", "2:", "b {next}", "3:", "ldr lr, [sp, #16]", turn!(), next = sym next)
+    naked_asm!(cpu!(), "b 3f", "2:", "b {next}", "3:", "ldr lr, [sp, #16]", turn!(), next = sym next)
 }
 
 macro_rules! step {
     ($name:ident, $load:literal, $body:expr) => {
         #[unsafe(naked)]
         unsafe extern "C" fn $name() {
-            naked_asm!("ldm lr!, {{r6, r10, r11}}", "add r12, r12, r6", $load, $body, "ldr pc, [lr], #4")
+            naked_asm!(cpu!(), "ldm lr!, {{r6, r10, r11}}", "add r12, r12, r6", $load, $body, "ldr pc, [lr], #4")
         }
     };
 }
@@ -159,6 +161,7 @@ macro_rules! requantized {
 #[unsafe(naked)]
 unsafe extern "C" fn codes() {
     naked_asm!(
+        cpu!(),
         requantized!("r0" "r1" "r2" "r3" "r4" "r5"),
         "usat r0, #8, r0",
         "usat r1, #8, r1",
@@ -185,6 +188,7 @@ unsafe extern "C" fn codes() {
 #[unsafe(naked)]
 unsafe extern "C" fn words() {
     naked_asm!(
+        cpu!(),
         requantized!("r0" "r1" "r2" "r3" "r4" "r5"),
         "ldm sp, {{r6-r9}}",
         "stm r6!, {{r0-r5}}",
@@ -197,6 +201,7 @@ unsafe extern "C" fn words() {
 #[unsafe(naked)]
 unsafe extern "C" fn sums() {
     naked_asm!(
+        cpu!(),
         "ldr r9, [lr, #12]",
         "add r12, r12, r9",
         "ldm sp, {{r6-r9}}",

@@ -5,7 +5,7 @@
 
 use core::arch::naked_asm;
 
-use super::{Frame, enter, turn};
+use super::Frame;
 
 /// What all blocks have in common: `$bias` is the register of the last sum, `$first` adds a row's products to the bias and `$other` to the
 /// sums, `$codes` makes codes of the sums, `$store` writes them.
@@ -14,6 +14,7 @@ macro_rules! block {
         #[unsafe(naked)]
         pub(super) unsafe extern "C" fn $name(frame: &Frame) {
             naked_asm!(
+                cpu!(),
                 enter!(),
                 "2:",
                 // Bias, then kind, way, taps and taps of each row.
@@ -47,6 +48,7 @@ macro_rules! block {
 }
 
 /// Two outputs of a row with stride 1: `even += a x + high(b) low(next)`, `odd += low(a) high(x) + b next`; the sums are `$e` and `$o` before.
+#[rustfmt::skip]
 macro_rules! dense {
     ($even:literal, $odd:literal, $x:literal, $next:literal, $e:literal, $o:literal) => {
         concat!(

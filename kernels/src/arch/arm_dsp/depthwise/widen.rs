@@ -8,10 +8,7 @@ use crate::portable::planes::widen::Widen;
 
 /// Widens codes of a byte each, or returns false.
 pub(super) fn bytes(widen: &Widen<'_>, planes: &mut [u32]) -> bool {
-    if !matches!(widen.input_bits(), ActivationBits::A6 | ActivationBits::A8) {
-        return false;
-    }
-    let Some(rows) = widen.dense_rows() else {
+    let Some(rows) = widen.dense_rows().filter(|rows| matches!(rows.bits, ActivationBits::A6 | ActivationBits::A8)) else {
         return false;
     };
     let (pitch, plane_words) = widen.pitch();
@@ -36,7 +33,7 @@ pub(super) fn bytes(widen: &Widen<'_>, planes: &mut [u32]) -> bool {
         pixel_bytes: rows.pixel_bytes,
         to: planes.as_mut_ptr().wrapping_add(rows.first_word),
         plane_bytes: plane_words * size_of::<u32>(),
-        padding: u32::from(widen.zero_point() as u8) * 0x0101_0101,
+        padding: u32::from(rows.zero_point as u8) * 0x0101_0101,
         whole,
         odd,
         last,
@@ -74,6 +71,7 @@ struct Params {
 }
 
 /// Writes four words from the codes of two pixels in `$a` and `$b`.
+#[rustfmt::skip]
 macro_rules! widen {
     ($a:literal, $b:literal) => {
         concat!(
@@ -105,6 +103,7 @@ macro_rules! widen {
 #[unsafe(naked)]
 unsafe extern "C" fn run(params: &Params) {
     naked_asm!(
+        cpu!(),
         "push {{r4-r11, lr}}",
         "mov lr, r0",
         "ldr r4, [lr, #32]",

@@ -1,4 +1,4 @@
-//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | firmware | bench [SECTION] | fuzz`.
+//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | firmware | tables | bench [SECTION] | fuzz`.
 //!
 //! No dependency, so that the first command after a clone starts within seconds.
 
@@ -28,6 +28,7 @@ usage: cargo xtask COMMAND
   firmware test [CORE...] [-- CHECK...]
                    compare every kernel with the reference on emulated cores: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33,
                    cortex-m55, rv32 (all of them); CHECK is a part of a check's name
+  tables [CORE...] measure the built-in cores' lookup tables anew (targets/tables), in the emulator
   firmware library CORE FOLDER [FEATURE...]
                    build the runtime as a static library for C programs on that core, with these features (all of them)
   firmware cargo CORE WORKSPACE ARGUMENT...
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
         ["test", "--quick"] => return test::run(test::Extent::Quick),
         ["no-std"] => no_std::run(),
         ["firmware", rest @ ..] => firmware::run(rest),
+        ["tables", cores @ ..] => firmware::tables(cores),
         ["bench", sections @ ..] => bench(sections),
         ["fuzz", rest @ ..] => process::run(process::cargo().args(["run", "--package", "apq-fuzz", "--"]).args(rest)),
         ["help" | "-h" | "--help"] => {

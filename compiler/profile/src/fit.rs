@@ -75,7 +75,7 @@ fn families(operator: &Operator) -> Vec<Vec<Term>> {
             for columns in [1, 2, 3, 4] {
                 for channels in [1, 2, 4] {
                     for step in [8, 16, 32] {
-                        let mut family = vec![Call, Channels, Outputs, Elements, Blocks(columns), BlockSteps(columns, 4), TapRows];
+                        let mut family = vec![Call, Channels, Outputs, Macs, Elements, Blocks(columns), BlockSteps(columns, 4), TapRows];
                         family.extend([Tiles(channels, columns), Steps(channels, columns, 4), Steps(channels, columns, step)]);
                         family.extend([TailTiles(channels, columns, step), BorderBlocks(columns), BorderBlockTaps(columns)]);
                         family.push(BorderBlockSteps(columns, 4));
@@ -91,7 +91,7 @@ fn families(operator: &Operator) -> Vec<Vec<Term>> {
             }
         }
         Operator::Depthwise => {
-            let common = [Call, Channels, ChannelRows, Pixels, Outputs, Area, Inputs, MacsInside, ChannelsLeft, Weights];
+            let common = [Call, Channels, ChannelRows, Pixels, Outputs, Area, Inputs, Macs, MacsInside, ChannelsLeft, Weights];
             for block in [1, 2, 4, 6] {
                 let own =
                     [ColumnBlocks(block), RowBlocks(block), RowBlockTaps(block), RowBlocks(2), LaneInputs(4), Lanes(4), LaneWeights(4)];

@@ -42,7 +42,7 @@ impl Path {
         match key.operator {
             Operator::Conv if key.groups > 1 => Self::Grouped,
             Operator::Conv if key.input == [1, 1] && key.output == [1, 1] && key.kernel == [1, 1] => Self::Vector,
-            Operator::Conv if !key.input_channels.is_multiple_of(4) => Self::Gathered,
+            Operator::Conv if !in_words(key) => Self::Gathered,
             Operator::Conv if key.kernel == [1, 1] && unit && key.padding == [0; 4] => Self::Pointwise,
             Operator::Conv => Self::Window,
             Operator::Depthwise if key.kernel != [3, 3] || key.output_channels != key.input_channels => Self::OtherWindow,
@@ -74,4 +74,11 @@ impl Path {
             Self::Plain => "plain",
         }
     }
+}
+
+/// Whether columns can be filled word by word: channels in whole words, and rows of weights that need no padding.
+fn in_words(key: &LayerKey) -> bool {
+    let products = u64::from(key.kernel[0]) * u64::from(key.kernel[1]) * u64::from(key.input_channels);
+    let step = if matches!(key.weight_bits, 2 | 6) { 8 } else { 4 };
+    key.input_channels.is_multiple_of(4) && products.is_multiple_of(step)
 }

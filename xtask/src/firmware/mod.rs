@@ -37,10 +37,28 @@ fn build_runners(arguments: &[&str]) -> Result<(), Failure> {
     let cores = cores::named(arguments)?;
     let toolchain = install(&cores)?;
     for core in cores {
-        let program = build(toolchain, core, "examples/firmware", "runner", &["--package", "runner"])?;
-        let to = process::target_folder().join("firmware").join(format!("{}.elf", core.name));
-        std::fs::copy(&program, &to).map_err(|error| format!("{}: {error}", to.display()))?;
-        println!("{}", to.display());
+        println!("{}", build_runner(toolchain, core)?.display());
+    }
+    Ok(())
+}
+
+fn build_runner(toolchain: Toolchain, core: &Core) -> Result<PathBuf, Failure> {
+    let program = build(toolchain, core, "examples/firmware", "runner", &["--package", "runner"])?;
+    let to = process::target_folder().join("firmware").join(format!("{}.elf", core.name));
+    std::fs::copy(&program, &to).map_err(|error| format!("{}: {error}", to.display()))?;
+    Ok(to)
+}
+
+/// Makes the lookup tables of the built-in cores anew: every layer of the built-in list in each core's emulator, minutes in all.
+pub(crate) fn tables(arguments: &[&str]) -> Result<(), Failure> {
+    let cores = cores::named(arguments)?;
+    let toolchain = install(&cores)?;
+    for core in cores {
+        let program = build_runner(toolchain, core)?;
+        let table = process::root().join("targets/tables").join(format!("{}.json", core.name));
+        let mut command = process::cargo();
+        command.args(["run", "--quiet", "--release", "--package", "apq-profile", "--example", "tables", "--", core.name]);
+        process::run(command.arg(program).arg(table))?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Prints every figure that the project claims beside the figure it is held to: `cargo xtask bench [SECTION [MODEL]]`.
 //!
-//! `accuracy`, `cost`, `speed` and `reach` are held to something and run where no section is named. The studies behind `docs/results.md`
+//! `firmware [--format json]` counts instructions on emulated cores. `accuracy`, `cost`, `speed` and `reach` are held to something and run where no section is named. The studies behind `docs/results.md`
 //! (`sensitivity`, `widths`, `ablation`, `adaround`, `subsets`, `calibration`) take long: each runs only where it is named, and on MobileNetV2 only
 //! where that is named too.
 //!
@@ -9,6 +9,7 @@
 
 mod accuracy;
 mod cost;
+mod firmware;
 mod lab;
 mod models;
 mod sensitivity;
@@ -26,9 +27,12 @@ const STUDIES: [&str; 6] = ["sensitivity", "widths", "ablation", "adaround", "su
 
 fn main() -> ExitCode {
     let section = std::env::args().nth(1);
+    if section.as_deref() == Some("firmware") {
+        return firmware::main(&std::env::args().skip(2).collect::<Vec<_>>());
+    }
     let wanted = |name: &str| section.as_deref().is_none_or(|section| section == name);
     if let Some(name) = section.as_deref().filter(|name| !FIGURES.contains(name) && !STUDIES.contains(name)) {
-        eprintln!("error: unknown section \"{name}\"; the sections are {}, {}", FIGURES.join(", "), STUDIES.join(", "));
+        eprintln!("error: unknown section \"{name}\"; the sections are firmware, {}, {}", FIGURES.join(", "), STUDIES.join(", "));
         return ExitCode::from(2);
     }
     let model = std::env::args().nth(2);

@@ -1,5 +1,8 @@
 //! What an assignment costs: bit operations, latency and energy from the target's cost model, flash and RAM from the lowered sizes.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use apq_kernels::WeightBits;
 use apq_lut::{Candidate, CostError, CostModel, LayerKey, Operator};
 use apq_search::{NetworkCost, Totals};
@@ -72,6 +75,8 @@ pub struct NodeCost {
     pub weights_bytes: u64,
     /// Whether the cost model covers the operator.
     pub modelled: bool,
+    /// Whether the costs are inferred from those of other layers.
+    pub estimated: bool,
 }
 
 /// The cost of one node at given widths.
@@ -95,6 +100,7 @@ pub fn node_cost(
             cost.cycles = modelled.cycles;
             cost.latency_ns = modelled.latency_ns.map(|ns| ns.ceil() as u64);
             cost.energy_pj = modelled.energy_nj.map(|nj| (nj * 1e3).ceil() as u64);
+            cost.estimated = model.estimates(&key);
         }
         Err(CostError::NotModelled { .. }) => cost.modelled = false,
         Err(error) => return Err(error),
@@ -116,6 +122,9 @@ pub struct NetworkCosts<'a> {
     overhead_bytes: u64,
     /// RAM is planned for each assignment only where a budget asks for it.
     plan_ram: bool,
+    arena_bytes_max: Option<usize>,
+    /// Arenas that have been planned.
+    arenas: Mutex<BTreeMap<Vec<Candidate>, u64>>,
 }
 
 impl<'a> NetworkCosts<'a> {
@@ -139,7 +148,39 @@ impl<'a> NetworkCosts<'a> {
             }
             nodes.push(costs);
         }
-        Ok(NetworkCosts { graph, grouping, bank, target, output_bits, nodes, has_model: model.is_some(), overhead_bytes, plan_ram })
+        Ok(NetworkCosts {
+            graph,
+            grouping,
+            bank,
+            target,
+            output_bits,
+            nodes,
+            has_model: model.is_some(),
+            overhead_bytes,
+            plan_ram,
+            arena_bytes_max: None,
+            arenas: Mutex::default(),
+        })
+    }
+
+    /// The same costs, where networks are streamed by rows if their arena would pass this limit otherwise. It computes nothing twice, so that no
+    /// other cost changes.
+    pub fn streaming_below(self, arena_bytes_max: Option<usize>) -> Self {
+        NetworkCosts { arena_bytes_max, ..self }
+    }
+
+    /// The arena of an assignment, planned once.
+    fn ram_bytes(&self, assignment: &[Candidate]) -> u64 {
+        // A poisoned lock still holds right entries.
+        let arenas = || self.arenas.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = arenas().get(assignment) {
+            return *known;
+        }
+        let mut network = QuantizedNetwork::new(self.graph, self.grouping, self.bank, assignment.to_vec(), self.output_bits);
+        network.layout = Some(self.target);
+        let bytes = arena_bytes(&network, self.arena_bytes_max).map_or(u64::MAX, |bytes| bytes as u64);
+        arenas().insert(assignment.to_vec(), bytes);
+        bytes
     }
 
     /// Cost of a node at its assigned width; `None` for a node behind the network's last computation.
@@ -169,13 +210,7 @@ impl NetworkCost for NetworkCosts<'_> {
                 sum.energy_pj = plus(sum.energy_pj, cost.energy_pj);
             }
         }
-        let ram_bytes = if self.plan_ram {
-            let mut network = QuantizedNetwork::new(self.graph, self.grouping, self.bank, assignment.to_vec(), self.output_bits);
-            network.layout = Some(self.target);
-            arena_bytes(&network).map_or(u64::MAX, |bytes| bytes as u64)
-        } else {
-            0
-        };
+        let ram_bytes = if self.plan_ram { self.ram_bytes(assignment) } else { 0 };
         let modelled = |value: Option<u64>| value.filter(|_| self.has_model);
         Totals {
             bops: sum.bops,

@@ -4,7 +4,7 @@
 
 use apq_lut::{Candidate, CostModel};
 use apq_runtime::build::RawType;
-use apq_search::{Estimator, Group, Sensitivity};
+use apq_search::{Budget, Estimator, Group, Quantity, Sensitivity};
 use apq_targets::{ROW_MAJOR, Target};
 
 use crate::compile::{CompileError, Data, Options, Progress, Stage};
@@ -12,7 +12,7 @@ use crate::cost::NetworkCosts;
 use crate::data::{Dataset, Raw};
 use crate::float::{Executor, Simulation};
 use crate::graph::Op;
-use crate::lower::{LowerError, Lowered, RawInput, lower};
+use crate::lower::{LowerError, Lowered, MemoryGoal, RawInput, lower};
 use crate::network::Network;
 use crate::plan::Effort;
 use crate::quant::QuantizedNetwork;
@@ -72,6 +72,8 @@ pub struct Prepared<'a> {
     pub output_bits: u8,
     /// Whether a softmax at the end stays in the file.
     pub keep_softmax: bool,
+    /// The budget for the arena: where a network passes it, its rows are streamed.
+    pub arena_bytes_max: Option<usize>,
 }
 
 /// A sensitivity list and what it took.
@@ -136,6 +138,7 @@ impl<'a> Prepared<'a> {
             raw_input: RawInput { raw: raw_type(data.calibration), preprocess: data.preprocess.clone() },
             output_bits: options.output_bits,
             keep_softmax: options.keep_softmax,
+            arena_bytes_max: arena_bytes_max(&options.budgets),
         })
     }
 
@@ -169,7 +172,8 @@ impl<'a> Prepared<'a> {
     /// The cost model lacks an entry, or the widest assignment cannot be lowered.
     pub fn costs(&self, model: Option<&dyn CostModel>, plan_ram: bool) -> Result<NetworkCosts<'_>, CompileError> {
         let overhead = self.overhead_bytes()?;
-        Ok(NetworkCosts::new(&self.network.graph, &self.grouping, &self.bank, self.output_bits, (self.target, model), overhead, plan_ram)?)
+        Ok(NetworkCosts::new(&self.network.graph, &self.grouping, &self.bank, self.output_bits, (self.target, model), overhead, plan_ram)?
+            .streaming_below(self.arena_bytes_max))
     }
 
     /// The network with that width for each group as it is shipped: layers rounded once more with the inputs that they really get, or, where weights
@@ -208,12 +212,13 @@ impl<'a> Prepared<'a> {
     /// # Errors
     /// The network cannot be lowered.
     pub fn lowered<'n>(&'n self, network: &mut QuantizedNetwork<'n>) -> Result<(Lowered, Option<Lowered>), LowerError> {
-        let logits = lower(network, &self.raw_input, Effort::default())?;
+        let shipped_goal = MemoryGoal { effort: Effort::default(), arena_bytes_max: self.arena_bytes_max };
         if !self.keep_softmax && self.target.kernels().iter().all(|row| row.arrangement == ROW_MAJOR) {
-            return Ok((logits, None));
+            return Ok((lower(network, &self.raw_input, shipped_goal)?, None));
         }
+        let logits = lower(network, &self.raw_input, Effort::default())?;
         (network.keep_softmax, network.layout) = (self.keep_softmax, Some(self.target));
-        let shipped = lower(network, &self.raw_input, Effort::default())?;
+        let shipped = lower(network, &self.raw_input, shipped_goal)?;
         (network.keep_softmax, network.layout) = (false, None);
         Ok((logits, Some(shipped)))
     }
@@ -227,6 +232,12 @@ impl<'a> Prepared<'a> {
         let reshapes = self.network.graph.nodes.iter().filter(|node| matches!(node.op, Op::Reshape)).count();
         Ok((lowered.file.len() - lowered.weights_bytes + reshapes * REPACKING_NODE_BYTES) as u64)
     }
+}
+
+/// The smallest budget for the arena.
+fn arena_bytes_max(budgets: &[Budget]) -> Option<usize> {
+    let limits = budgets.iter().filter(|budget| budget.quantity == Quantity::Ram).map(|budget| budget.limit);
+    limits.min().map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 fn rounder<'a>(

@@ -144,6 +144,12 @@ pub trait CostModel {
     /// # Errors
     /// The layer is missing, not modelled or not a layer.
     fn cost(&self, key: &LayerKey) -> Result<Cost, CostError>;
+
+    /// Whether the cost of the layer is inferred from those of other layers.
+    fn estimates(&self, key: &LayerKey) -> bool {
+        let _ = key;
+        false
+    }
 }
 
 impl<M: CostModel + ?Sized> CostModel for &M {
@@ -154,6 +160,10 @@ impl<M: CostModel + ?Sized> CostModel for &M {
     fn cost(&self, key: &LayerKey) -> Result<Cost, CostError> {
         (**self).cost(key)
     }
+
+    fn estimates(&self, key: &LayerKey) -> bool {
+        (**self).estimates(key)
+    }
 }
 
 impl<M: CostModel + ?Sized> CostModel for Box<M> {
@@ -163,6 +173,10 @@ impl<M: CostModel + ?Sized> CostModel for Box<M> {
 
     fn cost(&self, key: &LayerKey) -> Result<Cost, CostError> {
         (**self).cost(key)
+    }
+
+    fn estimates(&self, key: &LayerKey) -> bool {
+        (**self).estimates(key)
     }
 }
 

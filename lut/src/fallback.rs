@@ -34,6 +34,10 @@ impl<M: CostModel> CostModel for WithFallback<'_, M> {
             _ => ours,
         }
     }
+
+    fn estimates(&self, key: &LayerKey) -> bool {
+        if self.table.answer(key).is_some() { self.table.estimates(key) } else { self.model.estimates(key) }
+    }
 }
 
 #[cfg(test)]

@@ -5,14 +5,20 @@
 //! the layers that the source does not cover, and why, in the same order.
 //!
 //! ```text
-//! {"format":"apq-lut","version":2,"name":"cortex-m4","entries":[
-//! {"key":{"operator":"conv",...},"cost":{"cycles":31096,...},"provenance":{"kind":"analytic",...}},
+//! {"format":"apq-lut","version":3,"name":"cortex-m4","entries":[
+//! {"key":{"operator":"conv",...},"cost":{"latency_ns":172755.5},"provenance":{"kind":"emulated",...}},
 //! ...
 //! ],"not_modelled":[
 //! {"key":{"operator":"add",...},"reason":"..."},
 //! ...
+//! ],"counter":{"board":"cortex-m4","unit":"instructions",...},"fits":[
+//! {"operator":"conv","path":"window","weight_bits":8,...,"terms":{"call":310.5,"steps:2x4x4":26.0}},
+//! ...
 //! ]}
 //! ```
+//!
+//! `counter` and `fits` stand in tables that `apqc profile` wrote: who counted, and what answers for layers that have no entry
+//! ([`Profile`]).
 //!
 //! A reader takes exactly the version that it knows; any change of meaning or field raises it.
 
@@ -22,13 +28,13 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cost, Entry, LayerKey, Provenance, Table, TableError};
+use crate::{Cost, Counter, Entry, Fit, LayerKey, Profile, ProfileError, Provenance, Table, TableError};
 
 /// Value of the field `format`.
 pub const FORMAT_NAME: &str = "apq-lut";
 
 /// Value of the field `version`.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Why a text is not a lookup table.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -46,6 +52,12 @@ pub enum FormatError {
     /// An entry that a table does not take.
     #[error(transparent)]
     Entry(#[from] TableError),
+    /// Fits that are none.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// Fits of nobody's counts.
+    #[error("the table has `fits` and no `counter`: who counted is not known")]
+    NoCounter,
 }
 
 /// Looked at first, so that another version is reported as such and not as a strange field.
@@ -66,6 +78,10 @@ struct File<'a> {
     name: String,
     entries: Vec<Line>,
     not_modelled: Vec<Outside>,
+    #[serde(default)]
+    counter: Option<Counter>,
+    #[serde(default)]
+    fits: Vec<Fit>,
 }
 
 #[derive(Deserialize)]
@@ -119,7 +135,11 @@ impl Table {
         for outside in file.not_modelled {
             table.insert_not_modelled(outside.key, outside.reason)?;
         }
-        Ok(table)
+        match file.counter {
+            Some(counter) => Ok(table.with_profile(Profile::new(counter, file.fits)?)),
+            None if !file.fits.is_empty() => Err(FormatError::NoCounter),
+            None => Ok(table),
+        }
     }
 
     /// The table as JSON text, ending with a newline. Equal tables give equal bytes.
@@ -149,7 +169,20 @@ impl Table {
             text += &serde_json::to_string(&OutsideRef { key, reason }).map_err(json)?;
             separator = ",\n";
         }
-        text += "\n]}\n";
+        text += "\n]";
+        if let Some(profile) = self.profile() {
+            text += ",\"counter\":";
+            text += &serde_json::to_string(profile.counter()).map_err(json)?;
+            text += ",\"fits\":[";
+            separator = "\n";
+            for fit in profile.fits() {
+                text += separator;
+                text += &serde_json::to_string(fit).map_err(json)?;
+                separator = ",\n";
+            }
+            text += "\n]";
+        }
+        text += "}\n";
         Ok(text)
     }
 }
@@ -157,7 +190,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Candidate, Operator};
+    use crate::{Candidate, Operator, Path, Term, Unit};
 
     fn table() -> Table {
         let bits = Candidate::new(4, 8).unwrap();
@@ -172,7 +205,14 @@ mod tests {
                 mean_cycles: 1.0 / 3.0,
                 spread_cycles: 2.0,
             },
-            Provenance::Emulated { emulator: "qemu".into(), core: "cortex-m4".into(), instructions: u64::MAX },
+            Provenance::Emulated {
+                emulator: "qemu".into(),
+                core: "cortex-m4".into(),
+                samples: 3,
+                mean_instructions: 1e15,
+                spread_instructions: 0.0,
+            },
+            Provenance::Estimated { unit: Unit::Instructions, count: 12.5, layers: 7, error_max: 0.01 },
         ];
         for (outputs, provenance) in (1..).zip(provenances) {
             let cost = Cost {
@@ -192,6 +232,57 @@ mod tests {
             table.insert_not_modelled(key, "not \"covered\"").unwrap();
         }
         table
+    }
+
+    fn profiled() -> Table {
+        let counter = Counter {
+            board: "cortex-m4".into(),
+            runner: "qemu:mps2-an386".into(),
+            kernels: "dsp".into(),
+            unit: Unit::Instructions,
+            clock_hz: 180_000_000,
+        };
+        let fit = |activation_bits| Fit {
+            operator: Operator::Conv,
+            path: Path::Window,
+            weight_bits: 4,
+            activation_bits,
+            layers: 20,
+            error_max: 0.02,
+            error_mean: 0.1 + 0.2,
+            terms: [(Term::Steps(2, 4, 4), 26.5), (Term::Call, 1.0 / 3.0)].into(),
+        };
+        let mut profile = Profile::new(counter.clone(), [fit(8), fit(16)].into()).unwrap();
+        // In the order in which a reader has them.
+        profile = Profile::new(
+            counter,
+            profile
+                .fits()
+                .iter()
+                .cloned()
+                .map(|mut fit| {
+                    fit.terms.sort_by_key(|(term, _)| *term);
+                    fit
+                })
+                .collect(),
+        )
+        .unwrap();
+        table().with_profile(profile)
+    }
+
+    #[test]
+    fn fits_survive_the_round_trip_and_bad_ones_are_named() {
+        let table = profiled();
+        let text = table.to_json().unwrap();
+        let again = Table::from_json(&text).unwrap();
+        assert_eq!((&again, again.to_json().unwrap()), (&table, text.clone()));
+        let error = |text: &str| Table::from_json(text).unwrap_err().to_string();
+        assert!(error(&text.replace("steps:2x4x4", "steps:7")).contains("`steps:7` is no term"), "{}", error(&text));
+        assert!(error(&text.replace("\"activation_bits\":16,\"layers\"", "\"activation_bits\":8,\"layers\"")).contains("twice"));
+        assert!(error(&text.replace("26.5", "-26.5")).contains("negative"));
+        assert!(error(&text.replace("180000000", "0")).contains("clock_hz"));
+        let (start, end) = (text.find("\"counter\"").unwrap(), text.find("\"fits\"").unwrap());
+        assert_eq!(Table::from_json(&(text[..start].to_string() + &text[end..])), Err(FormatError::NoCounter));
     }
 
     #[test]
@@ -227,7 +318,7 @@ mod tests {
         assert!(matches!(error("{}"), FormatError::Json(_)));
         assert!(matches!(error(&text[..text.len() / 2]), FormatError::Json(_)));
         assert_eq!(error(&text.replace("apq-lut", "other")), FormatError::Format("other".into()));
-        assert_eq!(error(&text.replace("\"version\":2", "\"version\":1,\"old\":0")), FormatError::Version(1));
+        assert_eq!(error(&text.replace("\"version\":3", "\"version\":1,\"old\":0")), FormatError::Version(1));
         assert!(matches!(error(&text.replace("\"rows\"", "\"lines\"")), FormatError::Json(_)));
         assert!(matches!(error(&text.replace("\"cycles\":1,", "\"cycles\":-1,")), FormatError::Json(_)));
         assert!(matches!(error(&text.replace("\"energy_nj\":5e-324", "\"energy_nj\":-1.0")), FormatError::Entry(TableError::Cost { .. })));

@@ -167,6 +167,22 @@ impl LayerKey {
         Ok([side(0)?, side(1)?])
     }
 
+    /// The key with the padding at bottom and right that the output's size needs, and no more: what is past the last window does no work. Two
+    /// keys that differ in nothing else are the same layer to a machine that was measured.
+    #[must_use]
+    pub fn with_needed_padding(mut self) -> Self {
+        if matches!(self.operator, Operator::Conv | Operator::Depthwise | Operator::AveragePool | Operator::MaxPool) {
+            for axis in 0..2 {
+                let [input, output, kernel, stride, dilation, begin] =
+                    [self.input, self.output, self.kernel, self.stride, self.dilation, [self.padding[0], self.padding[1]]]
+                        .map(|pair| i128::from(pair[axis]));
+                let reach = (output - 1) * stride + (kernel - 1) * dilation + 1;
+                self.padding[axis + 2] = u32::try_from((reach - input - begin).max(0)).unwrap_or(u32::MAX);
+            }
+        }
+        self
+    }
+
     /// Checks that the key describes a layer: no zero sizes, groups that divide the channels, and
     /// a number of multiply-accumulates that fits in 64 bits.
     ///
@@ -309,6 +325,18 @@ mod tests {
         let mut wide = good.clone();
         wide.dilation = [u32::MAX; 2];
         assert_eq!(wide.window_output(), Err(KeyError::KernelTooLarge));
+    }
+
+    #[test]
+    fn padding_that_no_window_reaches_is_dropped() {
+        let strided = LayerKey::conv([8, 9], 3, 4, [3, 3], [2, 2], [0, 1, 1, 1], w8a8()).unwrap();
+        let needed = strided.clone().with_needed_padding();
+        assert_eq!((strided.output, needed.padding), ([4, 5], [0, 1, 1, 1]));
+        let wasteful = LayerKey { padding: [0, 1, 2, 1], ..strided };
+        assert_eq!((wasteful.window_output(), wasteful.with_needed_padding()), (Ok([4, 5]), needed));
+        let mut absurd = LayerKey::plain(Operator::MaxPool, [1, 1], 1, w8a8());
+        (absurd.output, absurd.stride, absurd.kernel, absurd.dilation) = ([u32::MAX; 2], [u32::MAX; 2], [0; 2], [u32::MAX; 2]);
+        assert_eq!(absurd.with_needed_padding().padding[2..], [u32::MAX; 2]);
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //!
 //! Not here, on purpose:
 //! - no file access and no printing: text comes in and goes out as `&str` and `String`;
-//! - no interpolation: a key that a table does not have is [`CostError::Missing`];
+//! - no guessing: a key that a table neither holds nor has a [`Fit`] for is [`CostError::Missing`], and what a fit answers is called an estimate;
 //! - no silent zero: an operator outside a model is [`CostError::NotModelled`].
 //!
 //! `core` and `alloc` only, no atomics, so it also runs on a microcontroller.
@@ -26,6 +26,7 @@ mod key;
 mod memo;
 mod merge;
 mod operator;
+mod profile;
 mod published;
 mod table;
 
@@ -39,5 +40,6 @@ pub use key::{KeyError, LayerKey};
 pub use memo::Memo;
 pub use merge::{MergeError, Merged, Prefer, merge};
 pub use operator::{NAME_BYTES_MAX, Operator, OperatorError, OtherOperator};
+pub use profile::{Counter, Fit, Path, Profile, ProfileError, Term, Unit};
 pub use published::{ImportError, PUBLISHED_CLOCK_HZ, import_published};
 pub use table::{ENTRIES_MAX, Entry, EvaluateError, Provenance, Table, TableError};

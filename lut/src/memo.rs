@@ -48,6 +48,10 @@ impl<M: CostModel> CostModel for Memo<M> {
         self.answers.borrow_mut().insert(key.clone(), answer.clone());
         answer
     }
+
+    fn estimates(&self, key: &LayerKey) -> bool {
+        self.model.estimates(key)
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 
-use crate::{Cost, Entry, LayerKey, Provenance, Table, TableError};
+use crate::{Cost, Entry, LayerKey, Profile, Provenance, Table, TableError, Unit};
 
 /// Which of two different costs of one layer is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +32,16 @@ pub enum MergeError {
         /// The costs in the two.
         costs: Box<[Cost; 2]>,
     },
+    /// Two tables have fits, and these differ.
+    #[error("{first} and {second} both estimate layers from counts, of {} and of {}", boards[0], boards[1])]
+    Profiles {
+        /// Label of the earlier table that has them.
+        first: String,
+        /// Label of the later table.
+        second: String,
+        /// Their boards.
+        boards: [String; 2],
+    },
     /// The result has no room.
     #[error(transparent)]
     Table(#[from] TableError),
@@ -49,7 +59,8 @@ pub struct Merged {
 }
 
 /// Puts tables together, each with a label for messages. Of equal costs the first table's provenance stays, or the
-/// first that was measured. A layer that one table has a cost for and another does not model has the cost.
+/// first that was measured. A layer that one table has a cost for and another does not model has the cost. The fits of the
+/// preferred table stay whole: two sets of them are never mixed.
 ///
 /// # Errors
 /// Two costs of a layer differ and `prefer` does not choose, or the result would be too large.
@@ -58,6 +69,7 @@ pub fn merge<'a>(tables: impl IntoIterator<Item = (&'a str, &'a Table)>, prefer:
     // Each entry with the label of its table.
     let mut entries: alloc::collections::BTreeMap<&LayerKey, (&Entry, &str)> = Default::default();
     let mut outside: alloc::collections::BTreeMap<&LayerKey, &str> = Default::default();
+    let mut profile: Option<(&Profile, &str)> = None;
     let mut counts = (alloc::collections::BTreeSet::new(), alloc::collections::BTreeSet::new());
     for (label, table) in tables {
         if !name.split('+').any(|known| known == table.name()) {
@@ -93,6 +105,23 @@ pub fn merge<'a>(tables: impl IntoIterator<Item = (&'a str, &'a Table)>, prefer:
                 counts.1.insert(key)
             };
         }
+        if let Some(theirs) = table.profile() {
+            profile = match (profile, prefer) {
+                (None, _) | (_, Some(Prefer::Last)) => Some((theirs, label)),
+                (Some((ours, _)), prefer) if ours == theirs || prefer == Some(Prefer::First) => profile,
+                (Some((ours, first)), prefer) => {
+                    let measured = [ours, theirs].map(|profile| profile.counter().unit == Unit::Cycles);
+                    match (prefer, measured) {
+                        (Some(Prefer::Measured), [true, false]) => profile,
+                        (Some(Prefer::Measured), [false, true]) => Some((theirs, label)),
+                        _ => {
+                            let boards = [ours, theirs].map(|profile| profile.counter().board.clone());
+                            return Err(MergeError::Profiles { first: first.to_string(), second: label.to_string(), boards });
+                        }
+                    }
+                }
+            };
+        }
         for (key, reason) in table.not_modelled() {
             outside.entry(key).or_insert(reason);
         }
@@ -103,6 +132,9 @@ pub fn merge<'a>(tables: impl IntoIterator<Item = (&'a str, &'a Table)>, prefer:
     }
     for (key, reason) in outside.into_iter().filter(|(key, _)| !entries.contains_key(key)) {
         table.insert_not_modelled(key.clone(), reason)?;
+    }
+    if let Some((profile, _)) = profile {
+        table = table.with_profile(profile.clone());
     }
     let agreed = counts.0.difference(&counts.1).count();
     Ok(Merged { table, agreed, preferred: counts.1.len() })
@@ -170,5 +202,24 @@ mod tests {
         assert!(matches!(merge([("y", &b), ("z", &c)], Some(Prefer::Measured)), Err(MergeError::Conflict { .. })));
         let model = table("d", false, &[(2, 19)]);
         assert!(matches!(merge([("x", &a), ("w", &model)], Some(Prefer::Measured)), Err(MergeError::Conflict { .. })));
+    }
+
+    #[test]
+    fn fits_of_two_boards_are_not_mixed() {
+        let profiled = |name: &str, unit: Unit| {
+            let counter = crate::Counter { board: name.into(), runner: "r".into(), kernels: "k".into(), unit, clock_hz: 1 };
+            table(name, false, &[]).with_profile(Profile::new(counter, alloc::vec::Vec::new()).unwrap())
+        };
+        let (plain, emulated, measured) = (table("p", false, &[]), profiled("e", Unit::Instructions), profiled("m", Unit::Cycles));
+        let board = |tables: [(&str, &Table); 2], prefer| {
+            merge(tables, prefer).map(|merged| merged.table.profile().map(|profile| profile.counter().board.clone()))
+        };
+        assert_eq!(board([("p", &plain), ("e", &emulated)], None), Ok(Some("e".into())));
+        assert_eq!(board([("e", &emulated), ("e", &emulated)], None), Ok(Some("e".into())));
+        let error = board([("e", &emulated), ("m", &measured)], None).unwrap_err();
+        assert!(matches!(error, MergeError::Profiles { .. }), "{error}");
+        for (prefer, expected) in [(Prefer::First, "e"), (Prefer::Last, "m"), (Prefer::Measured, "m")] {
+            assert_eq!(board([("e", &emulated), ("m", &measured)], Some(prefer)), Ok(Some(expected.into())));
+        }
     }
 }

@@ -6,7 +6,7 @@ use alloc::string::{String, ToString};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Cost, CostError, CostModel, CostValueError, KeyError, LayerKey};
+use crate::{Cost, CostError, CostModel, CostValueError, Counter, KeyError, LayerKey, Profile, Unit};
 
 /// Most entries of one table.
 pub const ENTRIES_MAX: usize = 1 << 20;
@@ -44,9 +44,44 @@ pub enum Provenance {
         emulator: String,
         /// The core that it emulates.
         core: String,
-        /// Instructions executed.
-        instructions: u64,
+        /// Number of counts.
+        samples: u32,
+        /// Their mean, in instructions.
+        mean_instructions: f64,
+        /// Largest minus smallest, in instructions.
+        spread_instructions: f64,
     },
+    /// By the table's own fit, from the counts of other layers.
+    Estimated {
+        /// What the fitted layers were counted in.
+        unit: Unit,
+        /// The expected count.
+        count: f64,
+        /// Number of layers that the fit was made of.
+        layers: u32,
+        /// Largest relative error of the fit over layers.
+        error_max: f64,
+    },
+}
+
+impl Provenance {
+    /// Unit, number, mean and spread of the counts behind an entry; `None` where nothing was counted.
+    #[must_use]
+    pub fn counts(&self) -> Option<(Unit, u32, f64, f64)> {
+        match *self {
+            Self::Measured { samples, mean_cycles, spread_cycles, .. } => Some((Unit::Cycles, samples, mean_cycles, spread_cycles)),
+            Self::Emulated { samples, mean_instructions, spread_instructions, .. } => {
+                Some((Unit::Instructions, samples, mean_instructions, spread_instructions))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether nobody counted or modelled this layer itself.
+    #[must_use]
+    pub fn is_estimate(&self) -> bool {
+        matches!(self, Self::Estimated { .. })
+    }
 }
 
 /// What a table knows about one layer.
@@ -65,6 +100,8 @@ pub struct Table {
     entries: BTreeMap<LayerKey, Entry>,
     /// Layers that the table's source does not cover, and why. Never also in `entries`.
     not_modelled: BTreeMap<LayerKey, String>,
+    /// Answers for what is in neither.
+    profile: Option<Profile>,
 }
 
 /// An entry that a table does not take. Every variant names the layer.
@@ -91,7 +128,7 @@ pub enum TableError {
         reason: CostValueError,
     },
     /// The statistics of a measurement are negative or not finite, or have no samples.
-    #[error("{0}: the measurement's samples, mean or spread is negative, zero or not finite")]
+    #[error("{0}: the samples, mean or spread of its counts is negative, zero or not finite")]
     Measurement(Box<LayerKey>),
     /// More than [`ENTRIES_MAX`] entries.
     #[error("{0} would be entry number {number} of at most {ENTRIES_MAX}", number = ENTRIES_MAX + 1)]
@@ -101,7 +138,58 @@ pub enum TableError {
 impl Table {
     /// An empty table. `name`: what it describes, usually a target.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), entries: BTreeMap::new(), not_modelled: BTreeMap::new() }
+        Self { name: name.into(), entries: BTreeMap::new(), not_modelled: BTreeMap::new(), profile: None }
+    }
+
+    /// The table with who counted its entries, and fits that answer for the layers that it does not hold.
+    #[must_use]
+    pub fn with_profile(mut self, profile: Profile) -> Self {
+        self.profile = Some(profile);
+        self
+    }
+
+    /// Who counted its entries, and the fits; `None` for a table that was not profiled.
+    #[must_use]
+    pub fn profile(&self) -> Option<&Profile> {
+        self.profile.as_ref()
+    }
+
+    /// A profiled table for another clock: what was counted stays, the times follow. Any other table as it is.
+    #[must_use]
+    pub fn at_clock(mut self, clock_hz: u64) -> Self {
+        let Some(profile) = self.profile.take() else { return self };
+        let counter = Counter { clock_hz, ..profile.counter().clone() };
+        if counter == *profile.counter() || clock_hz == 0 {
+            return self.with_profile(profile);
+        }
+        for entry in self.entries.values_mut() {
+            if let Some((unit, _, mean, _)) = entry.provenance.counts() {
+                entry.cost = unit.cost(mean, clock_hz);
+            }
+        }
+        // Only a clock of zero is refused, and that one is not.
+        self.profile = Profile::new(counter, profile.fits().to_vec()).ok();
+        self
+    }
+
+    /// The entry that answers for a layer: its own, or the estimate of the table's fits.
+    ///
+    /// On a machine that was profiled it does not matter whether a layer reads the network's input, nor what padding no window reaches;
+    /// such a table holds its layers without either ([`LayerKey::with_needed_padding`]).
+    #[must_use]
+    pub fn answer(&self, key: &LayerKey) -> Option<Entry> {
+        if let Some(entry) = self.entries.get(key) {
+            return Some(entry.clone());
+        }
+        let profile = self.profile.as_ref().filter(|_| !self.not_modelled.contains_key(key))?;
+        let same = LayerKey { reads_network_input: false, ..key.clone() }.with_needed_padding();
+        if let Some(entry) = self.entries.get(&same) {
+            return Some(entry.clone());
+        }
+        let (count, fit) = (profile.count(key)?, profile.fit(key)?);
+        let counter = profile.counter();
+        let provenance = Provenance::Estimated { unit: counter.unit, count, layers: fit.layers, error_max: fit.error_max };
+        Some(Entry { cost: counter.unit.cost(count, counter.clock_hz), provenance })
     }
 
     /// The answers of `model` for `keys`, as analytic entries: for these keys the table answers as the model does, also
@@ -202,11 +290,16 @@ impl Table {
             let key = Box::new(key);
             return Err(TableError::Cost { key, reason });
         }
-        if let Provenance::Measured { samples, mean_cycles, spread_cycles, .. } = entry.provenance {
-            let legal = |value: f64| value.is_finite() && value >= 0.0;
-            if samples == 0 || !legal(mean_cycles) || !legal(spread_cycles) {
-                return Err(TableError::Measurement(Box::new(key)));
-            }
+        let legal = |value: f64| value.is_finite() && value >= 0.0;
+        if let Some((_, samples, mean, spread)) = entry.provenance.counts()
+            && (samples == 0 || !legal(mean) || !legal(spread))
+        {
+            return Err(TableError::Measurement(Box::new(key)));
+        }
+        if let Provenance::Estimated { count, error_max, .. } = entry.provenance
+            && (!legal(count) || !legal(error_max))
+        {
+            return Err(TableError::Measurement(Box::new(key)));
         }
         self.entries.insert(key, entry);
         Ok(())
@@ -231,7 +324,7 @@ impl CostModel for Table {
     }
 
     fn cost(&self, key: &LayerKey) -> Result<Cost, CostError> {
-        if let Some(entry) = self.entries.get(key) {
+        if let Some(entry) = self.answer(key) {
             return Ok(entry.cost);
         }
         let (boxed, model) = (Box::new(key.clone()), self.name.clone());
@@ -242,6 +335,10 @@ impl CostModel for Table {
                 Ok(()) => CostError::Missing { key: boxed, model },
             }),
         }
+    }
+
+    fn estimates(&self, key: &LayerKey) -> bool {
+        self.answer(key).is_some_and(|entry| entry.provenance.is_estimate())
     }
 }
 
@@ -282,6 +379,44 @@ mod tests {
             Provenance::Measured { board: "b".into(), runner: "r".into(), samples: 0, mean_cycles: 1.0, spread_cycles: 0.0 };
         assert!(matches!(table.insert(key(3), measured), Err(TableError::Measurement(_))));
         assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn a_profiled_table_estimates_what_it_does_not_hold() {
+        use crate::{Fit, Path, Term};
+        let counter =
+            Counter { board: "b".into(), runner: "r".into(), kernels: "k".into(), unit: Unit::Instructions, clock_hz: 1_000_000_000 };
+        let fit = Fit {
+            operator: Operator::FullyConnected,
+            path: Path::Vector,
+            weight_bits: 8,
+            activation_bits: 8,
+            layers: 5,
+            error_max: 0.5,
+            error_mean: 0.1,
+            terms: [(Term::Macs, 2.0)].into(),
+        };
+        let mut table = Table::new("t").with_profile(Profile::new(counter, [fit].into()).unwrap());
+        table.insert(key(1), entry(Cost::ZERO)).unwrap();
+        table.insert_not_modelled(key(2), "no").unwrap();
+        assert_eq!((table.cost(&key(1)), table.estimates(&key(1))), (Ok(Cost::ZERO), false), "an entry goes before an estimate");
+        assert!(matches!(table.cost(&key(2)), Err(CostError::NotModelled { .. })));
+        let estimate = Cost { latency_ns: Some(48.0), ..Cost::default() };
+        assert_eq!((table.cost(&key(3)), table.estimates(&key(3))), (Ok(estimate), true));
+        assert!(matches!(table.answer(&key(3)).unwrap().provenance, Provenance::Estimated { layers: 5, .. }));
+        let mut first = key(1);
+        first.reads_network_input = true;
+        assert_eq!((table.cost(&first), table.estimates(&first)), (Ok(Cost::ZERO), false), "the same work");
+        let narrow = LayerKey::fully_connected(1, 8, 3, Candidate::new(4, 8).unwrap());
+        assert!(matches!(table.cost(&narrow), Err(CostError::Missing { .. })));
+        // Half the clock, twice the time, for what was counted and for what is estimated.
+        let counted =
+            Provenance::Emulated { emulator: "e".into(), core: "c".into(), samples: 1, mean_instructions: 30.0, spread_instructions: 0.0 };
+        table.insert(key(7), Entry { cost: Unit::Instructions.cost(30.0, 1_000_000_000), provenance: counted }).unwrap();
+        let slow = table.clone().at_clock(500_000_000);
+        let latency = |table: &Table, outputs| table.cost(&key(outputs)).unwrap().latency_ns;
+        assert_eq!((latency(&table, 7), latency(&slow, 7), latency(&slow, 3)), (Some(30.0), Some(60.0), Some(96.0)));
+        assert_eq!((slow.at_clock(1_000_000_000), latency(&table, 1)), (table.clone(), Some(0.0)));
     }
 
     /// Knows `conv` only.

@@ -192,11 +192,6 @@ impl<'a> Model<'a> {
         })
     }
 
-    /// The tensor whose bytes tensor `index` shows: itself, unless it is a view.
-    pub(crate) fn root(&self, index: u16) -> Option<u16> {
-        Some(self.tensor(index)?.alias.unwrap_or(index))
-    }
-
     pub(crate) fn raw(&self) -> &'a [u8] {
         self.raw
     }

@@ -177,7 +177,7 @@ impl Rows {
     }
 }
 
-/// No panic where the divisor is 0, which [`Rows::of`] refuses.
-fn divide(value: usize, by: usize) -> usize {
+/// 0 and no panic where the divisor is 0, which it never is.
+pub(crate) fn divide(value: usize, by: usize) -> usize {
     value.checked_div(by).unwrap_or(0)
 }

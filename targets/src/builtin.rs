@@ -9,16 +9,23 @@ use crate::bitfusion::CLOCK_HZ;
 use crate::kernels::{KernelRow, ROW_MAJOR};
 use crate::target::{CostSource, Description, Memory};
 
+mod cores;
+
 /// Sorted.
-pub(crate) const NAMES: [&str; 3] = ["bitfusion", "cortex-m4", "host"];
+pub(crate) const NAMES: [&str; 9] =
+    ["bitfusion", "cortex-m0", "cortex-m3", "cortex-m33", "cortex-m4", "cortex-m55", "cortex-m7", "host", "rv32"];
 
 pub(crate) fn description(name: &str) -> Option<Description> {
     match name {
         "bitfusion" => Some(bitfusion()),
-        "cortex-m4" => Some(cortex_m4()),
         "host" => Some(host()),
-        _ => None,
+        _ => cores::description(name),
     }
+}
+
+/// JSON of the lookup table of a built-in target.
+pub(crate) fn table(name: &str) -> Option<&'static str> {
+    cores::table(name)
 }
 
 /// The accelerator of the APQ paper. Its arithmetic is the integer kernels' at every width; a
@@ -32,20 +39,6 @@ fn bitfusion() -> Description {
         table: None,
         candidates: candidates(&[(4, 4), (4, 6), (4, 8), (6, 6), (6, 8), (8, 8)]),
         memory: Memory::default(),
-        kernels: integer_kernels(),
-    }
-}
-
-/// STM32F446RE: Cortex-M4 at 180 MHz, 512 KiB of flash, 128 KiB of SRAM (its data sheet).
-fn cortex_m4() -> Description {
-    Description {
-        name: "cortex-m4".to_string(),
-        description: "Cortex-M4 with the memories of an STM32F446RE, 180 MHz".to_string(),
-        clock_hz: 180_000_000,
-        cost: CostSource::Bops,
-        table: None,
-        candidates: candidates(&[(2, 8), (4, 8), (8, 8), (8, 16)]),
-        memory: Memory { flash_bytes: Some(512 * 1024), ram_bytes: Some(128 * 1024) },
         kernels: integer_kernels(),
     }
 }
@@ -70,30 +63,27 @@ fn candidates(pairs: &[(u8, u8)]) -> Vec<Candidate> {
 
 /// What the integer kernels have everywhere: every width that the arithmetic defines.
 fn integer_kernels() -> Vec<KernelRow> {
-    let row = |operators: &[Operator], weight_bits: &[u8]| KernelRow {
+    let weighted = [Operator::Conv, Operator::Depthwise, Operator::FullyConnected];
+    // Both operands of a product of activations are activations.
+    [row(&weighted, &[2, 4, 6, 8], ROW_MAJOR), row(&[Operator::MatMul], &[2, 4, 6, 8, 16], ROW_MAJOR), plain_row()].into()
+}
+
+/// A row of operators with weights, at every width of an activation.
+fn row(operators: &[Operator], weight_bits: &[u8], arrangement: &str) -> KernelRow {
+    KernelRow {
         operators: operators.to_vec(),
         weight_bits: weight_bits.to_vec(),
         activation_bits: [2, 4, 6, 8, 16].into(),
-        arrangement: ROW_MAJOR.to_string(),
+        arrangement: arrangement.to_string(),
+    }
+}
+
+/// The operators without weights.
+fn plain_row() -> KernelRow {
+    use Operator::{
+        Add, AveragePool, Concat, LayerNorm, MaxPool, Mul, Pad, Prelu, Requantize, Resize, Slice, Softmax, Sub, Table, Transpose,
     };
-    let weighted = [Operator::Conv, Operator::Depthwise, Operator::FullyConnected];
-    let plain = [
-        Operator::Add,
-        Operator::Mul,
-        Operator::Sub,
-        Operator::AveragePool,
-        Operator::MaxPool,
-        Operator::Requantize,
-        Operator::Pad,
-        Operator::Slice,
-        Operator::Resize,
-        Operator::Prelu,
-        Operator::Concat,
-        Operator::Transpose,
-        Operator::Softmax,
-        Operator::Table,
-        Operator::LayerNorm,
-    ];
-    // Both operands of a product of activations are activations.
-    [row(&weighted, &[2, 4, 6, 8]), row(&[Operator::MatMul], &[2, 4, 6, 8, 16]), row(&plain, &[])].into()
+    let operators =
+        [Add, Mul, Sub, AveragePool, MaxPool, Requantize, Pad, Slice, Resize, Prelu, Concat, Transpose, Softmax, Table, LayerNorm];
+    row(&operators, &[], ROW_MAJOR)
 }

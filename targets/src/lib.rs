@@ -2,6 +2,7 @@
 //!
 //! - [`Target`]: memories, clock, default candidates, the kernel table and where costs come from;
 //!   built in ([`Target::builtin`]) or read from TOML.
+//! - lookup tables of the built-in cores ([`Target::builtin_table`]), as `apqc profile` wrote them;
 //! - [`BitFusion`]: cycles and energy of a layer on the BitFusion accelerator, exactly as in the
 //!   table that APQ published.
 //!
@@ -23,4 +24,4 @@ mod text;
 
 pub use bitfusion::BitFusion;
 pub use kernels::{KernelRow, NotSupported, ROW_MAJOR};
-pub use target::{CostSource, Description, KERNEL_ROWS_MAX, Memory, Target, TargetError};
+pub use target::{BUILTIN_TABLE, CostSource, Description, KERNEL_ROWS_MAX, Memory, Target, TargetError};

@@ -1,9 +1,10 @@
 //! Target descriptions.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use apq_lut::{Candidate, Operator};
+use apq_lut::{Candidate, FormatError, Operator, Table};
 use serde::{Deserialize, Serialize};
 
 use crate::kernels::{KernelRow, NotSupported, check, not_supported};
@@ -11,6 +12,9 @@ use crate::{BitFusion, builtin};
 
 /// Most rows of a kernel table.
 pub const KERNEL_ROWS_MAX: usize = 1024;
+
+/// What stands before the name of a built-in target where its lookup table is meant.
+pub const BUILTIN_TABLE: &str = "builtin:";
 
 /// A machine to compile for. Made from a legal [`Description`] only.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +34,8 @@ pub struct Description {
     /// Where latency and energy come from.
     pub cost: CostSource,
     /// File of the lookup table, for [`CostSource::Table`] only; as written, the reader of the
-    /// target resolves it. Without it a table has to be given where costs are asked for.
+    /// target resolves it. `builtin:NAME` is that of a built-in target. Without it a table has to be
+    /// given where costs are asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<String>,
     /// Candidates where the user names none.
@@ -67,7 +72,7 @@ pub enum CostSource {
 }
 
 /// Why there is no such target.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
     /// No built-in target has this name.
@@ -77,6 +82,14 @@ pub enum TargetError {
         name: String,
         /// All names that exist.
         known: Vec<&'static str>,
+    },
+    /// The lookup table of a built-in target is damaged: a bug of this build.
+    #[error("the lookup table of target `{name}`: {reason}")]
+    Table {
+        /// The target.
+        name: String,
+        /// What is wrong with it.
+        reason: Box<FormatError>,
     },
     /// Not TOML, or not with the fields of a target; the text has line and column.
     #[error("not a target description: {0}")]
@@ -236,6 +249,19 @@ impl Target {
     #[must_use]
     pub fn table_file(&self) -> Option<&str> {
         self.0.table.as_deref()
+    }
+
+    /// The lookup table, if it is that of a built-in target.
+    ///
+    /// # Errors
+    /// [`TargetError::Unknown`] where no built-in target of that name has a table.
+    pub fn builtin_table(&self) -> Option<Result<Table, TargetError>> {
+        let name = self.table_file()?.strip_prefix(BUILTIN_TABLE)?;
+        let unknown = || TargetError::Unknown { name: name.to_string(), known: Self::builtin_names().into() };
+        let text = builtin::table(name).ok_or_else(unknown);
+        Some(text.and_then(|text| {
+            Table::from_json(text).map_err(|error| TargetError::Table { name: name.to_string(), reason: Box::new(error) })
+        }))
     }
 
     /// Candidates where the user names none, in the order of the description.

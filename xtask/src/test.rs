@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::{Failure, no_std, process, python, tools};
+use crate::{Failure, firmware, no_std, process, python, tools};
 
 /// How much is checked.
 #[derive(Clone, Copy, PartialEq)]
@@ -36,6 +36,7 @@ pub(crate) fn run(extent: Extent) -> ExitCode {
         python = Some(python::install()?);
         Ok(())
     });
+    step("microcontrollers", &mut firmware::install_all);
     step("formatting", &mut || cargo(&["fmt", "--all", "--check"]));
     step("clippy", &mut || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]));
     if extent == Extent::Full {
@@ -44,6 +45,7 @@ pub(crate) fn run(extent: Extent) -> ExitCode {
             process::run(process::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
         });
     }
+    step("firmware", &mut || firmware::check(extent == Extent::Full));
     let mut tally = Tally::default();
     step("tests", &mut || tests(python.as_deref(), &mut tally));
 

@@ -1,5 +1,6 @@
 //! From an error of the libraries to an exit code and a hint.
 
+use apq_device::{Class, DeviceError, Refusal};
 use apq_runtime::{ErrorClass, LoadError};
 use apq_search::ProblemError;
 use apq_targets::{Target, TargetError};
@@ -119,6 +120,13 @@ fn class(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             ErrorClass::Misuse => Exit::Bug,
         });
     }
+    if let Some(error) = cause.downcast_ref::<DeviceError>() {
+        return Some(match error {
+            DeviceError::Refused(Refusal::Load { class: Class::Unsupported, .. } | Refusal::Layers { .. }) => Exit::Unsupported,
+            DeviceError::Refused(Refusal::Overrun | Refusal::Panicked { .. }) => Exit::Bug,
+            _ => Exit::Input,
+        });
+    }
     if let Some(error) = cause.downcast_ref::<ProblemError>() {
         return Some(if matches!(error, ProblemError::NotModelled { .. }) { Exit::Unsupported } else { Exit::Bug });
     }
@@ -172,7 +180,7 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
         };
     }
     if let Some(CompileError::Cost(apq_lut::CostError::Missing { .. })) = cause.downcast_ref::<CompileError>() {
-        return Some("entries are not interpolated: add this one to the table, or leave its widths out with --candidates".into());
+        return Some("`apqc profile` measures layers; or add this one to the table, or leave its widths out with --candidates".into());
     }
     if let Some(AssignmentError::NotPossible { .. }) = cause.downcast_ref::<AssignmentError>() {
         return Some("`apqc targets kernels NAME` lists the widths that each operator has kernels for".into());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use apq_lut::{CostModel, Table, import_published};
+use apq_lut::{CostModel, Counter, Table, Unit, import_published};
 use apq_runtime::build::AlignedBytes;
 use apq_runtime::{MAGIC, Model};
 use apq_targets::{CostSource, Target};
@@ -146,6 +146,20 @@ impl TargetChoice {
         }
         self.target.cost_model(self.table.as_ref())
     }
+
+    /// What a reader should know about latencies that come from counts.
+    pub(crate) fn cost_note(&self) -> Option<String> {
+        let counter = self.given.as_ref().or(self.table.as_ref())?.profile()?.counter();
+        let Counter { board, runner, clock_hz, .. } = counter;
+        let mhz = *clock_hz as f64 / 1e6;
+        Some(match counter.unit {
+            Unit::Instructions => format!(
+                "latency is the number of instructions that {runner} counts on {board}, at 1 instruction per cycle of {mhz} MHz: wait states of \
+                 memory and instructions of several cycles are not in it; `apqc profile` measures a board"
+            ),
+            Unit::Cycles => format!("latency is in cycles measured on {board}, at {mhz} MHz"),
+        })
+    }
 }
 
 /// Whether a word on the command line means a file rather than a name.
@@ -164,7 +178,7 @@ fn target_with(word: &str, lut: Option<&Path>) -> anyhow::Result<TargetChoice> {
     if let Some(path) = lut {
         let bytes = read(path)?;
         choice.files.push(InputFile::new("lookup table", path, &bytes));
-        choice.given = Some(table(path, bytes)?);
+        choice.given = Some(table(path, bytes)?.at_clock(choice.target.clock_hz()));
     }
     Ok(choice)
 }
@@ -173,7 +187,8 @@ fn target_with(word: &str, lut: Option<&Path>) -> anyhow::Result<TargetChoice> {
 fn own_costs(word: &str, replaced: bool) -> anyhow::Result<TargetChoice> {
     if !looks_like_a_file(word) {
         let target = Target::builtin(word)?;
-        return Ok(TargetChoice { target, table: None, given: None, files: Vec::new() });
+        let table = target.builtin_table().transpose()?;
+        return Ok(TargetChoice { target, table, given: None, files: Vec::new() });
     }
     let path = Path::new(word);
     let bytes = read(path)?;
@@ -181,11 +196,14 @@ fn own_costs(word: &str, replaced: bool) -> anyhow::Result<TargetChoice> {
     let target = Target::from_toml(&text(path, bytes)?).with_context(|| path.display().to_string())?;
     let table = match (target.cost_source(), target.table_file()) {
         (CostSource::Table, _) if replaced => None,
+        (CostSource::Table, Some(_)) if target.builtin_table().is_some() => {
+            target.builtin_table().transpose()?.map(|table| table.at_clock(target.clock_hz()))
+        }
         (CostSource::Table, Some(file)) => {
             let path = path.parent().unwrap_or(Path::new("")).join(file);
             let bytes = read(&path)?;
             files.push(InputFile::new("lookup table", &path, &bytes));
-            Some(table(&path, bytes)?)
+            Some(table(&path, bytes)?.at_clock(target.clock_hz()))
         }
         (CostSource::Table, None) => {
             return Err(input_with_hint(

@@ -5,15 +5,14 @@ use clap::{Args, Subcommand};
 use super::failure::{input, input_with_hint};
 
 /// What stands under the help, so that nobody searches for it there.
-pub(crate) const AFTER_HELP: &str = "Not in this build yet: search, dataset, profile, lut check.\n\
+pub(crate) const AFTER_HELP: &str = "Not in this build yet: search, dataset.\n\
     Exit codes: 0 done, 1 a budget or tolerance was not met, 2 bad input or usage, 3 not supported, 101 a bug.";
 
 /// What stands under the help of `compile`.
 pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --prune, --refine, report.html.";
 
 /// What there is instead.
-const THERE_IS: &str =
-    "what is there: compile, pareto, sensitivity, run, eval, inspect, export, lut show|import|merge|diff, targets list|show|kernels";
+const THERE_IS: &str = "what is there: compile, pareto, sensitivity, run, eval, inspect, profile, export, lut show|import|merge|diff|check, targets list|show|kernels";
 
 /// The rest of a command line that is not looked at.
 #[derive(Debug, Args)]
@@ -31,9 +30,6 @@ pub(crate) enum LaterCommand {
     /// Not in this build.
     #[command(hide = true)]
     Dataset(Ignored),
-    /// Not in this build.
-    #[command(hide = true)]
-    Profile(Ignored),
 }
 
 /// The refusal of a command.
@@ -41,7 +37,6 @@ pub(crate) fn refuse(command: &LaterCommand) -> anyhow::Error {
     absent(match command {
         LaterCommand::Search(_) => "search",
         LaterCommand::Dataset(_) => "dataset",
-        LaterCommand::Profile(_) => "profile",
     })
 }
 

@@ -1,18 +1,19 @@
 //! `apqc lut`: costs of layers, from tables and models.
 
+mod check;
 mod tables;
 
 use std::path::{Path, PathBuf};
 
-use apq_lut::{CostModel, Diff, LayerKey, Provenance, Table, diff};
+use apq_lut::{CostModel, Counter, Diff, LayerKey, Provenance, Table, diff};
 use apqc::cost::layer_key;
 use clap::Subcommand;
 
 use super::Context;
 use super::failure::{Exit, input, input_with_hint, unsupported};
 use super::inputs::{self, TargetChoice};
-use super::later::{Ignored, absent};
 use crate::report::tables::table;
+use check::CheckArgs;
 use tables::{NewFile, PreferArgument};
 
 /// Lookup tables. A table is a file (ours, or JSON as APQ published it) or the name of a target.
@@ -58,9 +59,8 @@ pub(crate) enum LutCommand {
         #[command(flatten)]
         output: NewFile,
     },
-    /// Not in this build.
-    #[command(hide = true)]
-    Check(Ignored),
+    /// Compares predictions with whole models that a board or an emulator runs. Exit code 1 beyond the tolerance.
+    Check(CheckArgs),
 }
 
 /// Differences that rounding explains.
@@ -73,7 +73,7 @@ pub(crate) fn lut(context: &Context, command: &LutCommand) -> anyhow::Result<Exi
         LutCommand::Diff { a, b, tolerance } => compare(context, a, b, *tolerance),
         LutCommand::Import { published, output } => tables::import(context, published, output),
         LutCommand::Merge { tables, prefer, output } => tables::merge(context, tables, prefer.map(Into::into), output),
-        LutCommand::Check(_) => Err(absent("lut check")),
+        LutCommand::Check(args) => check::run(context, args),
     }
 }
 
@@ -110,8 +110,8 @@ fn show(context: &Context, word: &str, model: Option<&Path>) -> anyhow::Result<E
             let candidates = table.keys().filter_map(|key| apq_lut::Candidate::new(key.weight_bits, key.activation_bits)).collect();
             let mut of_model = Table::new(table.name());
             for key in keys(model, candidates)? {
-                if let (Some(entry), None) = (table.get(&key), of_model.get(&key)) {
-                    of_model.insert(key, entry.clone())?;
+                if let (Some(entry), None) = (table.answer(&key), of_model.get(&key)) {
+                    of_model.insert(key, entry)?;
                 }
             }
             of_model
@@ -135,7 +135,7 @@ fn show(context: &Context, word: &str, model: Option<&Path>) -> anyhow::Result<E
 }
 
 /// Keys of a model's layers at each candidate.
-fn keys(model: &Path, mut candidates: Vec<apq_lut::Candidate>) -> anyhow::Result<Vec<LayerKey>> {
+pub(super) fn keys(model: &Path, mut candidates: Vec<apq_lut::Candidate>) -> anyhow::Result<Vec<LayerKey>> {
     candidates.sort_unstable();
     candidates.dedup();
     let network = inputs::onnx(model)?.network;
@@ -144,24 +144,60 @@ fn keys(model: &Path, mut candidates: Vec<apq_lut::Candidate>) -> anyhow::Result
 }
 
 fn rows(shown: &Table) -> String {
-    let mut rows = table(&["layer", "cycles", "latency", "energy", "from"], 1);
+    let mut rows = table(&["layer", "count", "unit", "runs", "spread", "latency", "energy", "from"], 1);
     for (key, entry) in shown.iter() {
         let number = |value: Option<f64>, scale: f64, unit: &str| value.map_or("-".into(), |value| format!("{:.6} {unit}", value / scale));
         let from = match &entry.provenance {
             Provenance::Imported { source } => format!("imported: {source}"),
             Provenance::Analytic { model } => format!("model: {model}"),
-            Provenance::Measured { board, .. } => format!("measured: {board}"),
-            Provenance::Emulated { emulator, .. } => format!("emulated: {emulator}"),
+            Provenance::Measured { board, runner, .. } => format!("measured: {board}, {runner}"),
+            Provenance::Emulated { emulator, core, .. } => format!("emulated: {core}, {emulator}"),
+            Provenance::Estimated { layers, error_max, .. } => {
+                format!("estimated from {layers} layers, within {:.1} % of each", error_max * 100.0)
+            }
+        };
+        let (count, unit) = match (&entry.provenance, entry.provenance.counts(), entry.cost.cycles) {
+            (_, Some((unit, _, mean, _)), _) => (format!("{mean:.0}"), unit.name()),
+            (Provenance::Estimated { unit, count, .. }, ..) => (format!("{count:.0}"), unit.name()),
+            (.., Some(cycles)) => (cycles.to_string(), "cycles"),
+            _ => ("-".into(), ""),
+        };
+        let (runs, spread) = match entry.provenance.counts() {
+            Some((_, runs, _, spread)) => (runs.to_string(), format!("{spread:.0}")),
+            None => ("-".into(), "-".into()),
         };
         rows.add_row([
             key.to_string(),
-            entry.cost.cycles.map_or("-".into(), |cycles| cycles.to_string()),
+            count,
+            unit.into(),
+            runs,
+            spread,
             number(entry.cost.latency_ns, 1e6, "ms"),
             number(entry.cost.energy_nj, 1e6, "mJ"),
             from,
         ]);
     }
-    format!("{}: {} entries\n{rows}", shown.name(), shown.len())
+    let mut text = format!("{}: {} entries\n{rows}", shown.name(), shown.len());
+    if let Some(profile) = shown.profile() {
+        let Counter { board, runner, kernels, unit, clock_hz } = profile.counter();
+        let mhz = *clock_hz as f64 / 1e6;
+        text += &format!("\n{} counted by {runner} on {board} ({kernels}), times at {mhz} MHz", unit.name());
+        let mut rows = table(&["fit for", "path", "widths", "layers", "mean error", "largest error"], 2);
+        for fit in profile.fits() {
+            rows.add_row([
+                fit.operator.to_string(),
+                fit.path.name().into(),
+                format!("w{}a{}", fit.weight_bits, fit.activation_bits),
+                fit.layers.to_string(),
+                format!("{:.2} %", fit.error_mean * 100.0),
+                format!("{:.1} %", fit.error_max * 100.0),
+            ]);
+        }
+        if !profile.fits().is_empty() {
+            text += &format!("\nlayers without an entry are estimated by {} fits\n{rows}", profile.fits().len());
+        }
+    }
+    text
 }
 
 fn compare(context: &Context, a: &str, b: &str, tolerance: Option<f64>) -> anyhow::Result<Exit> {

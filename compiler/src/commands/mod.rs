@@ -4,6 +4,7 @@ mod choices;
 mod compile;
 mod console;
 mod destination;
+mod device;
 mod eval;
 mod export;
 mod failure;
@@ -12,6 +13,7 @@ mod inspect;
 mod later;
 mod lut;
 mod pareto;
+mod profile;
 mod provenance;
 mod request;
 mod run;
@@ -68,6 +70,7 @@ enum Command {
     Run(run::RunArgs),
     Eval(eval::EvalArgs),
     Inspect(inspect::InspectArgs),
+    Profile(Box<profile::ProfileArgs>),
     Export(export::ExportArgs),
     #[command(subcommand)]
     Lut(lut::LutCommand),
@@ -134,6 +137,7 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Run(args) => run::run(&context, &args),
         Command::Eval(args) => eval::eval(&context, &args),
         Command::Inspect(args) => inspect::inspect(&context, &args),
+        Command::Profile(args) => profile::profile(&context, &args),
         Command::Export(args) => export::export(&context, &args),
         Command::Lut(command) => lut::lut(&context, &command),
         Command::Targets(command) => targets::targets(&context, &command),

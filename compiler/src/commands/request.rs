@@ -265,6 +265,7 @@ impl Request {
     /// What a reader should know about the data.
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = data_notes(&self.calibration, self.test.as_ref(), self.preprocessed);
+        notes.extend(self.choice.cost_note());
         if let Some(list) = &self.list {
             let greedy = if self.options.search.accuracies { "; accuracies do not add up, so there is no exact assignment" } else { "" };
             notes.push(format!("the sensitivity list is {}, by {}{greedy}", list.name, list.file.metric_name()));
@@ -338,7 +339,7 @@ fn budgets(args: &RequestArgs, network: &Network, choice: &TargetChoice) -> anyh
                 budget.quantity,
                 choice.target.name()
             ),
-            "use --bops, --flash or --ram; or --target bitfusion; or give a lookup table with --lut FILE",
+            "use --bops, --flash or --ram; or a target with costs (`apqc targets list`); or give a lookup table with --lut FILE",
         )),
         _ => Ok(budgets),
     }

@@ -1,16 +1,55 @@
 //! Places in the arena: lifetimes from the execution order, offsets from the planner, both checked independently.
 
 use apq_runtime::ALIGNMENT;
-use apq_runtime::build::{ModelSpec, Region, scratch_bytes, scratch_bytes_min};
+use apq_runtime::build::{ModelSpec, OperatorSpec, Region, scratch_bytes, scratch_bytes_min};
 
 use super::LowerError;
-use crate::plan::{Buffer, Effort, checker, plan};
+use super::overlap::{Pieces, relations};
+use crate::plan::{Buffer, Effort, Plan, checker, plan, step_needs};
 
-/// Sets every tensor's and every scratch area's offset, and the size of the arena.
-pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerError> {
+/// Sets every tensor's and every scratch area's offset, and the size of the arena. A view's offset is taken relative to that of the tensor that it
+/// shows, before and after.
+///
+/// `pieces`: how small the pieces are in which nodes may run to write over what they read; `None` where they may not.
+pub(super) fn place(spec: &mut ModelSpec, effort: Effort, pieces: Option<Pieces>) -> Result<Plan, LowerError> {
+    let (tensors, buffers, least) = buffers(spec, pieces.unwrap_or(Pieces::Coarse));
+    let related = pieces.map_or_else(Vec::new, |pieces| relations(spec, &tensors, &buffers, pieces));
+    let all: Vec<Buffer> = buffers.iter().copied().chain(scratch_buffers(&least)).collect();
+    let mut buffers = buffers;
+    let planned = plan(&all, &related, effort).map_err(|error| LowerError::Plan(error.to_string()))?;
+    let mut offsets = planned.offsets[..tensors.len()].to_vec();
+    for tensor in 0..spec.tensors.len() {
+        if let Some(root) = spec.tensors[tensor].alias {
+            spec.tensors[tensor].offset -= spec.tensors[root].offset;
+        }
+    }
+    for (tensor, offset) in tensors.iter().zip(&offsets) {
+        spec.tensors[*tensor].offset = *offset;
+    }
+    for tensor in 0..spec.tensors.len() {
+        if let Some(root) = spec.tensors[tensor].alias {
+            spec.tensors[tensor].offset += spec.tensors[root].offset;
+        }
+    }
+    for node in (0..spec.nodes.len()).filter(|node| least[*node] > 0) {
+        let (offset, free) = largest_gap(&buffers, &planned.offsets, node + 1, planned.arena_bytes);
+        let bytes = scratch_bytes(spec, node).min(free).max(least[node]);
+        let small = |v: usize| u32::try_from(v).map_err(|_| LowerError::TooLarge(spec.nodes[node].name.clone(), "working memory".into()));
+        spec.nodes[node].scratch = Region { offset: small(offset)?, length: small(bytes)? };
+        buffers.push(step_buffer(node, bytes));
+        offsets.push(offset);
+    }
+    let related: Vec<(usize, usize)> = related.iter().map(|relation| (relation.over, relation.under)).collect();
+    checker::check(&buffers, &related, &offsets, planned.arena_bytes).map_err(|fault| LowerError::Plan(fault.to_string()))?;
+    spec.arena_bytes = planned.arena_bytes;
+    Ok(planned)
+}
+
+/// The tensors that own memory, their buffers in the same order, and the least scratch memory of each node. Step 0 writes the input, node k runs at
+/// step k + 1, the last step reads the output.
+fn buffers(spec: &ModelSpec, pieces: Pieces) -> (Vec<usize>, Vec<Buffer>, Vec<usize>) {
     let end = spec.nodes.len() + 1;
     let root = |tensor: usize| spec.tensors[tensor].alias.unwrap_or(tensor);
-    // Step 0 writes the input, node k runs at step k + 1, the last step reads the output.
     let mut first = vec![None; spec.tensors.len()];
     let mut last = vec![0; spec.tensors.len()];
     first[root(spec.input.tensor)] = Some(0);
@@ -28,33 +67,44 @@ pub(super) fn place(spec: &mut ModelSpec, effort: Effort) -> Result<(), LowerErr
             buffers.push(Buffer { bytes: tensor_bytes(spec, tensor), align: ALIGNMENT, first, last: last[tensor] });
         }
     }
-    // Kernels run in little working memory and faster in more: what they need decides the size of the arena, what is free besides they get.
-    let least: Vec<usize> = (0..spec.nodes.len()).map(|node| scratch_bytes_min(spec, node)).collect();
-    let step_buffer = |node: usize, bytes: usize| Buffer { bytes, align: ALIGNMENT, first: node + 1, last: node + 1 };
-    let needed: Vec<Buffer> =
-        least.iter().enumerate().filter(|(_, bytes)| **bytes > 0).map(|(node, bytes)| step_buffer(node, *bytes)).collect();
-    let all: Vec<Buffer> = buffers.iter().chain(&needed).copied().collect();
-    let planned = plan(&all, effort).map_err(|error| LowerError::Plan(error.to_string()))?;
-    let mut offsets = planned.offsets[..tensors.len()].to_vec();
-    for (tensor, offset) in tensors.iter().zip(&offsets) {
-        spec.tensors[*tensor].offset = *offset;
-    }
-    for node in (0..spec.nodes.len()).filter(|node| least[*node] > 0) {
-        let (offset, free) = largest_gap(&buffers, &planned.offsets, node + 1, planned.arena_bytes);
-        let bytes = scratch_bytes(spec, node).min(free).max(least[node]);
-        let small = |v: usize| u32::try_from(v).map_err(|_| LowerError::TooLarge(spec.nodes[node].name.clone(), "working memory".into()));
-        spec.nodes[node].scratch = Region { offset: small(offset)?, length: small(bytes)? };
-        buffers.push(step_buffer(node, bytes));
-        offsets.push(offset);
-    }
-    checker::check(&buffers, &offsets, planned.arena_bytes).map_err(|fault| LowerError::Plan(fault.to_string()))?;
-    for tensor in 0..spec.tensors.len() {
-        if let Some(root) = spec.tensors[tensor].alias {
-            spec.tensors[tensor].offset = spec.tensors[root].offset;
-        }
-    }
-    spec.arena_bytes = planned.arena_bytes;
-    Ok(())
+    let least = |node: usize| match pieces {
+        // A depthwise layer is much faster in more, and takes little.
+        Pieces::Coarse if is_depthwise(spec, node) => scratch_bytes(spec, node),
+        _ => scratch_bytes_min(spec, node),
+    };
+    let least = (0..spec.nodes.len()).map(least).collect();
+    (tensors, buffers, least)
+}
+
+/// Whether a node convolves each channel alone.
+pub(super) fn is_depthwise(spec: &ModelSpec, node: usize) -> bool {
+    let record = &spec.nodes[node];
+    let channels = record.inputs.first().and_then(|input| spec.tensors[*input].shape.last().copied());
+    matches!(&record.operator, OperatorSpec::Conv { groups, .. } if *groups > 1 && Some(*groups) == channels)
+}
+
+/// Kernels run in little working memory and faster in more: what they need decides the size of the arena, what is free besides they get.
+fn scratch_buffers(least: &[usize]) -> impl Iterator<Item = Buffer> + '_ {
+    least.iter().enumerate().filter(|(_, bytes)| **bytes > 0).map(|(node, bytes)| step_buffer(node, *bytes))
+}
+
+fn step_buffer(node: usize, bytes: usize) -> Buffer {
+    Buffer { bytes, align: ALIGNMENT, first: node + 1, last: node + 1 }
+}
+
+/// Bytes that no plan can do without while a node runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Need {
+    pub(super) node: usize,
+    pub(super) bytes: usize,
+}
+
+/// What nodes need, pieces being single rows; at least the node that needs most is among them.
+pub(super) fn needs(spec: &ModelSpec) -> Vec<Need> {
+    let (tensors, buffers, least) = buffers(spec, Pieces::Single);
+    let related = relations(spec, &tensors, &buffers, Pieces::Single);
+    let all: Vec<Buffer> = buffers.iter().copied().chain(scratch_buffers(&least)).collect();
+    step_needs(&all, &related).into_iter().map(|(step, bytes)| Need { node: step.saturating_sub(1), bytes }).collect()
 }
 
 /// Start and length of the largest stretch of the arena that no tensor uses at `step`.

@@ -2,11 +2,16 @@
 
 mod arena;
 mod layer;
+mod memory;
 pub(crate) mod norm;
 mod operators;
+mod overlap;
+mod replay;
 pub mod requant;
+mod stream;
 mod table;
 
+pub use memory::{MemoryGoal, StreamedStretch};
 pub use operators::{COORDINATE_STEP, on_grid};
 pub use table::{look_up, table_entries};
 
@@ -88,8 +93,10 @@ pub struct Lowered {
     pub weights_bytes: usize,
     /// Weighted layers and the output channels whose weight scale was raised.
     pub raised: Vec<(NodeId, Vec<usize>)>,
-    /// For each node of the graph, its place among the file's nodes; views have none.
+    /// For each node of the graph, its place among the file's nodes; views have none. Of a layer that runs in strips, the first of them.
     pub node_of: Vec<Option<usize>>,
+    /// What runs in strips.
+    pub streamed: Vec<StreamedStretch>,
 }
 
 /// The raw data that the caller will have.
@@ -102,25 +109,27 @@ pub struct RawInput {
 }
 
 /// Lowers a quantized network and proves the file with the runtime's own check.
-pub fn lower(network: &QuantizedNetwork<'_>, input: &RawInput, effort: Effort) -> Result<Lowered, LowerError> {
-    let Description { mut spec, raised, node_of } = describe(network, input, Detail::Whole)?;
-    arena::place(&mut spec, effort)?;
-    let file = write(&spec)?;
-    Model::new_checked(&file).map_err(LowerError::Refused)?;
+pub fn lower(network: &QuantizedNetwork<'_>, input: &RawInput, goal: impl Into<MemoryGoal>) -> Result<Lowered, LowerError> {
+    let Description { spec, raised, node_of } = describe(network, input, Detail::Whole)?;
     let weights = |node: &NodeSpec| match &node.operator {
         OperatorSpec::Conv { weighted, .. } | OperatorSpec::FullyConnected { weighted } => weighted.weights.len(),
         _ => 0,
     };
     let weights_bytes = spec.nodes.iter().map(weights).sum();
-    Ok(Lowered { file, spec, weights_bytes, raised, node_of })
+    let memory::Planned { spec, origin, stretches } = memory::plan(spec, goal.into())?;
+    replay::replay(&spec).map_err(|fault| LowerError::Plan(fault.to_string()))?;
+    let node_of = node_of.into_iter().map(|place| origin.iter().position(|origin| place.is_some() && *origin == place)).collect();
+    let file = write(&spec)?;
+    Model::new_checked(&file).map_err(LowerError::Refused)?;
+    Ok(Lowered { file, spec, weights_bytes, raised, node_of, streamed: stretches })
 }
 
-/// Bytes of arena that a network needs, planned quickly.
-pub fn arena_bytes(network: &QuantizedNetwork<'_>) -> Result<usize, LowerError> {
+/// Bytes of arena that a network needs, planned quickly: at most `limit`, if that can be reached without changing a result.
+pub fn arena_bytes(network: &QuantizedNetwork<'_>, limit: Option<usize>) -> Result<usize, LowerError> {
     let input = RawInput { raw: RawType::F32, preprocess: Preprocess::identity(1) };
-    let mut spec = describe(network, &input, Detail::Outline)?.spec;
-    arena::place(&mut spec, Effort::quick())?;
-    Ok(spec.arena_bytes)
+    let spec = describe(network, &input, Detail::Outline)?.spec;
+    let goal = MemoryGoal { effort: Effort::quick(), arena_bytes_max: limit };
+    Ok(memory::plan(spec, goal)?.spec.arena_bytes)
 }
 
 /// Whether weights are lowered too, or only what memory planning needs.

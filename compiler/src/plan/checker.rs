@@ -3,9 +3,10 @@
 //! Invariants:
 //! 1. there is one offset for each buffer, and it is a multiple of the buffer's alignment;
 //! 2. every buffer ends inside the arena;
-//! 3. at every step the buffers alive at it do not overlap.
+//! 3. at every step the buffers alive at it do not overlap, but for pairs that are named: whether those lie
+//!    right is for `lower/replay.rs`, which plays the nodes.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use thiserror::Error;
 
@@ -48,11 +49,11 @@ pub enum PlanFault {
     },
 }
 
-/// Checks that `offsets` place `buffers` in an arena of `arena_bytes`.
+/// Checks that `offsets` place `buffers` in an arena of `arena_bytes`; buffers of a pair in `related` may overlap.
 ///
 /// # Errors
 /// The first [`PlanFault`] that is found.
-pub fn check(buffers: &[Buffer], offsets: &[usize], arena_bytes: usize) -> Result<(), PlanFault> {
+pub fn check(buffers: &[Buffer], related: &[(usize, usize)], offsets: &[usize], arena_bytes: usize) -> Result<(), PlanFault> {
     if offsets.len() != buffers.len() {
         return Err(PlanFault::Length { offsets: offsets.len(), buffers: buffers.len() });
     }
@@ -64,21 +65,22 @@ pub fn check(buffers: &[Buffer], offsets: &[usize], arena_bytes: usize) -> Resul
             return Err(PlanFault::Outside { buffer });
         }
     }
-    // Walk through time. `alive` maps the start of every living buffer to its end and position; in
-    // it a newcomer can overlap only its two neighbours, because those before it did not overlap.
+    // Walk through time: whoever is born meets those that are alive.
+    let related: BTreeSet<(usize, usize)> = related.iter().flat_map(|&(a, b)| [(a, b), (b, a)]).collect();
     let mut births: Vec<usize> = (0..buffers.len()).filter(|&b| buffers[b].bytes > 0).collect();
     births.sort_by_key(|&b| buffers[b].first);
-    let mut alive: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-    for b in births {
-        let step = buffers[b].first;
-        alive.retain(|_, &mut (_, other)| buffers[other].last >= step);
-        let (start, end) = (offsets[b], offsets[b] + buffers[b].bytes);
-        let below = alive.range(..=start).next_back().filter(|(_, (below_end, _))| *below_end > start);
-        let above = alive.range(start..).next().filter(|(above_start, _)| **above_start < end);
-        if let Some((_, &(_, other))) = below.or(above) {
-            return Err(PlanFault::Overlap { first: other, second: b, step });
+    let mut alive: Vec<usize> = Vec::new();
+    for second in births {
+        let step = buffers[second].first;
+        alive.retain(|&other| buffers[other].last >= step);
+        let overlaps = |&first: &usize| {
+            let (begin, end) = (offsets[first].max(offsets[second]), buffers[first].bytes + offsets[first]);
+            begin < end.min(offsets[second] + buffers[second].bytes) && !related.contains(&(first, second))
+        };
+        if let Some(first) = alive.iter().copied().find(overlaps) {
+            return Err(PlanFault::Overlap { first, second, step });
         }
-        alive.insert(start, (end, b));
+        alive.push(second);
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Buffer, Placement};
+use super::{Buffer, Placement, Relations};
 
 /// How a gap is chosen.
 #[derive(Clone, Copy)]
@@ -18,11 +18,11 @@ const ROUNDS: usize = 24;
 
 /// The best placement over several orders; stops at the first one that needs no more than
 /// `lower_bound`.
-pub(super) fn best_of_orders(buffers: &[Buffer], lower_bound: usize) -> Placement {
+pub(super) fn best_of_orders(buffers: &[Buffer], relations: &Relations<'_>, lower_bound: usize) -> Placement {
     let mut best: Option<Placement> = None;
     for order in orders(buffers) {
         for choice in [Choice::Tightest, Choice::Lowest] {
-            let placement = settle(buffers, order.clone(), choice, lower_bound);
+            let placement = settle(buffers, relations, order.clone(), choice, lower_bound);
             if best.as_ref().is_none_or(|best| placement.arena_bytes < best.arena_bytes) {
                 best = Some(placement);
             }
@@ -36,8 +36,8 @@ pub(super) fn best_of_orders(buffers: &[Buffer], lower_bound: usize) -> Placemen
 
 /// Places in `order`, then again with the buffers that reach the top of the arena first, as long as
 /// that changes the order: what ends up on top was placed too late.
-fn settle(buffers: &[Buffer], mut order: Vec<usize>, choice: Choice, lower_bound: usize) -> Placement {
-    let mut best = place(buffers, &order, choice);
+fn settle(buffers: &[Buffer], relations: &Relations<'_>, mut order: Vec<usize>, choice: Choice, lower_bound: usize) -> Placement {
+    let mut best = place(buffers, relations, &order, choice);
     let mut last = best.clone();
     for _ in 0..ROUNDS {
         if best.arena_bytes <= lower_bound {
@@ -50,7 +50,7 @@ fn settle(buffers: &[Buffer], mut order: Vec<usize>, choice: Choice, lower_bound
             break;
         }
         order = reordered;
-        last = place(buffers, &order, choice);
+        last = place(buffers, relations, &order, choice);
         if last.arena_bytes < best.arena_bytes {
             best = last.clone();
         }
@@ -97,44 +97,46 @@ fn orders(buffers: &[Buffer]) -> Vec<Vec<usize>> {
 }
 
 /// Places the buffers one after another.
-fn place(buffers: &[Buffer], order: &[usize], choice: Choice) -> Placement {
+fn place(buffers: &[Buffer], relations: &Relations<'_>, order: &[usize], choice: Choice) -> Placement {
     let mut offsets = vec![0; buffers.len()];
     let mut arena_bytes = 0;
-    // Placed buffers by offset.
     let mut placed: Vec<usize> = Vec::with_capacity(buffers.len());
+    let mut forbidden = Vec::new();
     for &b in order {
         let buffer = &buffers[b];
         if buffer.bytes == 0 {
             continue;
         }
-        let offset = gap(buffers, &offsets, &placed, buffer, choice);
+        forbidden.clear();
+        for &other in placed.iter().filter(|&&other| buffers[other].meets(buffer)) {
+            relations.forbid(buffers, b, (other, offsets[other]), &mut forbidden);
+        }
+        let offset = gap(&mut forbidden, buffer.align, choice);
         offsets[b] = offset;
         arena_bytes = arena_bytes.max(offset + buffer.bytes);
-        let position = placed.partition_point(|&other| offsets[other] <= offset);
-        placed.insert(position, b);
+        placed.push(b);
     }
     Placement { offsets, arena_bytes }
 }
 
-/// The offset that `choice` takes for `buffer` among the gaps between the `placed` ones that it
-/// meets.
-fn gap(buffers: &[Buffer], offsets: &[usize], placed: &[usize], buffer: &Buffer, choice: Choice) -> usize {
+/// The offset that `choice` takes outside of the open intervals that are `forbidden`.
+fn gap(forbidden: &mut [(i64, i64)], align: usize, choice: Choice) -> usize {
+    forbidden.sort_unstable();
     let mut end = 0;
-    let mut best: Option<(usize, usize)> = None;
-    for &other in placed.iter().filter(|&&other| buffers[other].meets(buffer)) {
-        let start = usize::next_multiple_of(end, buffer.align);
-        let top = offsets[other];
-        if start + buffer.bytes <= top {
+    let mut best: Option<(i64, usize)> = None;
+    for &(from, to) in forbidden.iter() {
+        let start = usize::next_multiple_of(end as usize, align);
+        if start as i64 <= from {
             match choice {
                 Choice::Lowest => return start,
                 Choice::Tightest => {
-                    if best.is_none_or(|(room, _)| top - end < room) {
-                        best = Some((top - end, start));
+                    if best.is_none_or(|(room, _)| from - end < room) {
+                        best = Some((from - end, start));
                     }
                 }
             }
         }
-        end = end.max(top + buffers[other].bytes);
+        end = end.max(to);
     }
-    best.map_or(usize::next_multiple_of(end, buffer.align), |(_, start)| start)
+    best.map_or(usize::next_multiple_of(end as usize, align), |(_, start)| start)
 }

@@ -1,10 +1,11 @@
 //! The arena planner: where each buffer lies while it is alive.
 //!
-//! Two buffers may share bytes exactly when no step has both alive. The planner minimises the
-//! arena, which is dynamic storage allocation with known lifetimes (NP-hard): `fit` places the
-//! buffers by best fit in several orders, and where none of these reaches the lower bound, `exact`
-//! looks for something smaller by branch and bound within a limit of nodes. There is no clock and
-//! no randomness: equal input gives equal plans.
+//! Two buffers may share bytes when no step has both alive, or where a [`Relation`] says at which
+//! distances from each other they may. The planner minimises the arena, which is dynamic storage
+//! allocation with known lifetimes (NP-hard): `fit` places the buffers by best fit in several orders,
+//! and where none of these reaches the lower bound, `exact` looks for something smaller by branch and
+//! bound within a limit of nodes, without relations. Relations are used only where they make the
+//! arena smaller. There is no clock and no randomness: equal input gives equal plans.
 //!
 //! Views of the same bytes (reshape) are the caller's business: they are one
 //! buffer here, alive from the first writer to the last reader. [`checker`] verifies a plan and
@@ -13,6 +14,10 @@
 pub mod checker;
 mod exact;
 mod fit;
+mod relation;
+
+pub use relation::Relation;
+use relation::Relations;
 
 use thiserror::Error;
 
@@ -38,7 +43,7 @@ pub struct Plan {
     /// Size of the arena in bytes.
     pub arena_bytes: usize,
     /// No plan can need less: the largest sum over the buffers that are alive at one step, with
-    /// what their alignment costs at least.
+    /// what their alignment costs at least, and without what relations save at most.
     pub lower_bound_bytes: usize,
     /// Whether it is proven that no plan needs less.
     pub optimal: bool,
@@ -95,22 +100,74 @@ pub enum PlanError {
 ///
 /// # Errors
 /// See [`PlanError`].
-pub fn plan(buffers: &[Buffer], effort: Effort) -> Result<Plan, PlanError> {
+pub fn plan(buffers: &[Buffer], relations: &[Relation], effort: Effort) -> Result<Plan, PlanError> {
     validate(buffers)?;
+    if relations.is_empty() {
+        return Ok(plan_apart(buffers, effort));
+    }
+    let related = Relations::new(relations);
+    let apart_bound = lower_bound(buffers);
+    let bound = related.lower_bound(buffers).min(apart_bound);
+    let mut best = fit::best_of_orders(buffers, &related, bound);
+    if effort.nodes_max > 0 {
+        best = fewest_relations(buffers, relations, best, bound);
+    }
+    if best.arena_bytes >= apart_bound {
+        let apart = plan_apart(buffers, effort);
+        if apart.arena_bytes <= best.arena_bytes {
+            best = Placement { offsets: apart.offsets, arena_bytes: apart.arena_bytes };
+        }
+    }
+    Ok(Plan { optimal: best.arena_bytes == bound, offsets: best.offsets, arena_bytes: best.arena_bytes, lower_bound_bytes: bound })
+}
+
+/// Bytes that no plan can do without at each step at which a buffer's life begins; none needs more at other steps.
+pub fn step_needs(buffers: &[Buffer], relations: &[Relation]) -> Vec<(usize, usize)> {
+    Relations::new(relations).needs(buffers)
+}
+
+/// Without relations.
+fn plan_apart(buffers: &[Buffer], effort: Effort) -> Plan {
     let lower_bound_bytes = lower_bound(buffers);
-    let mut best = fit::best_of_orders(buffers, lower_bound_bytes);
+    let mut best = fit::best_of_orders(buffers, &Relations::new(&[]), lower_bound_bytes);
     let mut proven = false;
     if best.arena_bytes > lower_bound_bytes {
         let found = exact::improve(buffers, &best, lower_bound_bytes, effort.nodes_max);
         proven = found.exhausted;
         best = found.placement.unwrap_or(best);
     }
-    Ok(Plan {
+    Plan {
         optimal: proven || best.arena_bytes == lower_bound_bytes,
         offsets: best.offsets,
         arena_bytes: best.arena_bytes,
         lower_bound_bytes,
-    })
+    }
+}
+
+/// Relations that are tried to be left out, times buffers.
+const TRIED_MAX: usize = 4096;
+
+/// Leaves out one relation after the other, as long as the arena does not grow: running piece by piece costs some time.
+fn fewest_relations(buffers: &[Buffer], relations: &[Relation], mut best: Placement, bound: usize) -> Placement {
+    let mut kept = relations.to_vec();
+    let mut place = 0;
+    for _ in 0..TRIED_MAX / buffers.len().max(1) {
+        let used = |relation: &Relation| {
+            let [(a, from), (b, to)] = [relation.over, relation.under].map(|buffer| (best.offsets[buffer], buffers[buffer].bytes));
+            a.max(b) < (a + from).min(b + to)
+        };
+        let Some(next) = (place..kept.len()).find(|relation| used(&kept[*relation])) else { break };
+        let relation = kept.remove(next);
+        let without = fit::best_of_orders(buffers, &Relations::new(&kept), bound);
+        place = next;
+        if without.arena_bytes <= best.arena_bytes {
+            best = without;
+        } else {
+            kept.insert(next, relation);
+            place += 1;
+        }
+    }
+    best
 }
 
 /// A plan without its proof.
@@ -139,6 +196,8 @@ fn validate(buffers: &[Buffer]) -> Result<(), PlanError> {
         }
         // Every buffer on top of all others, each with the most padding it can have.
         total = total.checked_add(bytes).and_then(|sum| sum.checked_add(2 * (align - 1))).ok_or(PlanError::TooLarge)?;
+        // Distances between offsets have a sign.
+        isize::try_from(total).map_err(|_| PlanError::TooLarge)?;
     }
     Ok(())
 }

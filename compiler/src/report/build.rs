@@ -4,6 +4,7 @@ use apq_search::{Budget, Quantity, Totals};
 use apq_targets::Target;
 use apqc::compile::Compiled;
 use apqc::cost::REFERENCE_BITS;
+use apqc::lower::StreamedStretch;
 use apqc::network::Network;
 use apqc::quant::rounding::Rounding;
 use apqc::quant::sensitivity::measured;
@@ -13,6 +14,7 @@ use super::layers::layers;
 use super::search;
 use super::{
     BudgetReport, CalibrationReport, Fits, FloatReport, GroupReport, ListValues, Report, ResultReport, SCHEMA, SearchReport, SecondsReport,
+    StreamedReport,
 };
 use crate::units::{human_bytes, mj, ms};
 
@@ -88,9 +90,15 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
         },
         groups: groups(compiled, facts.network, facts.metric),
         layers: layers(graph, compiled, facts.output_bits),
+        streamed: compiled.lowered.streamed.iter().map(streamed).collect(),
         search: search_report(compiled, facts.calibration_samples, facts.network.macs.saturating_mul(REFERENCE_BITS)),
         budgets,
     }
+}
+
+fn streamed(stretch: &StreamedStretch) -> StreamedReport {
+    let StreamedStretch { layers, strips, moved_bytes } = stretch.clone();
+    StreamedReport { layers, strips, recomputed_macs: 0, moved_bytes }
 }
 
 fn relative(bops: u64, macs: u64) -> f64 {
@@ -187,6 +195,11 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
         }
         notes.push(format!("infeasible: no assignment was found that meets every budget; this is the nearest one{smallest}"));
     }
+    let costs = compiled.node_costs.iter().flatten().filter(|cost| cost.latency_ns.is_some());
+    let (estimated, all) = costs.fold((0, 0), |(estimated, all), cost| (estimated + usize::from(cost.estimated), all + 1));
+    if estimated > 0 {
+        notes.push(format!("the costs of {estimated} of {all} layers are estimated: fitted to the counts of other layers of their kind"));
+    }
     if !compiled.not_modelled.is_empty() {
         notes.push(format!("not modelled by the target, counted as 0 in latency and energy: {}", compiled.not_modelled.join(", ")));
     }
@@ -194,6 +207,15 @@ fn compilation_notes(compiled: &Compiled, network: &Network, budgets: &[BudgetRe
         notes.push(format!(
             "the accuracy budget was decided on {source}, which also reports: the reported accuracy is that of the chosen point, and flattered by the \
              choice; --search-data PATH decides on other samples"
+        ));
+    }
+    for stretch in &compiled.lowered.streamed {
+        let (first, last) = (stretch.layers.first().map_or("", String::as_str), stretch.layers.last().map_or("", String::as_str));
+        notes.push(format!(
+            "streamed by rows: {} layers from {first} to {last} run in {} strips; no sum is computed twice, {} of rows are moved",
+            stretch.layers.len(),
+            stretch.strips,
+            human_bytes(stretch.moved_bytes as u64)
         ));
     }
     if compiled.lowered.spec.output.softmax_removed {

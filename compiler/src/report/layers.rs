@@ -39,6 +39,9 @@ pub(crate) struct LayerReport {
     /// Where the target has a model of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) cycles: Option<u64>,
+    /// Whether latency, energy and cycles are inferred from those of other layers.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) cost_estimated: bool,
     /// 32 or 64; 0 for an operation that does not multiply by weights.
     pub(crate) accumulator_bits: u8,
 }
@@ -64,6 +67,7 @@ pub(crate) fn layers(graph: &Graph, compiled: &Compiled, output_bits: u8) -> Vec
             latency_ms: cost.latency_ns.map(ms),
             energy_mj: cost.energy_pj.map(mj),
             cycles: cost.cycles,
+            cost_estimated: cost.estimated,
             accumulator_bits: accumulator_bits(compiled, NodeId(index)),
         }
     };

@@ -44,6 +44,9 @@ pub(crate) struct Report {
     pub(crate) groups: Vec<GroupReport>,
     /// Operations in graph order.
     pub(crate) layers: Vec<LayerReport>,
+    /// Stretches of the network that run in strips of rows, so that the arena meets its budget.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) streamed: Vec<StreamedReport>,
     /// How the assignment was found.
     pub(crate) search: SearchReport,
     /// The budgets as stated.
@@ -117,6 +120,19 @@ pub(crate) struct ResultReport {
     pub(crate) arena_bytes: u64,
     /// Multiply-accumulates.
     pub(crate) macs: u64,
+}
+
+/// A stretch of the network that runs in strips of rows: no tensor inside it exists whole.
+#[derive(Debug, Serialize)]
+pub(crate) struct StreamedReport {
+    /// Names of its layers in order.
+    pub(crate) layers: Vec<String>,
+    /// How often its last layer runs in one inference.
+    pub(crate) strips: usize,
+    /// Multiply-accumulates that are done twice: none, rows that two strips need are kept.
+    pub(crate) recomputed_macs: u64,
+    /// Bytes of kept rows that are moved in one inference.
+    pub(crate) moved_bytes: usize,
 }
 
 /// One quantizer group.

@@ -12,7 +12,7 @@ use core::ffi::{c_char, c_void};
 use apq_runtime::Model;
 
 use crate::describe::ModelInfo;
-use crate::memory::{Plain, Span, store};
+use crate::memory::{Place, Plain, Span};
 use crate::observe::{Callback, Observe};
 use crate::session::{Entered, Session, enter, open};
 use crate::status::{Problem, Status, text};
@@ -22,21 +22,27 @@ fn ended(result: Result<(), Status>) -> Status {
     result.err().unwrap_or(Status::Ok)
 }
 
-/// As [`ended`], with the details in the caller's `problem`, which may be null.
+/// The place for details, if the caller wants them, which must be apart from the other buffers.
+fn details(problem: *mut Problem, others: &[Result<Span<u8>, Status>]) -> Result<Option<Place<Problem>>, Status> {
+    if problem.is_null() {
+        return Ok(None);
+    }
+    let place = Place::new(problem)?;
+    others.iter().flatten().try_for_each(|other| place.bytes().apart(other))?;
+    Ok(Some(place))
+}
+
+/// As [`ended`], with the details in the caller's place.
 ///
 /// # Safety
-/// The header's conditions for `problem`.
-unsafe fn ended_with(problem: *mut Problem, result: Result<(), Problem>) -> Status {
+/// The header's conditions for `place`.
+unsafe fn ended_with(place: Option<Place<Problem>>, result: Result<(), Problem>) -> Status {
     let end = result.err().unwrap_or(Problem::new(Status::Ok));
-    if problem.is_null() {
-        return end.status;
+    if let Some(place) = place {
+        // SAFETY: this function's condition.
+        unsafe { place.store(end) };
     }
-    // SAFETY: this function's condition.
-    match unsafe { store(problem, end) } {
-        // What went wrong first is what the caller needs to know.
-        Err(status) if end.status == Status::Ok => status,
-        _ => end.status,
-    }
+    end.status
 }
 
 /// Version of the library, NUL-terminated, as `0.1.0`.
@@ -69,16 +75,22 @@ pub extern "C" fn apq_status_text(status: i32) -> *const c_char {
 /// `problem` may be null; else it gets what the status does not say.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn apq_model_check(model: *const c_void, model_bytes: usize, info: *mut ModelInfo, problem: *mut Problem) -> Status {
+    let file = Span::new(model.cast::<u8>(), model_bytes);
     let check = || {
-        let file = Span::new(model.cast::<u8>(), model_bytes)?;
+        let (file, info) = (file?, Place::new(info)?);
+        info.bytes().apart(&file)?;
         // SAFETY: the header's conditions.
         let model = Model::new_checked(unsafe { file.read() })?;
         let described = ModelInfo::new(&model).ok_or(Status::ModelInvalid)?;
         // SAFETY: the header's conditions.
-        unsafe { store(info, described) }.map_err(Problem::from)
+        unsafe { info.store(described) };
+        Ok(())
     };
-    // SAFETY: the header's conditions.
-    unsafe { ended_with(problem, check()) }
+    match details(problem, &[file]) {
+        // SAFETY: the header's conditions.
+        Ok(place) => unsafe { ended_with(place, check()) },
+        Err(status) => status,
+    }
 }
 
 /// Opens a session: proves the model right and gives it its arena.
@@ -95,14 +107,16 @@ pub unsafe extern "C" fn apq_open(
     arena_bytes: usize,
     problem: *mut Problem,
 ) -> Status {
-    let opened = || {
-        let file = Span::new(model.cast::<u8>(), model_bytes)?;
-        let arena = Span::new(arena.cast::<u8>().cast_const(), arena_bytes)?;
-        // SAFETY: the header's conditions.
-        unsafe { open(session, file, arena) }
-    };
+    let file = Span::new(model.cast::<u8>(), model_bytes);
+    let arena = Span::new(arena.cast::<u8>().cast_const(), arena_bytes);
+    let storage = Span::new(session.cast::<u8>().cast_const(), size_of::<Session>());
     // SAFETY: the header's conditions.
-    unsafe { ended_with(problem, opened()) }
+    let opened = || unsafe { open(session, file?, arena?) };
+    match details(problem, &[file, arena, storage]) {
+        // SAFETY: the header's conditions.
+        Ok(place) => unsafe { ended_with(place, opened()) },
+        Err(status) => status,
+    }
 }
 
 /// Closes a session. There is nothing to give back: storage, model and arena are the caller's.
@@ -118,9 +132,12 @@ pub unsafe extern "C" fn apq_session_info(session: *const Session, info: *mut Mo
     // SAFETY: the header's conditions.
     let entered = unsafe { enter(session) };
     ended(entered.and_then(|entered| {
+        let info = Place::new(info)?;
+        entered.apart(&info.bytes())?;
         let described = ModelInfo::new(entered.model()).ok_or(Status::ModelInvalid)?;
         // SAFETY: the header's conditions.
-        unsafe { store(info, described) }
+        unsafe { info.store(described) };
+        Ok(())
     }))
 }
 
@@ -138,8 +155,8 @@ unsafe fn write_input<T: Plain>(
         // SAFETY: this function's condition.
         let mut entered = unsafe { enter(session) }?;
         let data = Span::new(data, count)?;
-        data.apart(&entered.arena())?;
-        // SAFETY: this function's condition, and the two were just seen to be apart.
+        entered.apart(&data)?;
+        // SAFETY: this function's condition, and the buffers were just seen to be apart.
         let (mut runtime, data) = unsafe { (entered.session()?, data.read()) };
         write(&mut runtime, data)?;
         entered.input_written();
@@ -189,18 +206,17 @@ fn copy_all(places: &mut [u8], bytes: &[u8]) -> Result<(), Status> {
 ///
 /// # Safety
 /// The header's conditions for `place` and `bytes`.
-unsafe fn store_place<P>(place: *mut P, bytes: *mut usize, found: (P, usize)) -> Result<(), Status> {
-    if place.is_null() || bytes.is_null() {
-        return Err(Status::Null);
-    }
-    if !place.is_aligned() || !bytes.is_aligned() {
-        return Err(Status::Misaligned);
-    }
-    // SAFETY: this function's condition; checked above, so that both are written or none.
+unsafe fn store_place<P>(entered: &Entered<'_>, place: *mut P, bytes: *mut usize, found: (P, usize)) -> Result<(), Status> {
+    let (place, bytes) = (Place::new(place)?, Place::new(bytes)?);
+    entered.apart(&place.bytes())?;
+    entered.apart(&bytes.bytes())?;
+    place.bytes().apart(&bytes.bytes())?;
+    // SAFETY: this function's condition.
     unsafe {
-        store(place, found.0)?;
-        store(bytes, found.1)
+        place.store(found.0);
+        bytes.store(found.1);
     }
+    Ok(())
 }
 
 /// Where the packed codes of the input lie in the arena, to be filled there before `apq_run`. Ask again before each run.
@@ -210,9 +226,8 @@ pub unsafe extern "C" fn apq_input_place(session: *mut Session, codes: *mut *mut
         // SAFETY: the header's conditions.
         let entered = unsafe { enter(session) }?;
         let tensor = entered.model().input().ok_or(Status::ModelInvalid)?.tensor;
-        let start = entered.arena().start().wrapping_add(tensor.range().start);
         // SAFETY: the header's conditions.
-        unsafe { store_place(codes, bytes, (start, tensor.bytes())) }?;
+        unsafe { store_place(&entered, codes, bytes, entered.place(&tensor)) }?;
         entered.input_written();
         Ok(())
     };
@@ -227,9 +242,9 @@ pub unsafe extern "C" fn apq_output_place(session: *const Session, codes: *mut *
         let entered = unsafe { enter(session) }?;
         entered.output_is_there()?;
         let tensor = entered.model().output().ok_or(Status::ModelInvalid)?.tensor;
-        let start = entered.arena().start().wrapping_add(tensor.range().start).cast_const();
+        let (start, length) = entered.place(&tensor);
         // SAFETY: the header's conditions.
-        unsafe { store_place(codes, bytes, (start, tensor.bytes())) }
+        unsafe { store_place(&entered, codes, bytes, (start.cast_const(), length)) }
     };
     ended(find())
 }
@@ -281,8 +296,7 @@ unsafe fn read_output<T: Plain>(
         let mut entered = unsafe { enter(session) }?;
         entered.output_is_there()?;
         let data = Span::new(data.cast_const(), count)?;
-        data.apart(&entered.arena())?;
-        data.apart(&Span::new(session.cast::<u64>(), crate::SESSION_WORDS)?)?;
+        entered.apart(&data)?;
         // SAFETY: this function's condition, and the buffers were just seen to be apart.
         let (runtime, data) = unsafe { (entered.session()?, data.write()) };
         read(&runtime, data)
@@ -327,10 +341,11 @@ pub unsafe extern "C" fn apq_argmax(session: *const Session, place: *mut usize) 
         // SAFETY: the header's conditions.
         let mut entered = unsafe { enter(session) }?;
         entered.output_is_there()?;
-        // SAFETY: the header's conditions.
-        let best = unsafe { entered.session() }?.argmax();
-        // SAFETY: the header's conditions.
-        unsafe { store(place, best) }
+        let place = Place::new(place)?;
+        entered.apart(&place.bytes())?;
+        // SAFETY: the header's conditions; place and arena were just seen to be apart.
+        unsafe { place.store(entered.session()?.argmax()) };
+        Ok(())
     };
     ended(find())
 }

@@ -68,6 +68,37 @@ impl<T: Plain> Span<T> {
     }
 }
 
+/// Room for one value at an address of the caller's: not null, aligned, and inside the address space.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Place<T>(*mut T);
+
+impl<T> Place<T> {
+    /// Room for a `T` at `start`.
+    pub(crate) fn new(start: *mut T) -> Result<Self, Status> {
+        if start.is_null() {
+            return Err(Status::Null);
+        }
+        if !start.is_aligned() {
+            return Err(Status::Misaligned);
+        }
+        Span::new(start.cast::<u8>(), size_of::<T>()).map(|_| Self(start))
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> Span<u8> {
+        Span { start: self.0.cast(), count: size_of::<T>() }
+    }
+
+    /// Writes `value`.
+    ///
+    /// # Safety
+    /// The memory is the caller's and writable, and nobody else uses it during the call.
+    pub(crate) unsafe fn store(self, value: T) {
+        // SAFETY: `new` has checked null and alignment; the rest is this function's condition.
+        unsafe { self.0.write(value) };
+    }
+}
+
 /// Numbers of which every bit pattern is a value.
 pub(crate) trait Plain: Copy {}
 
@@ -76,19 +107,3 @@ impl Plain for i8 {}
 impl Plain for u64 {}
 impl Plain for i32 {}
 impl Plain for f32 {}
-
-/// Writes `value` to a place of the caller's.
-///
-/// # Safety
-/// `place`, where it is neither null nor misaligned, is memory of the caller's with room for a `T`, which nobody else uses during the call.
-pub(crate) unsafe fn store<T>(place: *mut T, value: T) -> Result<(), Status> {
-    if place.is_null() {
-        return Err(Status::Null);
-    }
-    if !place.is_aligned() {
-        return Err(Status::Misaligned);
-    }
-    // SAFETY: not null and aligned, as just checked; writable by this function's condition.
-    unsafe { place.write(value) };
-    Ok(())
-}

@@ -2,11 +2,12 @@
 #![allow(unsafe_code)]
 
 use core::cell::Cell;
+use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use apq_runtime::Model;
+use apq_runtime::{Model, Tensor};
 
-use crate::memory::Span;
+use crate::memory::{Plain, Span};
 use crate::status::{Problem, Status};
 
 /// Words of 64 bits in an `apq_session`.
@@ -139,9 +140,15 @@ impl Entered<'_> {
         &self.slot.model
     }
 
-    /// The arena.
-    pub(crate) fn arena(&self) -> Span<u8> {
-        self.slot.arena
+    /// Refuses bytes that are the session's.
+    pub(crate) fn apart<T: Plain>(&self, bytes: &Span<T>) -> Result<(), Status> {
+        bytes.apart(&self.slot.arena)?;
+        bytes.apart(&Span::new(ptr::from_ref(self.slot).cast::<u8>(), size_of::<Session>())?)
+    }
+
+    /// The place of a tensor in the arena.
+    pub(crate) fn place(&self, tensor: &Tensor<'_>) -> (*mut u8, usize) {
+        (self.slot.arena.start().wrapping_add(tensor.range().start), tensor.bytes())
     }
 
     /// The runtime's session over the arena.

@@ -157,3 +157,40 @@ impl From<LoadError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::string::String;
+    use std::vec::Vec;
+
+    use apq_runtime::Name;
+
+    use super::*;
+
+    /// The name, and that it ends in time.
+    fn name(problem: &Problem) -> String {
+        let end = problem.name.iter().position(|&byte| byte == 0).unwrap();
+        String::from_utf8(problem.name[..end].iter().map(|&byte| byte as u8).collect()).unwrap()
+    }
+
+    #[test]
+    fn what_the_library_lacks_is_named() {
+        let problem = Problem::from(LoadError::Operator { name: Name::new("layer-norm") });
+        assert_eq!((problem.status, name(&problem).as_str()), (Status::ModelOperator, "layer-norm"));
+        let long = "x".repeat(40);
+        let problem = Problem::from(LoadError::Arrangement { name: Name::new(&long) });
+        assert_eq!((problem.status, name(&problem).as_str()), (Status::ModelArrangement, &long[..31]));
+        let problem = Problem::from(LoadError::Version { version: 7 });
+        assert_eq!((problem.status, problem.place, name(&problem).as_str()), (Status::ModelVersion, 7, ""));
+    }
+
+    #[test]
+    fn every_status_has_a_text_of_its_own() {
+        let mut texts: Vec<&CStr> = TEXTS.iter().map(|&(status, _)| text(status as i32)).collect();
+        assert!(TEXTS.windows(2).all(|pair| (pair[0].0 as i32) < pair[1].0 as i32));
+        texts.sort();
+        texts.dedup();
+        assert_eq!(texts.len(), TEXTS.len());
+        assert_eq!(text(-1), c"unknown status");
+    }
+}

@@ -1,9 +1,8 @@
 //! No node destroys what is still to be read.
 //!
-//! Independent of how the plan was made: each tensor that owns memory is followed through all nodes in the order in
-//! which they run. It is written from its first byte on, whole or in parts. Its bytes are *intact* from the moment they are
-//! written until another node's output or scratch memory touches them. Every read of it, or of a view of it, must find
-//! its bytes intact; the network's output must be intact at the end. Of intact bytes with a hole only those on one side are
+//! Independent of how the plan was made: each tensor that owns memory is followed through all nodes, from the last to the first. Bytes of
+//! it are *needed* from a read back to the node that writes them; between the two no other node's output or scratch memory may touch
+//! them. A tensor is written from its first byte on, whole or in parts. Of what is needed only the first and the last byte are
 //! remembered, so that nothing has to be stored and the time is (tensors x nodes) record reads.
 
 use crate::decode::{Decode, Reader};
@@ -29,9 +28,6 @@ pub(super) fn check(model: &Model<'_>) -> Result<(), LoadError> {
     for node in 0..model.record().nodes {
         own_places(model, node).map_err(|problem| LoadError::Node { node, problem })?;
     }
-    let port = LoadError::Output { problem: PortProblem::Unwritten };
-    let output_root = model.root(model.record().output.tensor);
-    let output = model.tensor(model.record().output.tensor).ok_or(port)?;
     for tensor in 0..model.record().tensors {
         let Some(record) = model.tensor(tensor) else {
             continue;
@@ -39,10 +35,7 @@ pub(super) fn check(model: &Model<'_>) -> Result<(), LoadError> {
         if record.alias.is_some() {
             continue;
         }
-        let intact = follow(model, tensor, bytes_of(&record))?;
-        if output_root == Some(tensor) && !intact.holds(bytes_of(&output)) {
-            return Err(port);
-        }
+        follow(model, tensor, bytes_of(&record))?;
     }
     Ok(())
 }
@@ -75,60 +68,70 @@ fn can_overlap(model: &Model<'_>, node: u16) -> Result<bool, NodeProblem> {
     Ok(order(&kernel, &first, tensor(1).as_ref(), &output).is_some())
 }
 
-/// What is left of a tensor.
-#[derive(Clone, Copy)]
-struct Intact {
+/// What later nodes read of a tensor.
+struct Needed {
     bytes: Bytes,
+    /// The first node that reads after the place that has been reached; `None` for the network's output.
+    reader: Option<u16>,
 }
 
-impl Intact {
-    fn holds(self, bytes: Bytes) -> bool {
-        self.bytes.0 <= bytes.0 && bytes.1 <= self.bytes.1
+impl Needed {
+    fn read(&mut self, bytes: Bytes, reader: Option<u16>) {
+        let empty = self.bytes.0 >= self.bytes.1;
+        self.bytes = if empty { bytes } else { (self.bytes.0.min(bytes.0), self.bytes.1.max(bytes.1)) };
+        self.reader = reader;
     }
 
-    /// Takes these bytes away.
-    fn lose(&mut self, bytes: Bytes) {
-        if !overlap(self.bytes, bytes) {
-            return;
+    fn missing(&self, tensor: u16) -> LoadError {
+        match self.reader {
+            Some(node) => LoadError::Node { node, problem: NodeProblem::Unwritten { tensor } },
+            None => LoadError::Output { problem: PortProblem::Unwritten },
         }
-        let (below, above) = ((self.bytes.0, bytes.0.max(self.bytes.0)), (bytes.1.min(self.bytes.1), self.bytes.1));
-        self.bytes = if below.1 - below.0 > above.1 - above.0 { below } else { above };
-    }
-
-    /// Adds bytes behind all that have been written so far.
-    fn gain(&mut self, bytes: Bytes) {
-        let first = if self.bytes.1 == bytes.0 { self.bytes.0 } else { bytes.0 };
-        self.bytes = (first, bytes.1);
     }
 }
 
-/// Follows one tensor through all nodes; what is left of it at the end.
-fn follow(model: &Model<'_>, tensor: u16, bytes: Bytes) -> Result<Intact, LoadError> {
+/// Follows one tensor from the end of the run to its beginning.
+fn follow(model: &Model<'_>, tensor: u16, bytes: Bytes) -> Result<(), LoadError> {
     let given = model.record().input.tensor == tensor;
-    let mut written = if given { bytes.1 } else { bytes.0 };
-    let mut intact = Intact { bytes: (bytes.0, written) };
-    for node in 0..model.record().nodes {
+    let mut needed = Needed { bytes: (0, 0), reader: None };
+    let shows = |index: u16| model.tensor(index).filter(|record| record.alias.unwrap_or(index) == tensor);
+    if let Some(output) = shows(model.record().output.tensor) {
+        needed.read(bytes_of(&output), None);
+    }
+    // The part that has been written last, seen from here.
+    let mut part: Option<(u16, usize)> = None;
+    for node in (0..model.record().nodes).rev() {
         let error = |problem| LoadError::Node { node, problem };
         let wiring = wiring(model, node).ok_or(error(NodeProblem::Record))?;
-        for &input in &wiring.inputs {
-            let input = model.tensor(input).filter(|record| record.alias.unwrap_or(input) == tensor);
-            if input.is_some_and(|input| !intact.holds(bytes_of(&input))) {
-                return Err(error(NodeProblem::Unwritten { tensor }));
-            }
-        }
         let output = model.tensor(wiring.output).ok_or(error(NodeProblem::Reference))?;
         let own = bytes_of(&output);
-        intact.lose(scratch_of(&wiring));
-        if output.alias.unwrap_or(wiring.output) != tensor {
-            intact.lose(own);
-        } else if own.0 == written {
-            intact.gain(own);
-            written = own.1;
-        } else {
-            return Err(error(NodeProblem::Written { tensor }));
+        let writes = output.alias.unwrap_or(wiring.output) == tensor;
+        let destroys = overlap(scratch_of(&wiring), needed.bytes) || (!writes && overlap(own, needed.bytes));
+        if destroys {
+            return Err(needed.missing(tensor));
+        }
+        if writes {
+            if given || part.is_some_and(|(_, begin)| begin != own.1) {
+                return Err(error(NodeProblem::Written { tensor }));
+            }
+            // What is behind this part has not been written yet.
+            if needed.bytes.0 < needed.bytes.1 && needed.bytes.1 > own.1 {
+                return Err(needed.missing(tensor));
+            }
+            part = Some((node, own.0));
+            needed.bytes.1 = needed.bytes.1.min(own.0);
+        }
+        for &input in &wiring.inputs {
+            if let Some(input) = shows(input) {
+                needed.read(bytes_of(&input), Some(node));
+            }
         }
     }
-    Ok(intact)
+    match part {
+        Some((node, begin)) if begin != bytes.0 => Err(LoadError::Node { node, problem: NodeProblem::Written { tensor } }),
+        _ if !given && needed.bytes.0 < needed.bytes.1 => Err(needed.missing(tensor)),
+        _ => Ok(()),
+    }
 }
 
 fn wiring(model: &Model<'_>, node: u16) -> Option<Wiring> {

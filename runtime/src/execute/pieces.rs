@@ -7,7 +7,7 @@ use apq_kernels::{ActivationBits, Activations, CountPadding, Image, pack};
 use super::{Arithmetic, activations, call};
 use crate::built;
 use crate::kernel::Kernel;
-use crate::overlap::{Order, Rows, by_codes, copies, order};
+use crate::overlap::{Order, Rows, by_codes, copies, divide, order};
 use crate::tensor::Tensor;
 
 /// Bytes of a tensor that an elementwise operator reads before it writes.
@@ -68,17 +68,12 @@ impl Overlapping<'_> {
         let (pixels, channels) = (self.output.shape.pixels(), self.output.shape.channels());
         let longest = self.second.map_or(0, |second| code_bits(second.bits)).max(code_bits(self.first.bits));
         // Parts of a pixel begin at a byte at every width.
-        let part = (PIECE_BYTES * 8 / longest / 8 * 8).min(channels).max(1);
-        let parts = channels.div_ceil(part).max(1);
-        let together = if parts == 1 { (PIECE_BYTES / self.longest_pixel()).max(1) } else { 1 };
-        let groups = pixels.div_ceil(together);
-        let count = groups.checked_mul(parts)?;
-        for index in 0..count {
-            let index = if order == Order::Upwards { index } else { count - 1 - index };
-            let (pixel, channel) = (index / parts * together, index % parts * part);
-            let pixels = pixel..(pixel + together).min(pixels);
-            let channels = channel..(channel + part).min(channels);
-            self.part(arena, arithmetic, pixels, channels)?;
+        let part = (divide(PIECE_BYTES, longest) * 8).min(channels).max(1);
+        let together = if part == channels { divide(PIECE_BYTES, self.longest_pixel()).max(1) } else { 1 };
+        for pixels in spans(pixels, together, order) {
+            for channels in spans(channels, part, order) {
+                self.part(arena, arithmetic, pixels.clone(), channels)?;
+            }
         }
         Some(())
     }
@@ -102,19 +97,29 @@ impl Overlapping<'_> {
     }
 }
 
-/// Copies a tensor into another of the same packing.
+/// `count` things in spans of at most `length`.
+fn spans(count: usize, length: usize, order: Order) -> impl Iterator<Item = Range<usize>> {
+    let number = divide(count + length - 1, length);
+    (0..number).map(move |index| {
+        let begin = if order == Order::Upwards { index } else { number - 1 - index } * length;
+        begin..(begin + length).min(count)
+    })
+}
+
+/// Copies a tensor into another of the same packing, wherever the two lie.
 pub(super) fn copy(from: &Tensor<'_>, to: &Tensor<'_>, arena: &mut [u8]) -> Option<()> {
-    let (from, to) = (from.range(), copies(from, to).then(|| to.range())?);
-    if from.len() != to.len() {
+    if !copies(from, to) {
         return None;
     }
-    // A byte at a time and without `copy_within`, which may panic: no reshape of a network is large.
-    let mut place = |offset: usize| {
-        let byte = *arena.get(from.start + offset)?;
-        *arena.get_mut(to.start + offset)? = byte;
-        Some(())
-    };
-    if to.start <= from.start { (0..to.len()).try_for_each(&mut place) } else { (0..to.len()).rev().try_for_each(&mut place) }
+    let order = if to.range().start <= from.range().start { Order::Upwards } else { Order::Downwards };
+    for span in spans(from.bytes(), PIECE_BYTES, order) {
+        let at = |tensor: &Tensor<'_>| tensor.range().start + span.start..tensor.range().start + span.end;
+        let mut bytes = [0; PIECE_BYTES];
+        let bytes = bytes.get_mut(..span.len())?;
+        pack::copy(bytes, arena.get(at(from))?);
+        pack::copy(arena.get_mut(at(to))?, bytes);
+    }
+    Some(())
 }
 
 /// Bits from one code of a pixel to the next.

@@ -11,19 +11,20 @@ use crate::toolchain::{self, Toolchain};
 use crate::{Failure, process};
 
 const FILE: &str = "libapq_runtime_c.a";
-const COMPILER: (&str, &str) = ("arm-none-eabi-gcc", "gcc-arm-none-eabi");
+/// What the C example is built with: the program, and Debian's package of it.
+const TOOLS: [(&str, &str); 2] = [("arm-none-eabi-gcc", "gcc-arm-none-eabi"), ("make", "make")];
 
 /// Sees to it that C can be compiled for a Cortex-M, which the library itself does not need.
 pub(super) fn install_compiler() -> Result<(), Failure> {
-    let (program, package) = COMPILER;
-    let there = process::succeeds(Command::new(program).arg("--version"));
-    if there { Ok(()) } else { apt_install(&[package], "the C compiler for Cortex-M") }
+    let missing = |(program, _): &(&str, &str)| !process::succeeds(Command::new(program).arg("--version"));
+    let packages: Vec<&str> = TOOLS.into_iter().filter(missing).map(|(_, package)| package).collect();
+    if packages.is_empty() { Ok(()) } else { apt_install(&packages, "the C compiler for Cortex-M") }
 }
 
-/// Builds the library for a core into `folder`.
-pub(super) fn build(core: &str, folder: &str) -> Result<(), Failure> {
+/// Builds the library for a core into `folder`, with these of its features, or with all.
+pub(super) fn build(core: &str, folder: &str, features: &[&str]) -> Result<(), Failure> {
     let cores = cores::named(&[core])?;
-    cores.into_iter().try_for_each(|core| build_for(core, Path::new(folder)))
+    cores.into_iter().try_for_each(|core| build_for(core, Path::new(folder), features))
 }
 
 /// The toolchain for a core, and its cargo.
@@ -48,12 +49,19 @@ pub(super) fn run_cargo(core: &str, folder: &str, arguments: &[&str]) -> Result<
     })
 }
 
-fn build_for(core: &Core, folder: &Path) -> Result<(), Failure> {
+fn build_for(core: &Core, folder: &Path, features: &[&str]) -> Result<(), Failure> {
     let (toolchain, mut command) = cargo(core)?;
     let target_folder = process::target_folder().join("firmware").join(core.name);
     command.args(["build", "--quiet", "--release", "--package", "apq-runtime-c", "--target", core.target]);
+    if !features.is_empty() {
+        command.args(["--no-default-features", "--features", "panic-handler", "--features", &features.join(",")]);
+    }
     // One module from the functions of the header on: what they do not reach is gone, and calls across crates are inlined.
-    command.env("CARGO_PROFILE_RELEASE_LTO", "fat").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
+    command.envs([
+        ("CARGO_PROFILE_RELEASE_LTO", "fat"),
+        ("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1"),
+        ("CARGO_PROFILE_RELEASE_OPT_LEVEL", "2"),
+    ]);
     command.arg("--target-dir").arg(&target_folder).env("RUSTFLAGS", format!("-C target-cpu={}", core.cpu));
     toolchain.build_library(&mut command, false);
     process::run(&mut command)?;

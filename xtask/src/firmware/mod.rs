@@ -16,6 +16,9 @@ use cores::{CORES, Core};
 /// Longest run of all checks of one core; they take less than half a minute.
 const TEST_SECONDS_MAX: u64 = 300;
 
+const USAGE: &str = "usage: cargo xtask firmware build [--all | CORE...] | size [CORE...] [-- FEATURE...] | test [CORE...] [-- CHECK...] \
+    | library CORE FOLDER [FEATURE...] | cargo CORE WORKSPACE ARGUMENT...";
+
 /// `firmware COMMAND ...`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     match arguments {
@@ -23,11 +26,9 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
         ["build", rest @ ..] => build_runners(rest),
         ["size", rest @ ..] => size::run(rest),
         ["test", rest @ ..] => test(rest),
-        ["library", core, folder] => library::build(core, folder),
+        ["library", core, folder, features @ ..] => library::build(core, folder, features),
         ["cargo", core, folder, arguments @ ..] => library::run_cargo(core, folder, arguments),
-        _ => Err("usage: cargo xtask firmware build [--all | CORE...] | size [CORE...] [-- FEATURE...] | test [CORE...] [-- CHECK...] | \
-                 library CORE FOLDER | cargo CORE FOLDER ..."
-            .into()),
+        _ => Err(USAGE.into()),
     }
 }
 

@@ -73,8 +73,12 @@ impl Blocks for Portable {
                     let mut four = [0i16; 4];
                     pack::unpack_row(run.bits, bytes, &mut four);
                     *total = four.iter().fold(*total, |total, &code| total.wrapping_add(i32::from(code)));
-                    words[index] = halves(four[0], four[2]);
-                    words[COLUMNS + index] = halves(four[1], four[3]);
+                    let [even, odd] = [halves(four[0], four[2]), halves(four[1], four[3])];
+                    for (place, pair) in [(index, even), (COLUMNS + index, odd)] {
+                        if let Some(word) = words.get_mut(place) {
+                            *word = pair;
+                        }
+                    }
                 }
             }
         }

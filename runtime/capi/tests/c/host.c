@@ -242,6 +242,16 @@ static void misuse(file_bytes model, file_bytes input) {
     EXPECT(apq_write_f32(&session, (const float *)(const void *)(input.bytes + 1), 1), APQ_STATUS_MISALIGNED);
     EXPECT(apq_write_f32(&session, values, SIZE_MAX / 2), APQ_STATUS_RANGE);
     EXPECT(apq_write_packed(&session, input.bytes, info.input.tensor.packed_bytes + 1), APQ_STATUS_LENGTH);
+    EXPECT(apq_session_info(&session, (apq_model_info *)(void *)arena), APQ_STATUS_OVERLAP);
+    EXPECT(apq_session_info(&session, (apq_model_info *)(void *)&session), APQ_STATUS_OVERLAP);
+    EXPECT(apq_session_info(&session, NULL), APQ_STATUS_NULL);
+    EXPECT(apq_model_check(model.bytes, model.length, (apq_model_info *)(void *)model.bytes, &problem), APQ_STATUS_OVERLAP);
+    EXPECT(apq_model_check(model.bytes, model.length, &info, (apq_problem *)(void *)model.bytes), APQ_STATUS_OVERLAP);
+    EXPECT(apq_open(&other, model.bytes, model.length, arena, size, (apq_problem *)(void *)&other), APQ_STATUS_OVERLAP);
+    EXPECT(apq_open(&other, model.bytes, model.length, arena, size, (apq_problem *)(void *)arena), APQ_STATUS_OVERLAP);
+    EXPECT(apq_write_packed(&session, &session, info.input.tensor.packed_bytes), APQ_STATUS_OVERLAP);
+    EXPECT(apq_input_place(&session, &place, (size_t *)(void *)&place), APQ_STATUS_OVERLAP);
+    EXPECT(apq_input_place(&session, (uint8_t **)(void *)arena, &length), APQ_STATUS_OVERLAP);
     EXPECT(apq_run(&session), APQ_STATUS_NO_INPUT);
     EXPECT(apq_run_observed(&session, NULL, NULL), APQ_STATUS_NULL);
     EXPECT(apq_input_place(&session, NULL, &length), APQ_STATUS_NULL);
@@ -258,6 +268,7 @@ static void misuse(file_bytes model, file_bytes input) {
     EXPECT(apq_read_packed(&session, &session, info.output.tensor.packed_bytes), APQ_STATUS_OVERLAP);
     EXPECT(apq_read_packed(&session, codes, info.output.tensor.packed_bytes + 1), APQ_STATUS_LENGTH);
     EXPECT(apq_argmax(&session, NULL), APQ_STATUS_NULL);
+    EXPECT(apq_argmax(&session, (size_t *)(void *)&session), APQ_STATUS_OVERLAP);
     OK(apq_read_codes(&session, codes, outputs));
     /* A copy at another address is no session. */
     memcpy(&other, &session, sizeof session);

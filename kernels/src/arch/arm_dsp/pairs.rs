@@ -189,7 +189,7 @@ impl<'a> Plan<'a> {
         let plan = Self::new(group)?;
         let four = |byte: i32| u32::from(byte as u8) * 0x0101_0101;
         let task = Task {
-            round: 2 * stage.zero_point + 1,
+            round: stage.zero_point.wrapping_mul(2).wrapping_add(1),
             clamp: [four(255 - stage.hi), four(255 - stage.hi + stage.lo), four(stage.lo)],
             end: stage.multiplier.as_ptr().wrapping_add(channels),
             stage: kernel,
@@ -384,7 +384,7 @@ impl Blocks for Dsp {
             shift: stage.shift.as_ptr(),
             out: output.as_mut_ptr(),
             count: 4,
-            round: 2 * stage.zero_point + 1,
+            round: stage.zero_point.wrapping_mul(2).wrapping_add(1),
             clamp: [four(255 - stage.hi), four(255 - stage.hi + stage.lo), four(stage.lo)],
         };
         let mut done = 0;

@@ -572,3 +572,26 @@ STAGE apq_dsp_stage_2, 2
 
 STAGE_WIDE apq_dsp_stage_16, ssat, 16
 STAGE_WIDE apq_dsp_stage_15, usat, 15
+
+// Assembly of other files may follow.
+.purgem FIRST
+.purgem FIELDS
+.purgem COLUMNS
+.purgem STEP_8
+.purgem STEP_8_WIDE
+.purgem STEP_4
+.purgem PAIR_2
+.purgem STEP_2
+.purgem PAIR_6
+.purgem STEP_6
+.purgem PAIR_6_WIDE
+.purgem STEP_6_WIDE
+.purgem LOOP
+.purgem DECODE
+.purgem KERNEL
+.purgem STEP_DUAL
+.purgem SPLIT
+.purgem SCALE
+.purgem STAGE
+.purgem STAGE_WIDE
+.text

@@ -190,3 +190,18 @@ apq_dsp_vector_stage:
     stm r1, {r2-r5}
     pop {r4-r11, pc}
     .size apq_dsp_vector_stage, . - apq_dsp_vector_stage
+
+// Assembly of other files may follow.
+.purgem CODES
+.purgem MULTIPLY
+.purgem VECTOR_STEP_8
+.purgem ROW_4
+.purgem VECTOR_STEP_4
+.purgem ROW_2
+.purgem VECTOR_STEP_2
+.purgem FIELD_6
+.purgem REST_6
+.purgem ROW_6
+.purgem VECTOR_STEP_6
+.purgem VECTOR
+.text

@@ -149,3 +149,15 @@ WIDEN apq_dsp_widen_8, QUAD_8, 0, 0
 WIDEN apq_dsp_widen_16, QUAD_16, 0x00010001, 0
 WIDEN apq_dsp_widen_4, QUAD_4, 0x000f000f, 1
 WIDEN apq_dsp_widen_2, QUAD_2, 0x00030003, 1
+
+// Assembly of other files may follow.
+.purgem QUAD_8
+.purgem TOTALS
+.purgem EXCHANGE
+.purgem QUAD_16
+.purgem QUAD_4
+.purgem QUAD_2
+.purgem NARROW
+.purgem STORE
+.purgem WIDEN
+.text

@@ -31,8 +31,8 @@ pub(crate) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &
     let (bytes, wanted) = (row_bytes(conv, input.bits), scratch_bytes(conv, input.bits));
     let scratch = scratch.get_mut(..wanted).and_then(|scratch| scratch.split_at_mut_checked(bytes));
     match scratch.zip(Stage::new(&conv.stage)) {
-        Some(((zeros, pixels), stage)) if applies(conv) => {
-            // At 16 bits the zero point is 0.
+        // The zero point of 16 bits is 0 where a compiler made the file; bytes say no other.
+        Some(((zeros, pixels), stage)) if applies(conv) && (input.bits != ActivationBits::A16 || input.zero_point == 0) => {
             B::fill(zeros, input.zero_point as u8);
             Depthwise::new(conv, input, stage, zeros, pixels).run::<B>(output);
         }

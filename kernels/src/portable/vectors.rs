@@ -32,7 +32,9 @@ pub(crate) fn scratch_bytes(conv: &Conv<'_>, bits: ActivationBits) -> usize {
 /// See [`native::conv`](crate::native::conv), for [`Arrangement::Vectors`](crate::Arrangement::Vectors).
 pub(crate) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch: &mut [u8]) {
     let (_, columns, _) = bytemuck::pod_align_to_mut::<u8, i16>(scratch);
-    let suffices = conv.accumulator == Accumulator::I32 && source::suffices(conv, input, columns);
+    // The zero point of 16 bits is 0 where a compiler made the file; bytes say no other.
+    let is_plain = input.bits != ActivationBits::A16 || input.zero_point == 0;
+    let suffices = is_plain && conv.accumulator == Accumulator::I32 && source::suffices(conv, input, columns);
     match Rows::new(conv, input.bits).zip(Stage::new(&conv.stage)) {
         Some((rows, stage)) if suffices => {
             let layer = Layer { conv, rows, stage };

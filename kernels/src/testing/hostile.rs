@@ -99,7 +99,8 @@ fn convolution() {
         let weights = case.arrangement.bytes(case.weight_bits, &matrix).filter(|&bytes| bytes <= BYTES_MAX).unwrap_or(5);
         case.weights = (0..weights).map(|_| random.next() as u8).collect();
         if !case.arrangement.padding_is_clear(case.weight_bits, &matrix, &case.weights) {
-            let codes: Vec<i8> = (0..matrix.rows * row).map(|_| random.next() as i8).collect();
+            let (lo, hi) = (case.weight_bits.lo(), case.weight_bits.hi());
+            let codes: Vec<i8> = (0..matrix.rows * row).map(|_| random.between(lo, hi) as i8).collect();
             case.arrangement.arrange(case.weight_bits, &matrix, &codes, &mut case.weights);
         }
         for stage in [&mut case.multiplier, &mut case.bias] {

@@ -367,6 +367,31 @@ fn a_compiled_model_runs_and_is_described() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
+/// A budget for RAM is met by streaming rows, with the same outputs; one that nothing meets ends with the smallest arena.
+#[test]
+fn ram_budgets_stream_rows() {
+    let sandbox = Sandbox::new();
+    let compile = |extra: &str, directory: &str| {
+        sandbox.run(&format!("compile net.onnx --target host --candidates w8a8 --samples 4 -q --format json -o {directory} {extra}"))
+    };
+    let parsed = |run: &Run| -> Value { serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", run.stderr)) };
+    let plain = compile("", "plain");
+    assert_eq!(plain.code, 0, "{}", plain.stderr);
+    let arena = parsed(&plain)["result"]["arena_bytes"].as_u64().unwrap();
+    let least = compile("--ram 1B", "least");
+    assert_eq!(least.code, 1, "{}", least.stderr);
+    let report = parsed(&least);
+    let smallest = report["result"]["arena_bytes"].as_u64().unwrap();
+    assert!(smallest < arena && report["feasible"] == false, "{smallest} of {arena}");
+    assert!(report["budgets"][0]["smallest_found"].as_u64() >= Some(smallest), "{report}");
+    let enough = compile(&format!("--ram {smallest}B"), "enough");
+    assert_eq!(enough.code, 0, "{}", enough.stderr);
+    let stretch = &parsed(&enough)["streamed"][0];
+    assert!(stretch["strips"].as_u64() > Some(1) && stretch["recomputed_macs"] == 0, "{stretch}");
+    assert_eq!(parsed(&enough)["result"]["bops"], parsed(&plain)["result"]["bops"]);
+    assert_eq!(parsed(&enough)["result"]["sqnr_db"], parsed(&plain)["result"]["sqnr_db"]);
+}
+
 #[test]
 fn results_depend_on_inputs_and_seed_alone() {
     let sandbox = Sandbox::new();

@@ -80,6 +80,17 @@ fn mutated_wide_residual_net() {
     assert!(loaded > 0);
 }
 
+/// The pointwise convolution runs by rows over its input, the sum by codes over that.
+#[test]
+fn mutated_outputs_over_inputs() {
+    let mut net = residual_net(7, WeightBits::W8, ActivationBits::A8);
+    let row_bytes = 6 * 8;
+    net.spec.tensors[3].offset = net.spec.tensors[2].offset - row_bytes;
+    net.spec.tensors[4].offset = net.spec.tensors[3].offset;
+    let loaded = fuzz(&net.file(), 0.9, 40_000, 7);
+    assert!(loaded > 0);
+}
+
 #[test]
 fn mutated_operators() {
     for (seed, bits) in [(3, ActivationBits::A2), (4, ActivationBits::A6), (5, ActivationBits::A8), (6, ActivationBits::A16)] {

@@ -29,8 +29,8 @@ usage: cargo xtask COMMAND
                    compare every kernel with the reference on emulated cores: cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33,
                    cortex-m55, rv32 (all of them); CHECK is a part of a check's name
   tables [CORE...] measure the built-in cores' lookup tables anew (targets/tables), in the emulator
-  firmware library CORE FOLDER [OPERATOR...]
-                   build the runtime as a static library for C programs on that core, with these operators (all of them)
+  firmware library CORE FOLDER [FEATURE...]
+                   build the runtime as a static library for C programs on that core, with these features (all of them)
   firmware cargo CORE WORKSPACE ARGUMENT...
                    run cargo with a toolchain for that core in the folder of a workspace
   fuzz [--seconds N] [--seed N] [TARGET...]

@@ -45,6 +45,7 @@ pub(crate) fn run(extent: Extent) -> ExitCode {
             process::run(process::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
         });
     }
+    step("firmware", &mut || firmware::check(extent == Extent::Full));
     let mut tally = Tally::default();
     step("tests", &mut || tests(python.as_deref(), &mut tally));
 

@@ -1,6 +1,6 @@
 //! `apqc inspect`: what is in a compiled model.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use apq_kernels::Accumulator;
@@ -149,7 +149,7 @@ fn inspection(model: &Model<'_>) -> Inspection {
         name: model.name().into(),
         format_version: FORMAT_VERSION,
         flash_bytes: model.file_bytes(),
-        weights_bytes: layers.iter().map(|layer| layer.weights_bytes).sum(),
+        weights_bytes: all_weights_bytes(model),
         arena_bytes: model.arena_bytes(),
         input: model.input().map_or_else(no_port, |port| Port {
             raw_type: Some(port.raw_type.name()),
@@ -219,6 +219,12 @@ fn weights_bytes(model: &Model<'_>, node: &Node<'_>) -> usize {
     }
 }
 
+/// Strips of one layer share their weights.
+fn all_weights_bytes(model: &Model<'_>) -> usize {
+    let block = |node: Node<'_>| Some((node.weighted()?.weights, weights_bytes(model, &node)));
+    model.nodes().filter_map(block).collect::<BTreeMap<u32, usize>>().into_values().sum()
+}
+
 fn layer(model: &Model<'_>, index: usize, node: &Node<'_>) -> Option<LayerLine> {
     let (input, output) = (first_input(model, node)?, model.tensor(node.output)?);
     let weighted = node.weighted();
@@ -247,10 +253,16 @@ fn groups(model: &Model<'_>, layers: &[LayerLine]) -> Vec<GroupLine> {
             name: name.into(),
             weight_bits: members.iter().map(|layer| layer.weight_bits).max().unwrap_or(0),
             activation_bits: members.first().map_or(0, |layer| layer.activation_bits),
-            ops: members.iter().map(|layer| layer.name.clone()).collect(),
+            ops: distinct(members.iter().map(|layer| layer.name.clone())),
         }
     };
     model.groups().map(group).collect()
+}
+
+/// The strips of a layer have one name.
+fn distinct(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    names.filter(|name| seen.insert(name.clone())).collect()
 }
 
 fn memory(model: &Model<'_>) -> Vec<MemoryLine> {

@@ -36,7 +36,9 @@ fn write_header(source: &Source<'_>, text: &mut String) -> Result<(), ExportErro
         writeln!(text, "#define {upper}_ALIGNMENT {}\n", ALIGNMENT)?;
         writeln!(text, "#define {upper}_NAME {}", literal(source.model.name()))?;
         writeln!(text, "/* The operators that run. */")?;
-        writeln!(text, "#define {upper}_OPERATORS {}", literal(&source.operators().join(" ")))
+        writeln!(text, "#define {upper}_OPERATORS {}", literal(&source.operators().join(" ")))?;
+        writeln!(text, "/* Features of a library that runs this model and nothing else. */")?;
+        writeln!(text, "#define {upper}_FEATURES {}", literal(&source.features().join(" ")))
     };
     let tail = |text: &mut String| -> fmt::Result {
         for port in &ports {

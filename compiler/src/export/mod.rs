@@ -6,6 +6,8 @@ pub mod c;
 pub mod encodings;
 pub mod rust;
 
+use std::collections::BTreeSet;
+
 use apq_runtime::{LoadError, Model, Tensor};
 
 use crate::hash::hexadecimal;
@@ -76,9 +78,41 @@ impl<'m> Source<'m> {
         hexadecimal(&sha2::Sha256::digest(self.file))
     }
 
+    /// Features of the runtime that the model needs: operators, arrangements and widths.
+    fn features(&self) -> Vec<String> {
+        let model = &self.model;
+        let mut features: Vec<String> = model.operators().map(String::from).collect();
+        features.extend(model.arrangements().map(|arrangement| arrangement.name().to_owned()));
+        if model.arrangements().next().is_none() {
+            features.push(apq_kernels::Arrangement::RowMajor.name().to_owned());
+        }
+        let mut weights: Vec<u32> = model.nodes().filter_map(|node| Some(node.weighted()?.bits.bits())).collect();
+        let mut activations: Vec<u32> = model.tensors().map(|tensor| tensor.bits.bits()).collect();
+        if weights.is_empty() {
+            weights.push(8);
+        }
+        for (kind, widths) in [("weights", &mut weights), ("activations", &mut activations)] {
+            widths.sort_unstable();
+            widths.dedup();
+            features.extend(widths.iter().map(|bits| format!("{kind}-{bits}")));
+        }
+        features
+    }
+
     /// Names of the operators that run, in the format's order.
     fn operators(&self) -> Vec<&'static str> {
         self.model.operators().collect()
+    }
+
+    /// Features of the runtime that run this model and nothing else: operators, arrangements of weights, widths.
+    fn features(&self) -> Vec<String> {
+        let weights: BTreeSet<u32> = self.model.nodes().filter_map(|node| Some(node.weighted()?.bits.bits())).collect();
+        let activations: BTreeSet<u32> = self.model.tensors().map(|tensor| tensor.bits.bits()).collect();
+        let mut features: Vec<String> = self.operators().into_iter().map(str::to_owned).collect();
+        features.extend(self.model.arrangements().map(|arrangement| arrangement.name().to_owned()));
+        features.extend(weights.iter().map(|bits| format!("weights-{bits}")));
+        features.extend(activations.iter().map(|bits| format!("activations-{bits}")));
+        features
     }
 }
 

@@ -46,7 +46,7 @@ fn write_head(source: &Source<'_>, text: &mut String) -> fmt::Result {
 //! Made by `apqc export --as rust` from a model with the SHA-256
 //! {sha256}; do not edit.
 //!
-//! With these features of the runtime, and without its default ones, only the operators that run are linked:
+//! With these features of the runtime, and without its default ones, only what the model needs is linked:
 //! `features = [{features}]`
 #![allow(dead_code, unreachable_pub)]
 
@@ -89,7 +89,7 @@ static FILE: Aligned<MODEL_BYTES> = Aligned(*include_bytes!(\"{name}.apq\"));
 pub static MODEL: &[u8; MODEL_BYTES] = &FILE.0;
 ",
         sha256 = source.sha256(),
-        features = source.operators().into_iter().map(literal).collect::<Vec<_>>().join(", "),
+        features = source.features().iter().map(|feature| literal(feature)).collect::<Vec<_>>().join(", "),
     )?;
     constant(text, "Bytes of the model.", "MODEL_BYTES", "usize", source.file.len())?;
     constant(text, "Bytes of the arena that the model runs in.", "ARENA_BYTES", "usize", source.model.arena_bytes())?;

@@ -3,12 +3,15 @@
 //! Inner loops for weights arranged `unsigned`, each an assembler function: LLVM keeps neither four accumulators nor four words of columns
 //! in registers there.
 
-#[cfg(core_feature = "thumb2")]
-#[path = "thumb/v7m.rs"]
-mod loops;
 #[cfg(not(core_feature = "thumb2"))]
-#[path = "thumb/v6m.rs"]
-mod loops;
+mod v6m;
+#[cfg(core_feature = "thumb2")]
+mod v7m;
+
+#[cfg(not(core_feature = "thumb2"))]
+use v6m as loops;
+#[cfg(core_feature = "thumb2")]
+use v7m as loops;
 
 use crate::portable::unsigned::{self, Blocks, ByteStage, COLUMNS, Portable, Product, Rows, Taps};
 use crate::{ActivationBits, Activations, Arrangement, Conv, WeightBits, arrange};

@@ -69,7 +69,7 @@ impl<'a> Columns<'a> {
         unpack: impl Fn(&[u8], usize, &mut [T]),
     ) {
         let conv = self.conv;
-        let (inputs, width, [_, taps_x]) = (conv.group_inputs().max(1), conv.input.width, conv.window.kernel);
+        let (inputs, width, taps_x) = (conv.group_inputs().max(1), conv.input.width, conv.window.kernel[1].max(1));
         let (tap, mut channel) = if start == 0 { (0, 0) } else { (start / inputs, start % inputs) };
         let (mut ky, mut kx) = if tap == 0 { (0, 0) } else { (tap / taps_x, tap % taps_x) };
         let mut rest = column;

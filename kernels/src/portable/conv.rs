@@ -89,6 +89,8 @@ pub fn conv(conv: &Conv<'_>, input: Activations<'_>, output: &mut [u8], scratch:
         other if !other.has_kernels() => return reference::conv::<Native>(conv, input, output),
         Arrangement::Pairs | Arrangement::Duals => return pairs::conv(pairs::Portable, conv, input, output, scratch),
         Arrangement::Unsigned => return unsigned::conv::<unsigned::Portable>(conv, input, output, scratch),
+        // `native` gives these to `arch`: their plain Rust would take flash for nothing.
+        Arrangement::Vectors | Arrangement::Lanes if cfg!(core_feature = "mve") => return reference::conv::<Native>(conv, input, output),
         Arrangement::Vectors => return vectors::conv::<PlainRust>(conv, input, output, scratch),
         Arrangement::Lanes => return vectors::depthwise::<PlainRust>(conv, input, output, scratch),
     }

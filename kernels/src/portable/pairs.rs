@@ -13,7 +13,9 @@ mod vector;
 use crate::arrange::{duals, pairs};
 use crate::reference::{self, Native};
 use crate::{Accumulator, ActivationBits, Activations, Arrangement, Conv, OutputStage, WeightBits, pack, requant};
-pub(crate) use blocks::{Blocks, Portable, Run};
+#[cfg(core_feature = "dsp")]
+pub(crate) use blocks::Run;
+pub(crate) use blocks::{Blocks, Portable};
 pub(crate) use columns::COLUMNS;
 use columns::Packer;
 use core::ops::RangeInclusive;
@@ -70,6 +72,7 @@ pub(crate) fn conv(blocks: impl Blocks, conv: &Conv<'_>, input: Activations<'_>,
 
 /// Output channels that read the same columns.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(core_feature = "dsp"), allow(dead_code, reason = "some of it is for the kernels of a processor"))]
 pub(crate) struct Group<'a> {
     pub(crate) weight_bits: WeightBits,
     pub(crate) input_bits: ActivationBits,

@@ -84,9 +84,10 @@ fn by_blocks<B: Blocks, const N: usize>(conv: &Conv<'_>, input: Activations<'_>,
     let (pixels, outputs) = (conv.output.pixels(), conv.group_outputs());
     for group in 0..conv.groups {
         let source = Source::new(conv, input, group, product);
-        let mut pixel = 0;
+        let (mut pixel, mut position) = (0, [0, 0]);
         while pixel < pixels {
-            let codes = source.fill::<B, N>(pixel, columns);
+            let codes = source.fill::<B, N>(position, columns);
+            position = after(position, N, conv.output.width);
             // What the weights' offset adds.
             let start = codes.map(|sum| sum.wrapping_mul(unsigned::offset(conv.weight_bits) as u32).wrapping_neg());
             let (mut channel, end) = (group * outputs, (group + 1) * outputs);
@@ -103,6 +104,15 @@ fn by_blocks<B: Blocks, const N: usize>(conv: &Conv<'_>, input: Activations<'_>,
             pixel += N;
         }
     }
+}
+
+/// The row and column that many pixels on, without division.
+fn after([mut y, mut x]: [usize; 2], pixels: usize, width: usize) -> [usize; 2] {
+    x += pixels;
+    while x >= width.max(1) {
+        (y, x) = (y + 1, x - width.max(1));
+    }
+    [y, x]
 }
 
 #[cfg(test)]

@@ -10,7 +10,9 @@ mod finish;
 mod parameters;
 mod source;
 
-pub(crate) use blocks::{Blocks, CHUNK, COLUMNS, Channels, Places, PlainPass, PlainRust, Sums, ZERO};
+#[cfg(core_feature = "mve")]
+pub(crate) use blocks::PlainPass;
+pub(crate) use blocks::{Blocks, CHUNK, COLUMNS, Channels, Places, PlainRust, Sums, ZERO};
 pub(crate) use depthwise::{conv as depthwise, scratch_bytes as depthwise_scratch_bytes};
 pub(crate) use parameters::{Columns, Lanes, Pixels, Rect, Rows, Stage};
 

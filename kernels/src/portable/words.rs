@@ -52,7 +52,8 @@ fn map(input: &[u8], output: &mut [u8], function: impl Fn(u32) -> u32) {
     let ((from, from_rest), (to, to_rest)) = (words(input), words_mut(output));
     if from.len() == to.len() {
         for (to, &from) in to.iter_mut().zip(from) {
-            *to = join(split(from).map(&function));
+            let [a, b, c, d] = split(from);
+            *to = join([function(a), function(b), function(c), function(d)]);
         }
         for (to, &from) in to_rest.iter_mut().zip(from_rest) {
             *to = function(u32::from(from)) as u8;

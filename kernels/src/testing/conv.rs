@@ -124,7 +124,7 @@ pub(crate) fn shape(
     }
 }
 
-fn window(kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2], pad: [usize; 2]) -> Window {
+pub(crate) fn window(kernel: [usize; 2], stride: [usize; 2], dilation: [usize; 2], pad: [usize; 2]) -> Window {
     Window { kernel, stride, dilation, pad }
 }
 

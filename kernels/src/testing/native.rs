@@ -28,7 +28,7 @@ impl Check {
 }
 
 /// All comparisons.
-pub const CHECKS: [Check; 22] = [
+pub const CHECKS: [Check; 24] = [
     Check::new("pad", || spatial::check_pad(native::pad)),
     Check::new("slice", || spatial::check_slice(native::slice)),
     Check::new("transpose", || spatial::check_transpose(native::transpose)),
@@ -45,11 +45,13 @@ pub const CHECKS: [Check; 22] = [
     Check::new("conv", || conv::check(300, scratched)),
     Check::new("conv_wide", || conv::check_shapes(301, conv::wide_shapes(), scratched)),
     Check::new("conv_depthwise", || conv::check_shapes(303, conv::depthwise_shapes(), scratched)),
-    Check::arranged("conv_pairs", Arrangement::Pairs, || conv::check_arranged(Arrangement::Pairs, 302, conv::shapes(), scratched)),
+    Check::arranged("conv_pairs", Arrangement::Pairs, || conv::check_arranged(Arrangement::Pairs, 302, conv::shapes(), aligned)),
     Check::arranged("conv_unsigned", Arrangement::Unsigned, || conv::check_arranged(Arrangement::Unsigned, 304, conv::shapes(), aligned)),
     Check::arranged("conv_vectors", Arrangement::Vectors, || conv::check_arranged(Arrangement::Vectors, 305, conv::shapes(), scratched)),
     Check::arranged("conv_lanes", Arrangement::Lanes, || conv::check_widths(Arrangement::Lanes, 306, depthwise_shapes(), scratched)),
-    Check::arranged("conv_duals", Arrangement::Duals, || conv::check_arranged(Arrangement::Duals, 307, conv::shapes(), scratched)),
+    Check::arranged("conv_duals", Arrangement::Duals, || conv::check_arranged(Arrangement::Duals, 307, conv::shapes(), aligned)),
+    Check::arranged("conv_wide_pairs", Arrangement::Pairs, || conv::check_widths(Arrangement::Pairs, 309, dense_shapes(), aligned)),
+    Check::arranged("conv_wide_duals", Arrangement::Duals, || conv::check_widths(Arrangement::Duals, 310, dense_shapes(), aligned)),
     Check::arranged("conv_wide_unsigned", Arrangement::Unsigned, || {
         conv::check_arranged(Arrangement::Unsigned, 308, conv::wide_shapes(), aligned)
     }),
@@ -58,6 +60,14 @@ pub const CHECKS: [Check; 22] = [
 fn depthwise_shapes() -> Vec<conv::Shape> {
     let shapes = conv::shapes().into_iter().chain(conv::wide_shapes());
     shapes.filter(|shape| shape.groups == shape.input.channels && shape.groups == shape.output.channels).collect()
+}
+
+/// Some of the larger shapes that are not depthwise: each output stage by itself takes whole fours of channels.
+fn dense_shapes() -> Vec<conv::Shape> {
+    let mut dense: Vec<_> = conv::wide_shapes().into_iter().filter(|shape| shape.groups == 1).step_by(10).collect();
+    dense.push(conv::shape([5, 7], [8, 12], conv::window([3, 3], [1, 1], [1, 1], [1, 1]), [1, 1], 1));
+    dense.push(conv::shape([5, 7], [16, 16], conv::window([3, 3], [2, 2], [1, 1], [1, 1]), [1, 1], 2));
+    dense
 }
 
 /// A convolution with the scratch memory that a file gives it.

@@ -21,10 +21,10 @@ pub(super) fn install_compiler() -> Result<(), Failure> {
     if packages.is_empty() { Ok(()) } else { apt_install(&packages, "the C compiler for Cortex-M") }
 }
 
-/// Builds the library for a core into `folder`, with these operators, or with all.
-pub(super) fn build(core: &str, folder: &str, operators: &[&str]) -> Result<(), Failure> {
+/// Builds the library for a core into `folder`, with these of its features, or with all.
+pub(super) fn build(core: &str, folder: &str, features: &[&str]) -> Result<(), Failure> {
     let cores = cores::named(&[core])?;
-    cores.into_iter().try_for_each(|core| build_for(core, Path::new(folder), operators))
+    cores.into_iter().try_for_each(|core| build_for(core, Path::new(folder), features))
 }
 
 /// The toolchain for a core, and its cargo.
@@ -49,12 +49,12 @@ pub(super) fn run_cargo(core: &str, folder: &str, arguments: &[&str]) -> Result<
     })
 }
 
-fn build_for(core: &Core, folder: &Path, operators: &[&str]) -> Result<(), Failure> {
+fn build_for(core: &Core, folder: &Path, features: &[&str]) -> Result<(), Failure> {
     let (toolchain, mut command) = cargo(core)?;
     let target_folder = process::target_folder().join("firmware").join(core.name);
     command.args(["build", "--quiet", "--release", "--package", "apq-runtime-c", "--target", core.target]);
-    if !operators.is_empty() {
-        command.args(["--no-default-features", "--features", "panic-handler", "--features", &operators.join(",")]);
+    if !features.is_empty() {
+        command.args(["--no-default-features", "--features", "panic-handler", "--features", &features.join(",")]);
     }
     // One module from the functions of the header on: what they do not reach is gone, and calls across crates are inlined.
     command.envs([

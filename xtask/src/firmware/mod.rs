@@ -17,7 +17,7 @@ use cores::{CORES, Core};
 const TEST_SECONDS_MAX: u64 = 300;
 
 const USAGE: &str = "usage: cargo xtask firmware build [--all | CORE...] | size [CORE...] [-- FEATURE...] | test [CORE...] [-- CHECK...] \
-    | library CORE FOLDER [OPERATOR...] | cargo CORE WORKSPACE ARGUMENT...";
+    | library CORE FOLDER [FEATURE...] | cargo CORE WORKSPACE ARGUMENT...";
 
 /// `firmware COMMAND ...`.
 pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
         ["build", rest @ ..] => build_runners(rest),
         ["size", rest @ ..] => size::run(rest),
         ["test", rest @ ..] => test(rest),
-        ["library", core, folder, operators @ ..] => library::build(core, folder, operators),
+        ["library", core, folder, features @ ..] => library::build(core, folder, features),
         ["cargo", core, folder, arguments @ ..] => library::run_cargo(core, folder, arguments),
         _ => Err(USAGE.into()),
     }

@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::cores::{self, Core};
+use crate::Failure;
 use crate::toolchain::Toolchain;
-use crate::{Failure, process};
 
 /// Operators, as features of `apq-runtime`.
 const OPERATORS: [&str; 19] = [

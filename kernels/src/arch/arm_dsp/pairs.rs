@@ -366,7 +366,7 @@ impl Blocks for Dsp {
         let start = total.wrapping_mul(bits.lo());
         // The second channels' codes have the offset at 2 and 6 bits only.
         let second = if matches!(bits, WeightBits::W4 | WeightBits::W8) { 0 } else { start };
-        let (whole, rest) = codes.split_at(codes.len() / step * step);
+        let (whole, rest) = codes.split_at_checked(codes.len() / step * step).unwrap_or((codes, &[]));
         let mut last = [0; 8];
         last.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
         let stage = &group.stage;
@@ -388,7 +388,7 @@ impl Blocks for Dsp {
             clamp: [four(255 - stage.hi), four(255 - stage.hi + stage.lo), four(stage.lo)],
         };
         let mut done = 0;
-        for rows in group.weights.chunks(group.row_bytes) {
+        for rows in group.weights.chunks(group.row_bytes.max(1)) {
             // An odd row is its own other.
             let (first, other) = (rows.as_ptr(), if rows.len() > two_bytes { two_bytes } else { 0 });
             (task.rows, task.codes) = ([first, first.wrapping_add(other)], codes.as_ptr());

@@ -176,9 +176,9 @@ impl Blocks for Mve {
     }
 
     #[inline(always)]
-    fn fill(codes: &mut [u8], value: u8) {
+    fn fill(codes: &mut [u8], pair: [u8; 2]) {
         // SAFETY: writes the slice.
-        unsafe { apq_mve_fill(codes.as_mut_ptr(), codes.len(), value) }
+        unsafe { apq_mve_fill(codes.as_mut_ptr(), codes.len(), u16::from_le_bytes(pair)) }
     }
 
     #[inline(always)]
@@ -223,7 +223,12 @@ impl Blocks for Mve {
     fn pass<'a>(lanes: &Lanes<'a>, pass: usize, channels: Channels, places: Places) -> Pass<'a> {
         let Channels { first, count } = channels;
         let (size, weights) = (if lanes.wide() { 2 } else { 1 }, lanes.blocks(pass, first));
-        let fits = count != 0 && count <= CHUNK && count.is_multiple_of(BLOCK) && weights.len() >= count * PASS;
+        let mut fits = count != 0 && count <= CHUNK && count.is_multiple_of(BLOCK) && weights.len() >= count * PASS;
+        if places.count < PASS {
+            let blocks = weights.as_chunks::<BLOCK>().0.as_chunks::<PASS>().0;
+            let fillers = blocks.iter().take(count / BLOCK).flat_map(|taps| taps.iter().skip(places.count));
+            fits &= fillers.copied().all(|weights| u64::from_ne_bytes(weights) == 0);
+        }
         let depthwise = Depthwise {
             taps: [0; PASS - 2],
             weights: weights.as_ptr(),
@@ -291,7 +296,7 @@ pub(super) struct Pass<'a> {
     depthwise: Depthwise,
 }
 
-/// Windows whose channels are not whole blocks.
+/// Windows that [`others_at`] takes.
 #[inline(never)]
 fn others(pass: &Pass<'_>, codes: &[u8], begin: usize, sums: &mut [Sums]) {
     let places = pass.plain.places;
@@ -301,7 +306,7 @@ fn others(pass: &Pass<'_>, codes: &[u8], begin: usize, sums: &mut [Sums]) {
     }
 }
 
-/// A pixel whose channels are not whole blocks: block by block, the last one from copies.
+/// A pixel whose channels are not whole blocks, or whose fillers are not 0: block by block, from copies.
 #[inline(never)]
 fn others_at(pass: &Pass<'_>, codes: &[u8], zeros: &[u8], at: &[usize; PASS], sums: &mut Sums) {
     let PlainPass { lanes, channels: Channels { first, count }, .. } = pass.plain;
@@ -313,7 +318,7 @@ fn others_at(pass: &Pass<'_>, codes: &[u8], zeros: &[u8], at: &[usize; PASS], su
     for (start, (weights, sums)) in (0..count).step_by(BLOCK).zip(blocks) {
         let bytes = (count - start).min(BLOCK) * size;
         let mut copies = [[0; 2 * BLOCK]; PASS];
-        for (copy, &at) in copies.iter_mut().zip(at) {
+        for (copy, &at) in copies.iter_mut().zip(at).take(pass.plain.places.count) {
             let (from, at) = if at == ZERO { (zeros, 0) } else { (codes, at) };
             let from = from.get(at..).and_then(|rest| rest.get((first + start) * size..)).and_then(|rest| rest.get(..bytes));
             for (to, from) in copy.iter_mut().zip(from.unwrap_or_default()) {

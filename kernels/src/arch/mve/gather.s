@@ -60,10 +60,10 @@
     le lr, 1b
     apq_gather_end gather_48
 
-// extern "C" fn(to, count, value)
+// extern "C" fn(to, count, pair)
     apq_function fill
     push {r7, lr}
-    vdup.8 q0, r2
+    vdup.16 q0, r2
     wlstp.8 lr, r1, 2f
 1:
     vstrb.8 q0, [r0], #16

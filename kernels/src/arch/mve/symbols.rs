@@ -150,8 +150,8 @@ unsafe extern "C" {
     pub(super) fn apq_mve_gather_wide(arguments: &Gather);
     /// As [`apq_mve_gather`], of rows of 48, 96, ... codes.
     pub(super) fn apq_mve_gather_48(arguments: &Gather);
-    /// Sets `count` bytes.
-    pub(super) fn apq_mve_fill(to: *mut u8, count: usize, value: u8);
+    /// Sets `count` bytes, pair by pair.
+    pub(super) fn apq_mve_fill(to: *mut u8, count: usize, pair: u16);
     /// Sum of `count` codes.
     pub(super) fn apq_mve_total(codes: *const u8, count: usize) -> i32;
     /// As [`apq_mve_total`], of 16 bits, aligned.

@@ -68,13 +68,17 @@ impl Blocks for Portable {
         for (row, columns) in rows.enumerate() {
             for (index, (from, total)) in run.from.into_iter().zip(totals.iter_mut()).enumerate() {
                 let codes = from.get(row.wrapping_mul(run.stride)..).unwrap_or_default();
-                for (quad, words) in columns.as_chunks_mut::<{ 2 * COLUMNS }>().0.iter_mut().enumerate() {
-                    let bytes = codes.get(pack::row_bytes(run.bits, 4 * quad)..).unwrap_or_default();
+                let codes = codes.get(..run.bytes).unwrap_or_default().chunks_exact(pack::row_bytes(run.bits, 4).max(1));
+                for (bytes, words) in codes.zip(columns.as_chunks_mut::<{ 2 * COLUMNS }>().0) {
                     let mut four = [0i16; 4];
-                    pack::unpack_row(run.bits, bytes.get(..pack::row_bytes(run.bits, 4)).unwrap_or_default(), &mut four);
+                    pack::unpack_row(run.bits, bytes, &mut four);
                     *total = four.iter().fold(*total, |total, &code| total.wrapping_add(i32::from(code)));
-                    words[index] = halves(four[0], four[2]);
-                    words[COLUMNS + index] = halves(four[1], four[3]);
+                    let [even, odd] = [halves(four[0], four[2]), halves(four[1], four[3])];
+                    for (place, pair) in [(index, even), (COLUMNS + index, odd)] {
+                        if let Some(word) = words.get_mut(place) {
+                            *word = pair;
+                        }
+                    }
                 }
             }
         }

@@ -237,10 +237,10 @@ impl<'a> Packer<'a> {
                 *begin = from;
                 if taps.len() != window.kernel[1] {
                     let inside = taps.start * tap_bytes..taps.end * tap_bytes;
-                    copy.copy_from_slice(padding);
+                    crate::pack::copy(copy, padding);
                     let codes = self.input.codes.get(from..).and_then(|codes| codes.get(..inside.len()));
                     if let Some((to, codes)) = copy.get_mut(inside).zip(codes) {
-                        to.copy_from_slice(codes);
+                        crate::pack::copy(to, codes);
                     }
                 }
             }
@@ -286,7 +286,7 @@ impl<'a> Packer<'a> {
         let (window, image, codes) = (&self.conv.window, self.conv.input, self.input.codes);
         let inputs = image.channels;
         let inside = pixels.map(|pixel| if self.is_inside(pixel) { self.first_tap(pixel.0, pixel.1) } else { usize::MAX });
-        for ((copy, (y, x)), begin) in self.extra.chunks_exact_mut(self.copy_bytes).zip(pixels).zip(inside) {
+        for ((copy, (y, x)), begin) in self.extra.chunks_exact_mut(self.copy_bytes.max(1)).zip(pixels).zip(inside) {
             if let Some(codes) = codes.get(begin..) {
                 gather(blocks, self.conv, codes, copy);
                 continue;
@@ -306,8 +306,16 @@ impl<'a> Packer<'a> {
         self.widen_copies(blocks, columns, totals);
     }
 
-    fn widen_copies(&self, blocks: impl Blocks, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
+    fn widen_copies(&mut self, blocks: impl Blocks, columns: &mut [u32], totals: &mut [i32; COLUMNS]) {
         let (bytes, quads) = (self.copy_bytes, self.copy_quads);
+        // Whatever weights meet them.
+        for place in self.conv.row_len()..4 * quads {
+            for copy in 0..COLUMNS {
+                if let Some(code) = self.extra.get_mut(copy * bytes + place) {
+                    *code = 0;
+                }
+            }
+        }
         let from = [0, bytes, 2 * bytes].map(|begin| self.extra.get(begin..).unwrap_or_default());
         let columns = columns.get_mut(..quads * 2 * COLUMNS).unwrap_or_default();
         blocks.widen(&self.run(from, quads), columns, totals);

@@ -68,7 +68,7 @@ impl<'a> Programs<'a> {
     /// Programs for the output channels of that convolution, which [`Programs::set`] gives their taps. `words` are those of the layout.
     pub(crate) fn new<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &'a Layout, words: &'a mut [u32]) -> Self {
         for words in words.chunks_exact_mut(layout.program_words.max(1)) {
-            write(blocks, conv, layout, words, |_, _| 0);
+            write(blocks, conv, layout, words, &[], 0);
         }
         Self { words, ends: [End::Sums; TOGETHER], layout }
     }
@@ -127,11 +127,7 @@ impl<'a> Programs<'a> {
         *end = stage.end;
         let three = self.layout.compact && conv.window.kernel == [3, 3];
         if !(three && set_three(words, conv.weight_bits, row, stage.scale, self.layout.order)) {
-            write(blocks, conv, self.layout, words, |y, x| {
-                let taps_x = conv.window.kernel[1];
-                let tap = if x < taps_x { pack::weight(row, conv.weight_bits, y * taps_x + x) } else { 0 };
-                tap << stage.scale
-            });
+            write(blocks, conv, self.layout, words, row, stage.scale);
         }
         if let Some(first) = words.first_mut() {
             *first = (bias << stage.scale) as u32;
@@ -169,9 +165,12 @@ impl Run<'_> {
     }
 }
 
-/// Writes every word of a program but those of the output stage.
+/// Writes every word of a program but those of the output stage. Without a row of weights the taps are 0.
 #[inline(never)]
-fn write<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, words: &mut [u32], tap: impl Fn(usize, usize) -> i32) {
+fn write<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, words: &mut [u32], row: &[u8], scale: u32) {
+    let taps_x = conv.window.kernel[1];
+    let tap =
+        |y: usize, x: usize| if x < taps_x && !row.is_empty() { pack::weight(row, conv.weight_bits, y * taps_x + x) << scale } else { 0 };
     let mut to = words.iter_mut();
     let mut put = |words: &[u32]| {
         for (&word, to) in words.iter().zip(to.by_ref()) {
@@ -181,30 +180,26 @@ fn write<B: Blocks>(blocks: &B, conv: &Conv<'_>, layout: &Layout, words: &mut [u
     put(&[0]);
     let mut pointer = 0;
     for y in 0..conv.window.kernel[0] {
-        let row = y * layout.tap_words * size_of::<u32>();
+        let below = y * layout.tap_words * size_of::<u32>();
         let mut step = |kind: Step, word: usize, a: u32, b: u32| {
-            let to = row + word * size_of::<u32>();
+            let to = below + word * size_of::<u32>();
             put(&[blocks.step(kind), to.wrapping_sub(pointer) as u32, a, b]);
             pointer = if kind == Step::Two { to + Step::TWO_BYTES } else { to };
         };
         let two = |x: usize| pair(tap(y, x), tap(y, x + 1));
         for index in 0..layout.pairs {
-            let (x, is_last) = (2 * index, index + 1 == layout.pairs);
-            match layout.order {
-                Order::Dense => {
-                    let kind = match (index == 0, is_last) {
-                        (true, true) => Step::Both,
-                        (true, false) => Step::First,
-                        (false, true) => Step::Last,
-                        (false, false) => Step::Middle,
-                    };
-                    step(kind, index, two(x), two(x + 1));
-                }
-                Order::Halved if index % 2 == 1 => {}
-                Order::Halved if is_last => step(Step::Pair, index, two(x), 0),
-                Order::Halved => step(Step::Two, index, two(x), two(x + 2)),
-                Order::Gathered => step(Step::Pair, index * layout.extent, two(x), 0),
-            }
+            let (x, is_first, is_last) = (2 * index, index == 0, index + 1 == layout.pairs);
+            let (kind, word, second) = match layout.order {
+                Order::Dense if is_first && is_last => (Step::Both, index, Some(x + 1)),
+                Order::Dense if is_first => (Step::First, index, Some(x + 1)),
+                Order::Dense if is_last => (Step::Last, index, Some(x + 1)),
+                Order::Dense => (Step::Middle, index, Some(x + 1)),
+                Order::Halved if index % 2 == 1 => continue,
+                Order::Halved if is_last => (Step::Pair, index, None),
+                Order::Halved => (Step::Two, index, Some(x + 2)),
+                Order::Gathered => (Step::Pair, index * layout.extent, None),
+            };
+            step(kind, word, two(x), second.map_or(0, two));
         }
     }
     put(&[blocks.end(End::Sums), 0, 0, 0, (layout.row_words * size_of::<u32>()).wrapping_sub(pointer) as u32]);

@@ -35,6 +35,7 @@ struct Pairs {
 }
 
 impl Span {
+    #[inline(never)]
     fn new(conv: &Conv<'_>, layout: &Layout, (start, size, columns): (usize, usize, usize), rows: usize) -> Self {
         let column = if layout.order == Order::Dense { size / 2 } else { size };
         // A block reads as far as the last block of a row: to the end of the last row of taps, less what other blocks begin with.

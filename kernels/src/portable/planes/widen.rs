@@ -113,32 +113,14 @@ impl<'a> Widen<'a> {
             return self.any(planes);
         };
         let padding = [pair(rows.zero_point, rows.zero_point); 2];
-        let field = |word: u32, bits: u32| {
-            let code = |index: u32| word >> (bits * index) & ((1 << bits) - 1);
-            [code(0) | code(1) << 16, code(2) | code(3) << 16]
-        };
-        let [byte, two, word] =
-            [1, 2, 4].map(|bytes| move |pixel: &[u8]| pixel.iter().take(bytes).rev().fold(0, |word, &byte| word << 8 | u32::from(byte)));
-        match rows.bits {
-            ActivationBits::A2 => self.dense(&rows, padding, planes, |pixel| field(byte(pixel), 2)),
-            ActivationBits::A4 => self.dense(&rows, padding, planes, |pixel| field(two(pixel), 4)),
-            ActivationBits::A6 | ActivationBits::A8 => self.dense(&rows, padding, planes, |pixel| field(word(pixel), 8)),
-            ActivationBits::A16 => {
-                self.dense(&rows, padding, planes, |pixel| [word(pixel), word(pixel.get(4..).unwrap_or_default())]);
-            }
-        }
-    }
-
-    /// Widens neighbours. `load` gives the four channels of a pixel, each in half a word.
-    #[inline(always)]
-    fn dense(&self, rows: &Rows<'_>, padding: [u32; 2], planes: &mut [u32], load: impl Fn(&[u8]) -> [u32; 2]) {
+        let load = |pixel| four(rows.bits, pixel);
         let (pitch, plane_words) = self.pitch();
         let (one, rest) = planes.split_at_mut_checked(plane_words).unwrap_or_default();
         let (two, rest) = rest.split_at_mut_checked(plane_words).unwrap_or_default();
         let (three, four) = rest.split_at_mut_checked(plane_words).unwrap_or_default();
         for row in 0..rows.rows {
             let mut pixels = rows.codes.get(row * rows.row_bytes..).unwrap_or_default().chunks(rows.pixel_bytes.max(1)).take(rows.pixels);
-            let mut next = || pixels.next().map(&load);
+            let mut next = || pixels.next().map(load);
             let first = rows.first_word + row * pitch;
             let words = one.iter_mut().zip(two.iter_mut()).zip(three.iter_mut().zip(four.iter_mut())).skip(first);
             let mut left = if rows.odd { Some(padding) } else { next() };
@@ -199,4 +181,19 @@ impl<'a> Widen<'a> {
         }
         codes
     }
+}
+
+/// The first four channels of a pixel, each in half a word.
+#[inline]
+fn four(bits: ActivationBits, pixel: &[u8]) -> [u32; 2] {
+    let word = |bytes: Option<&[u8; 4]>| bytes.map_or(0, |&bytes| u32::from_le_bytes(bytes));
+    let (packed, width) = match (bits, pixel) {
+        (ActivationBits::A2, &[a, ..]) => (u32::from(a), 2),
+        (ActivationBits::A4, &[a, b, ..]) => (u32::from(a) | u32::from(b) << 8, 4),
+        (ActivationBits::A16, _) => return [word(pixel.first_chunk()), word(pixel.get(4..).and_then(<[u8]>::first_chunk))],
+        _ => (word(pixel.first_chunk()), 8),
+    };
+    let mask = (1 << width) - 1;
+    let code = |index: u32| packed >> (width * index) & mask;
+    [code(0) | code(1) << 16, code(2) | code(3) << 16]
 }

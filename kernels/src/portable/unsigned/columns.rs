@@ -35,23 +35,21 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Fills the columns of `N` output pixels from `pixel` on, those past the last one with what there was, and returns the sums of their
-    /// codes.
-    pub(super) fn fill<B: Blocks, const N: usize>(&self, pixel: usize, columns: &mut [[u32; N]]) -> [u32; N] {
+    /// Fills the columns of `N` output pixels from row `y` and column `x` on, those past the last one with what there was, and returns the
+    /// sums of their codes.
+    pub(super) fn fill<B: Blocks, const N: usize>(&self, [mut y, mut x]: [usize; 2], columns: &mut [[u32; N]]) -> [u32; N] {
         let mut sums = [0; N];
-        let width = self.conv.output.width.max(1);
-        let (mut y, mut x) = if N == 1 { (0, 0) } else { (pixel / width, pixel % width) };
-        let left = self.conv.output.pixels().saturating_sub(pixel);
-        for (index, sum) in sums.iter_mut().enumerate().take(left) {
+        let output = self.conv.output;
+        for (index, sum) in sums.iter_mut().enumerate() {
+            if y >= output.height {
+                break;
+            }
             *sum = match self.input.bits {
                 _ if self.whole => self.whole_groups::<B, N>((y, x), index, columns),
                 ActivationBits::A16 => self.wide((y, x), index, columns),
                 _ => self.broken_groups((y, x), index, columns),
             };
-            x += 1;
-            if x == width {
-                (y, x) = (y + 1, 0);
-            }
+            [y, x] = super::after([y, x], 1, output.width);
         }
         sums
     }

@@ -2,7 +2,7 @@
 //! shared by all of them.
 
 use super::finish::Finish;
-use super::{Blocks, CHANNELS};
+use super::{Blocks, CHANNELS, after};
 use crate::arrange::unsigned;
 use crate::{ActivationBits, Activations, Conv, pack};
 
@@ -76,10 +76,10 @@ pub(super) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &
     }
     let finish = Finish::new(conv);
     let blocks = Block { conv, input, padding };
-    let (mut pixel, end) = (0, conv.output.pixels());
+    let (mut pixel, end, mut position) = (0, conv.output.pixels(), [0, 0]);
     while pixel < end {
         let mut pixels = [[&[][..]; TAPS]; PIXELS];
-        blocks.fill(pixel, 0, &mut pixels);
+        blocks.fill(position, 0, &mut pixels);
         let mut channel = 0;
         while channel < channels {
             let mut sums = [[0; PIXELS]; CHANNELS];
@@ -90,7 +90,7 @@ pub(super) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &
             while tap < taps {
                 let count = TAPS.min(taps - tap);
                 if taps > TAPS {
-                    blocks.fill(pixel, tap, &mut pixels);
+                    blocks.fill(position, tap, &mut pixels);
                 }
                 let weights = unpacked.get(tap * channels..).unwrap_or_default();
                 for (index, pixels) in pixels.iter().enumerate().take(end - pixel) {
@@ -103,6 +103,7 @@ pub(super) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &
             channel += sums.len();
         }
         pixel += PIXELS;
+        position = after(position, PIXELS, conv.output.width);
     }
 }
 
@@ -135,13 +136,11 @@ struct Block<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// The pixels of up to [`TAPS`] taps from `tap` on, for the outputs from `pixel` on.
+    /// The pixels of up to [`TAPS`] taps from `tap` on, for the outputs from that row and column on.
     #[inline(never)]
-    fn fill(&self, pixel: usize, tap: usize, pixels: &mut [[&'a [u8]; TAPS]; PIXELS]) {
+    fn fill(&self, [mut y, mut x]: [usize; 2], tap: usize, pixels: &mut [[&'a [u8]; TAPS]; PIXELS]) {
         let (window, image) = (self.conv.window, self.conv.input);
-        let width = self.conv.output.width.max(1);
         let (pixel_bytes, taps_x) = (image.pixel_bytes(self.input.bits), window.kernel[1].max(1));
-        let (mut y, mut x) = (pixel / width, pixel % width);
         for pixels in pixels {
             if y >= self.conv.output.height {
                 break;
@@ -166,10 +165,7 @@ impl<'a> Block<'a> {
                     row = window.position(0, y, ky, image.height);
                 }
             }
-            x += 1;
-            if x == width {
-                (y, x) = (y + 1, 0);
-            }
+            [y, x] = after([y, x], 1, self.conv.output.width);
         }
     }
 }

@@ -43,8 +43,8 @@ pub(crate) trait Blocks {
     /// Copies a rectangle for each of `totals`, and adds up its codes. `wide`: codes of 16 bits, little-endian, and not of 8.
     fn gather(rect: &Rect, from: &[u8], to: &mut [u8], wide: bool, totals: &mut [i32]);
 
-    /// Sets every byte.
-    fn fill(codes: &mut [u8], value: u8);
+    /// Sets all bytes, first and second in turns.
+    fn fill(codes: &mut [u8], pair: [u8; 2]);
 
     /// Sum of codes.
     fn total(codes: &[u8], wide: bool) -> i32;
@@ -70,6 +70,8 @@ pub(crate) trait Blocks {
 #[derive(Clone, Copy)]
 pub(crate) struct Places {
     pub(crate) taps: [usize; PASS],
+    /// How many taps the pass has; the weights of those that fill it up are 0, unless the file was made by others.
+    pub(crate) count: usize,
     /// Bytes from a window to the next one.
     pub(crate) step: usize,
 }
@@ -163,8 +165,10 @@ impl Blocks for PlainRust {
         }
     }
 
-    fn fill(codes: &mut [u8], value: u8) {
-        codes.fill(value);
+    fn fill(codes: &mut [u8], pair: [u8; 2]) {
+        for (code, value) in codes.iter_mut().zip(pair.into_iter().cycle()) {
+            *code = value;
+        }
     }
 
     fn total(codes: &[u8], wide: bool) -> i32 {
@@ -176,12 +180,16 @@ impl Blocks for PlainRust {
     }
 
     fn unpack(bits: ActivationBits, codes: &mut [u8]) -> i32 {
-        let (width, each) = (bits.bits() as usize, 8 / bits.bits().max(1) as usize);
+        let (width, each) = match bits {
+            ActivationBits::A2 => (2, 4),
+            ActivationBits::A4 => (4, 2),
+            _ => (8, 1),
+        };
         let packed = codes.len() - codes.len() / each;
         for index in 0..codes.len() {
             let byte = codes.get(packed + index / each).copied().unwrap_or(0);
             if let Some(code) = codes.get_mut(index) {
-                *code = byte >> (index % each * width) & ((1 << width) - 1);
+                *code = byte >> (index % each * width) & (u8::MAX >> (8 - width));
             }
         }
         Self::total(codes, false)
@@ -216,7 +224,7 @@ impl Blocks for PlainRust {
         for (channel, sum) in sums.iter_mut().take(*count).enumerate() {
             let mut acc = if pass.pass > 0 { *sum } else { 0 };
             let rows = blocks.get(channel / BLOCK).into_iter().flatten();
-            for (&at, row) in at.iter().zip(rows) {
+            for (&at, row) in at.iter().zip(rows).take(pass.places.count) {
                 let (codes, at) = if at == ZERO { (zeros, 0) } else { (codes, at) };
                 let weight = row.get(channel % BLOCK).map_or(0, |&weight| i32::from(weight as i8));
                 let value = code(codes.get(at..).unwrap_or_default(), lanes.wide(), first + channel);

@@ -1,7 +1,7 @@
 //! Depthwise convolution, its lanes channels.
 
 use super::finish::finish;
-use super::source::{inside, is_packed};
+use super::source::{self, inside, is_packed};
 use super::{Blocks, CHUNK, COLUMNS, Channels, Lanes, Pixels, Places, Stage, Sums, ZERO};
 use crate::arrange::lanes::PASS;
 use crate::portable::columns::rows_join;
@@ -32,8 +32,9 @@ pub(crate) fn conv<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, output: &
     let scratch = scratch.get_mut(..wanted).and_then(|scratch| scratch.split_at_mut_checked(bytes));
     match scratch.zip(Stage::new(&conv.stage)) {
         Some(((zeros, pixels), stage)) if applies(conv) => {
-            // At 16 bits the zero point is 0.
-            B::fill(zeros, input.zero_point as u8);
+            // A pixel whose codes are unpacked has a byte for each.
+            let pair = if is_packed(input.bits) { [input.zero_point as u8; 2] } else { source::zeros(input) };
+            B::fill(zeros, pair);
             Depthwise::new(conv, input, stage, zeros, pixels).run::<B>(output);
         }
         _ => reference::conv::<Native>(conv, input, output),
@@ -238,14 +239,16 @@ fn places(conv: &Conv<'_>, pixel_bytes: usize, pass: usize) -> Places {
         pixel.wrapping_add(kx.wrapping_mul(conv.window.dilation[1])).wrapping_mul(pixel_bytes)
     };
     let mut taps = [place(ky, kx); PASS];
+    let mut count = 0;
     for to in &mut taps {
         if ky >= taps_y {
             break;
         }
+        count += 1;
         *to = place(ky, kx);
         (ky, kx) = if kx + 1 < taps_x { (ky, kx + 1) } else { (ky + 1, 0) };
     }
-    Places { taps, step: conv.window.stride[1].wrapping_mul(pixel_bytes) }
+    Places { taps, count, step: conv.window.stride[1].wrapping_mul(pixel_bytes) }
 }
 
 #[cfg(test)]

@@ -68,11 +68,13 @@ impl<'a> Rows<'a> {
         self.vectors
     }
 
+    #[cfg_attr(not(core_feature = "mve"), expect(dead_code, reason = "what assembly relies on"))]
     pub(crate) const fn row_bytes(&self) -> usize {
         self.row_bytes
     }
 
     /// Bytes of a column.
+    #[cfg_attr(not(core_feature = "mve"), expect(dead_code, reason = "what assembly relies on"))]
     pub(crate) const fn column_bytes(&self) -> usize {
         self.column_bytes
     }
@@ -84,6 +86,7 @@ impl<'a> Rows<'a> {
     }
 
     /// Output channels.
+    #[cfg_attr(not(core_feature = "mve"), expect(dead_code, reason = "what assembly relies on"))]
     pub(crate) const fn count(&self) -> usize {
         self.count
     }
@@ -192,6 +195,7 @@ impl Rect {
     }
 
     /// Three vectors of bytes at a time are this many times a row, where they are.
+    #[cfg_attr(not(core_feature = "mve"), expect(dead_code, reason = "what assembly relies on"))]
     pub(crate) const fn threes(&self) -> Option<NonZeroUsize> {
         self.threes
     }
@@ -207,6 +211,7 @@ impl Rect {
     }
 
     /// Bytes in which `columns`, 1 to [`COLUMNS`], lie, from and to.
+    #[cfg_attr(not(core_feature = "mve"), expect(dead_code, reason = "what assembly relies on"))]
     pub(crate) const fn bytes(&self, columns: usize) -> (usize, usize) {
         let last = columns.saturating_sub(1);
         (last * self.steps.0 + self.bytes.0, last * self.steps.1 + self.bytes.1)

@@ -51,6 +51,8 @@ pub(super) struct Source<'a> {
     scratch: &'a mut [u8],
     column_bytes: usize,
     pixel_bytes: usize,
+    /// See [`packed_from`].
+    packed_from: usize,
     way: Way,
     /// Output columns whose windows lie between the input's left and right ends.
     inside: Range<usize>,
@@ -93,7 +95,7 @@ impl<'a> Source<'a> {
         };
         let scratch: &mut [u8] = bytemuck::cast_slice_mut(scratch);
         if !conv.row_len().is_multiple_of(LANES) {
-            B::fill(scratch, 0);
+            B::fill(scratch, [0; 2]);
         }
         let mut source = Self {
             conv,
@@ -102,6 +104,7 @@ impl<'a> Source<'a> {
             scratch,
             column_bytes: column_bytes(conv, input.bits),
             pixel_bytes: conv.input.pixel_bytes(input.bits),
+            packed_from: packed_from(conv, input.bits),
             way,
             inside: inside(conv, 1, conv.input.width),
             row: Row::default(),
@@ -150,14 +153,9 @@ impl<'a> Source<'a> {
             let from = self.row.from + (x * conv.window.stride[1] - conv.window.pad[1]) * self.pixel_bytes;
             let totals = totals.get_mut(..count).unwrap_or_default();
             let from = self.input.codes.get(from..).unwrap_or_default();
-            if is_packed(self.input.bits) {
-                let packed = packed_from(conv, self.input.bits);
-                B::gather(&self.row.window, from, to.get_mut(packed..).unwrap_or_default(), wide, totals);
-                for (total, column) in totals.iter_mut().zip(to.chunks_mut(self.column_bytes.max(1))) {
-                    *total = B::unpack(self.input.bits, column.get_mut(..conv.row_len()).unwrap_or_default());
-                }
-            } else {
-                B::gather(&self.row.window, from, to, wide, totals);
+            B::gather(&self.row.window, from, to.get_mut(self.packed_from..).unwrap_or_default(), wide, totals);
+            if self.packed_from != 0 {
+                unpack::<B>(self.input.bits, to, self.column_bytes, conv.row_len(), totals);
             }
             return count;
         }
@@ -191,20 +189,30 @@ impl<'a> Source<'a> {
             return;
         }
         let taps = window.taps_inside(0, y, height);
+        // `Range::len` may panic for all that the compiler knows.
+        let count = taps.end.saturating_sub(taps.start);
         let from_y = window.position(0, y, taps.start, height).unwrap_or(0);
         let row_bytes = self.conv.input.width * self.pixel_bytes;
         let len = window.kernel[1] * self.pixel_bytes;
         // The dilation of a kernel of one row is bounded by nothing, and not used.
         let stride = window.dilation[0].wrapping_mul(row_bytes);
         let steps = (window.stride[1].wrapping_mul(self.pixel_bytes), self.column_bytes);
-        let rect = Rect::new(taps.len(), len, (stride, len), steps);
+        let rect = Rect::new(count, len, (stride, len), steps);
         self.row = Row {
             from: from_y * row_bytes,
             first: taps.start,
-            count: taps.len(),
-            whole: self.way == Way::Rows && taps.len() == window.kernel[0] && rect.is_some(),
+            count,
+            whole: self.way == Way::Rows && count == window.kernel[0] && rect.is_some(),
             window: rect.unwrap_or_default(),
         };
+    }
+}
+
+/// Unpacks columns of `len` codes, which lie `step` bytes apart, and adds them up.
+#[inline(never)]
+fn unpack<B: Blocks>(bits: ActivationBits, columns: &mut [u8], step: usize, len: usize, totals: &mut [i32]) {
+    for (total, column) in totals.iter_mut().zip(columns.chunks_mut(step.max(1))) {
+        *total = B::unpack(bits, column.get_mut(..len).unwrap_or_default());
     }
 }
 
@@ -214,13 +222,7 @@ fn partial<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, row: Row, x: usiz
     let (pixel_bytes, taps_x) = (conv.input.pixel_bytes(input.bits), conv.window.kernel[1]);
     let whole = column.get_mut(..conv.row_len() * code_bytes(input.bits)).unwrap_or_default();
     let codes = whole.get_mut(packed_from(conv, input.bits)..).unwrap_or_default();
-    // At 16 bits the zero point is 0.
-    let zeros = match input.bits {
-        ActivationBits::A2 => input.zero_point as u8 * 0x55,
-        ActivationBits::A4 => input.zero_point as u8 * 0x11,
-        _ => input.zero_point as u8,
-    };
-    B::fill(codes, zeros);
+    B::fill(codes, zeros(input));
     let taps = conv.window.taps_inside(1, x, conv.input.width);
     if row.count != 0 && !taps.is_empty() {
         let from_x = conv.window.position(1, x, taps.start, conv.input.width).unwrap_or(0);
@@ -232,6 +234,17 @@ fn partial<B: Blocks>(conv: &Conv<'_>, input: Activations<'_>, row: Row, x: usiz
         }
     }
     if is_packed(input.bits) { B::unpack(input.bits, whole) } else { B::total(whole, wide) }
+}
+
+/// Two bytes of zero points.
+pub(super) fn zeros(input: Activations<'_>) -> [u8; 2] {
+    let zero_point = input.zero_point as u8;
+    match input.bits {
+        ActivationBits::A2 => [zero_point.wrapping_mul(0x55); 2],
+        ActivationBits::A4 => [zero_point.wrapping_mul(0x11); 2],
+        ActivationBits::A6 | ActivationBits::A8 => [zero_point; 2],
+        ActivationBits::A16 => (input.zero_point as i16).to_le_bytes(),
+    }
 }
 
 /// Whether codes share bytes.
@@ -280,8 +293,9 @@ pub(super) fn inside(conv: &Conv<'_>, axis: usize, extent: usize) -> Range<usize
     let (window, stride) = (&conv.window, conv.window.stride[axis].max(1));
     let span = (window.kernel[axis] - 1).saturating_mul(window.dilation[axis]);
     let first = window.pad[axis].div_ceil(stride);
-    match (extent + window.pad[axis]).checked_sub(span + 1) {
-        Some(last) => first..last / stride + 1,
+    let outputs = if axis == 0 { conv.output.height } else { conv.output.width };
+    match (extent + window.pad[axis]).checked_sub(span.saturating_add(1)) {
+        Some(last) => first..outputs.min(last / stride + 1),
         None => 0..0,
     }
 }

@@ -32,6 +32,21 @@ pub(crate) fn run(arguments: &[&str]) -> Result<(), Failure> {
     }
 }
 
+/// The workspaces for microcontrollers.
+const WORKSPACES: [&str; 2] = ["examples/firmware", "tests/firmware"];
+
+/// What has to hold of the firmware: formatting, and where all is wanted, that every program builds and the kernels pass on every core.
+pub(crate) fn check(all: bool) -> Result<(), Failure> {
+    for workspace in WORKSPACES {
+        process::run(process::cargo().current_dir(process::root().join(workspace)).args(["fmt", "--all", "--check"]))?;
+    }
+    if all {
+        run(&["build", "--all"])?;
+        run(&["test"])?;
+    }
+    Ok(())
+}
+
 /// Builds the program that runs models, for each core, as `CORE.elf` in the folder of build results.
 fn build_runners(arguments: &[&str]) -> Result<(), Failure> {
     let cores = cores::named(arguments)?;

@@ -27,6 +27,7 @@ mod memo;
 mod merge;
 mod operator;
 mod profile;
+mod provenance;
 mod published;
 mod table;
 
@@ -41,5 +42,6 @@ pub use memo::Memo;
 pub use merge::{MergeError, Merged, Prefer, merge};
 pub use operator::{NAME_BYTES_MAX, Operator, OperatorError, OtherOperator};
 pub use profile::{Counter, Fit, Path, Profile, ProfileError, Term, Unit};
+pub use provenance::Provenance;
 pub use published::{ImportError, PUBLISHED_CLOCK_HZ, import_published};
-pub use table::{ENTRIES_MAX, Entry, EvaluateError, Provenance, Table, TableError};
+pub use table::{ENTRIES_MAX, Entry, EvaluateError, Table, TableError};

@@ -187,7 +187,8 @@ fn target_with(word: &str, lut: Option<&Path>) -> anyhow::Result<TargetChoice> {
 fn own_costs(word: &str, replaced: bool) -> anyhow::Result<TargetChoice> {
     if !looks_like_a_file(word) {
         let target = Target::builtin(word)?;
-        let table = target.builtin_table().transpose()?;
+        // A core that nobody has measured yet counts bit operations only.
+        let table = target.builtin_table().transpose()?.filter(|table| table.profile().is_some());
         return Ok(TargetChoice { target, table, given: None, files: Vec::new() });
     }
     let path = Path::new(word);

@@ -216,3 +216,23 @@ fn rows_that_say_nothing_or_too_much_are_refused() {
         assert!(matches!(error, TargetError::KernelRow { number: n, .. } if n == number), "{to}: {error}");
     }
 }
+
+#[test]
+fn every_core_answers_for_the_layers_of_any_network_at_its_candidates() {
+    use apq_lut::{CostModel, LayerKey};
+    for &name in Target::builtin_names().iter().filter(|name| name.starts_with("cortex-") || **name == "rv32") {
+        let target = Target::builtin(name).unwrap();
+        let table = target.builtin_table().unwrap().unwrap();
+        let counter = table.profile().unwrap().counter();
+        assert_eq!((counter.board.as_str(), counter.unit.name(), counter.clock_hz), (name, "instructions", target.clock_hz()));
+        for &bits in target.candidates() {
+            let conv = |channels, kernel| LayerKey::conv([23, 17], channels, 19, [kernel; 2], [1, 1], [0; 4], bits).unwrap();
+            let depthwise = LayerKey::depthwise([23, 17], 24, [5, 5], [2, 2], [2; 4], bits).unwrap();
+            let keys = [conv(3, 3), conv(24, 3), conv(24, 1), depthwise, LayerKey::fully_connected(1, 300, 7, bits)];
+            for key in keys {
+                let cost = table.cost(&key).unwrap();
+                assert!(cost.cycles.is_none() && cost.latency_ns.unwrap() > 1e3 && table.estimates(&key), "{name}: {key}");
+            }
+        }
+    }
+}

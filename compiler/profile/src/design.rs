@@ -119,7 +119,9 @@ const GROUPED: [(Shape, u32); 8] = [
 ];
 
 /// Input, channels, kernel, stride, padding.
-const DEPTHWISE: [([u32; 2], u32, [u32; 2], [u32; 2], u32); 47] = [
+type DepthwiseShape = ([u32; 2], u32, [u32; 2], [u32; 2], u32);
+
+const DEPTHWISE: [DepthwiseShape; 47] = [
     ([6, 6], 8, [3, 3], [1, 1], 1),
     ([7, 5], 16, [3, 3], [1, 1], 1),
     ([4, 4], 32, [3, 3], [1, 1], 1),

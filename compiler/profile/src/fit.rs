@@ -12,20 +12,23 @@ pub const LAYERS_MIN: usize = 4;
 /// Parts into which layers are cut, each predicted by a fit of the others.
 const PARTS: usize = 6;
 
+/// Operator, path, weight bits and activation bits of a fit.
+type Kind = (Operator, Path, u8, u8);
+
 /// A fit for each operator, path and pair of widths that has at least [`LAYERS_MIN`] layers with a count above 0.
 ///
 /// The squares of *relative* errors are least, with no negative coefficient: work is never undone. The error that a fit states is that of
 /// layers that it has not seen: each is predicted by a fit of about five sixths of all. By that error the loop nest is chosen, too.
 #[must_use]
 pub fn fit<'c>(counts: impl IntoIterator<Item = (&'c LayerKey, f64)>) -> Vec<Fit> {
-    let mut kinds: BTreeMap<(Operator, Path, u8, u8), Vec<(&LayerKey, f64)>> = BTreeMap::new();
+    let mut kinds: BTreeMap<Kind, Vec<(&LayerKey, f64)>> = BTreeMap::new();
     for (key, count) in counts.into_iter().filter(|(_, count)| *count > 0.0) {
         kinds.entry((key.operator.clone(), Path::of(key), key.weight_bits, key.activation_bits)).or_default().push((key, count));
     }
     kinds.into_iter().filter(|(_, layers)| layers.len() >= LAYERS_MIN).map(|(kind, layers)| one(kind, &layers)).collect()
 }
 
-fn one((operator, path, weight_bits, activation_bits): (Operator, Path, u8, u8), layers: &[(&LayerKey, f64)]) -> Fit {
+fn one((operator, path, weight_bits, activation_bits): Kind, layers: &[(&LayerKey, f64)]) -> Fit {
     let layers_count = u32::try_from(layers.len()).unwrap_or(u32::MAX);
     let families = families(&operator);
     let tried = families.iter().map(|terms| (error(terms, layers), terms));

@@ -86,7 +86,8 @@ fn the_repository_s_own_model() {
     let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let network = Network::load(&bytes, "textures", path.parent(), |_, _, _| {}).unwrap_or_else(|error| panic!("{error}"));
     let samples = drawn("textures", network.sample_shape(), 4);
-    compare("textures", &network, &samples, &Preprocess::default(), &["w8a8", "w4a8", "w2a8", "w4a4", "w2a2", "w8a16", "w6a6"]);
+    let channels = network.graph.tensor(network.graph.input).channels();
+    compare("textures", &network, &samples, &Preprocess::identity(channels), &["w8a8", "w4a8", "w2a8", "w4a4", "w2a2", "w8a16", "w6a6"]);
 }
 
 #[test]

@@ -6,8 +6,6 @@ pub mod c;
 pub mod encodings;
 pub mod rust;
 
-use std::collections::BTreeSet;
-
 use apq_runtime::{LoadError, Model, Tensor};
 
 use crate::hash::hexadecimal;
@@ -102,17 +100,6 @@ impl<'m> Source<'m> {
     /// Names of the operators that run, in the format's order.
     fn operators(&self) -> Vec<&'static str> {
         self.model.operators().collect()
-    }
-
-    /// Features of the runtime that run this model and nothing else: operators, arrangements of weights, widths.
-    fn features(&self) -> Vec<String> {
-        let weights: BTreeSet<u32> = self.model.nodes().filter_map(|node| Some(node.weighted()?.bits.bits())).collect();
-        let activations: BTreeSet<u32> = self.model.tensors().map(|tensor| tensor.bits.bits()).collect();
-        let mut features: Vec<String> = self.operators().into_iter().map(str::to_owned).collect();
-        features.extend(self.model.arrangements().map(|arrangement| arrangement.name().to_owned()));
-        features.extend(weights.iter().map(|bits| format!("weights-{bits}")));
-        features.extend(activations.iter().map(|bits| format!("activations-{bits}")));
-        features
     }
 }
 

@@ -132,7 +132,7 @@ fn what_was_counted_before_a_failure_is_kept_and_goes_on() {
     assert!(error.to_string().contains("has not answered"), "{error}");
     let table = apq_lut::Table::from_json(&kept).unwrap();
     let mut again = Counts::of(&table);
-    assert!(again.len() > 0 && again.len() < keys.len());
+    assert!(!again.is_empty() && again.len() < keys.len());
     let left: Vec<LayerKey> = keys.iter().filter(|key| !again.contains(&(*key).clone().with_needed_padding())).cloned().collect();
     let (rest, _) = batches(&target, &left, &LIMITS, 0);
     run_batches(&Formula::new(Unit::Instructions), &rest, &mut again, |_| Ok(())).unwrap();

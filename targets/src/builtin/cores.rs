@@ -27,6 +27,9 @@ struct Core {
 const KIB: u64 = 1024;
 const MHZ: u64 = 1_000_000;
 
+/// Two output channels in a word: the order of the kernels for cores with DSP instructions. At 2 bits by 2 they have a faster one.
+const PAIRS: &str = "pairs";
+
 /// Sorted by name.
 const CORES: [Core; 7] = [
     Core {
@@ -53,7 +56,7 @@ const CORES: [Core; 7] = [
         clock_hz: 128 * MHZ,
         flash_bytes: Some(1024 * KIB),
         ram_bytes: 512 * KIB,
-        arrangements: ["pairs", ROW_MAJOR],
+        arrangements: [PAIRS, ROW_MAJOR],
         table: include_str!("../../tables/cortex-m33.json"),
     },
     Core {
@@ -62,7 +65,7 @@ const CORES: [Core; 7] = [
         clock_hz: 180 * MHZ,
         flash_bytes: Some(512 * KIB),
         ram_bytes: 128 * KIB,
-        arrangements: ["pairs", ROW_MAJOR],
+        arrangements: [PAIRS, ROW_MAJOR],
         table: include_str!("../../tables/cortex-m4.json"),
     },
     Core {
@@ -80,7 +83,7 @@ const CORES: [Core; 7] = [
         clock_hz: 216 * MHZ,
         flash_bytes: Some(1024 * KIB),
         ram_bytes: 320 * KIB,
-        arrangements: ["pairs", ROW_MAJOR],
+        arrangements: [PAIRS, ROW_MAJOR],
         table: include_str!("../../tables/cortex-m7.json"),
     },
     Core {
@@ -122,6 +125,9 @@ pub(super) fn description(name: &str) -> Option<Description> {
 fn kernels([dense, depthwise]: [&str; 2]) -> Vec<KernelRow> {
     let widths = [2, 4, 6, 8];
     let mut rows = Vec::new();
+    if dense == PAIRS {
+        rows.push(KernelRow { activation_bits: [2].into(), ..row(&[Operator::Conv], &[2], "duals") });
+    }
     let layers = [(dense, [Operator::Conv, Operator::FullyConnected].as_slice()), (depthwise, &[Operator::Depthwise])];
     for (arrangement, operators) in layers.into_iter().filter(|(arrangement, _)| *arrangement != ROW_MAJOR) {
         rows.push(row(operators, &widths, arrangement));

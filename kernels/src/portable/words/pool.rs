@@ -39,9 +39,12 @@ impl<'a> Patch<'a> {
     #[inline(always)]
     fn fold<S>(&self, word: usize, mut state: S, mut each: impl FnMut(S, u32) -> S) -> S {
         for row in 0..self.rows {
-            let words = self.words.get(row * self.row_step + word..).unwrap_or_default();
-            for &word in words.iter().step_by(self.column_step.max(1)).take(self.columns) {
-                state = each(state, word);
+            let mut at = row * self.row_step + word;
+            for _ in 0..self.columns {
+                if let Some(&word) = self.words.get(at) {
+                    state = each(state, word);
+                }
+                at += self.column_step;
             }
         }
         state
@@ -100,13 +103,19 @@ pub(crate) fn max_pool(pool: &MaxPool, input: Activations<'_>, output: &mut [u8]
     let ((words, []), (to, [])) = (words(input.codes), words_mut(output)) else {
         return false;
     };
-    for (index, out) in to.chunks_exact_mut(pixel.max(1)).enumerate() {
-        let at = (index / pool.output.width.max(1), index % pool.output.width.max(1));
-        let Some(patch) = Patch::new(pool.input, pool.window, words, at, pixel) else {
-            continue;
-        };
-        for (word, out) in out.iter_mut().enumerate() {
-            *out = patch.fold(word, 0, &larger);
+    let mut rest = to;
+    for y in 0..pool.output.height {
+        for x in 0..pool.output.width {
+            let Some((out, others)) = core::mem::take(&mut rest).split_at_mut_checked(pixel) else {
+                return true;
+            };
+            rest = others;
+            let Some(patch) = Patch::new(pool.input, pool.window, words, (y, x), pixel) else {
+                continue;
+            };
+            for (word, out) in out.iter_mut().enumerate() {
+                *out = patch.fold(word, 0, &larger);
+            }
         }
     }
     true

@@ -197,7 +197,7 @@ pub enum NodeProblem {
     /// Scratch memory shares bytes with what the node reads or writes, or the output lies over an input as no order of rows or
     /// codes allows.
     Overlap,
-    /// The node writes codes that are already written, or a part of a tensor before the parts in front of it.
+    /// The node writes codes that another node writes too, or a part of a tensor before the parts in front of it.
     Written {
         /// The tensor.
         tensor: u16,

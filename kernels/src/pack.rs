@@ -186,7 +186,7 @@ pub fn pack_weights(bits: WeightBits, weights: &[i8], row: &mut [u8]) {
     debug_assert_eq!(row.len(), weight_row_bytes(bits, weights.len()));
     let width = bits.bits();
     // Four weights of any width fill whole bytes.
-    for (bytes, four) in row.chunks_mut(width as usize / 2).zip(weights.chunks(4)) {
+    for (bytes, four) in row.chunks_mut((width as usize / 2).max(1)).zip(weights.chunks(4)) {
         let fields = four.iter().zip((0..32).step_by(width as usize));
         let word = fields.fold(0u32, |word, (&weight, shift)| word | (i32::from(weight) as u32 & ((1 << width) - 1)) << shift);
         for (to, from) in bytes.iter_mut().zip(word.to_le_bytes()) {

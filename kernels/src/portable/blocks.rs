@@ -60,7 +60,7 @@ pub(super) fn zip(
 /// Packs what `fill(first, block)` leaves, for every block of a row.
 #[inline]
 pub(super) fn each_block(channels: usize, bits: ActivationBits, out: &mut [u8], mut fill: impl FnMut(usize, &mut Block)) {
-    for (index, out) in out.chunks_mut(pack::row_bytes(bits, BLOCK)).enumerate() {
+    for (index, out) in out.chunks_mut(pack::row_bytes(bits, BLOCK).max(1)).enumerate() {
         let first = index * BLOCK;
         let mut codes = [0; BLOCK];
         fill(first, &mut codes);

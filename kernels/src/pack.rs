@@ -33,6 +33,16 @@ pub fn copy<T: Copy>(to: &mut [T], from: &[T]) {
     to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
 }
 
+/// As [`copy`], of bytes, 16 at a time.
+#[inline(never)]
+pub fn copy_bytes(to: &mut [u8], from: &[u8]) {
+    let length = to.len().min(from.len());
+    let (to, from) = (to.get_mut(..length).unwrap_or_default(), from.get(..length).unwrap_or_default());
+    let ((to, to_rest), (from, from_rest)) = (to.as_chunks_mut::<16>(), from.as_chunks::<16>());
+    copy(to, from);
+    copy(to_rest, from_rest);
+}
+
 /// Row `index` of a buffer whose rows have `bytes` bytes.
 #[inline]
 pub fn row(buffer: &[u8], bytes: usize, index: usize) -> &[u8] {

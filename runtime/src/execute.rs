@@ -54,7 +54,7 @@ fn try_node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Ar
         && let Operator::Constant { .. } = &node.operator
     {
         let Kernel::Constant(codes) = bind(model, node, &output, None, &output).ok()? else { return None };
-        pack::copy(arena.get_mut(output.range())?, codes.get(..output.bytes())?);
+        pack::copy_bytes(arena.get_mut(output.range())?, codes.get(..output.bytes())?);
         return Some(());
     }
     let first = model.tensor(*node.inputs.first()?)?;
@@ -84,7 +84,7 @@ fn try_node(model: &Model<'_>, node: &Node<'_>, arena: &mut [u8], arithmetic: Ar
         && let Kernel::Reshape = kernel
     {
         if copies(&first, &output) {
-            pack::copy(output_bytes, a.codes);
+            pack::copy_bytes(output_bytes, a.codes);
             return Some(());
         }
         reshape(&first, a.codes, &output, output_bytes);

@@ -11,7 +11,7 @@ use crate::overlap::{Order, Rows, by_codes, copies, divide, order};
 use crate::tensor::Tensor;
 
 /// Bytes of a tensor that an elementwise operator reads before it writes.
-const PIECE_BYTES: usize = 128;
+const PIECE_BYTES: usize = 256;
 
 /// A node of a checked model, and where its tensors are.
 pub(super) struct Overlapping<'a> {
@@ -116,8 +116,8 @@ pub(super) fn copy(from: &Tensor<'_>, to: &Tensor<'_>, arena: &mut [u8]) -> Opti
         let at = |tensor: &Tensor<'_>| tensor.range().start + span.start..tensor.range().start + span.end;
         let mut bytes = [0; PIECE_BYTES];
         let bytes = bytes.get_mut(..span.len())?;
-        pack::copy(bytes, arena.get(at(from))?);
-        pack::copy(arena.get_mut(at(to))?, bytes);
+        pack::copy_bytes(bytes, arena.get(at(from))?);
+        pack::copy_bytes(arena.get_mut(at(to))?, bytes);
     }
     Some(())
 }
@@ -150,7 +150,7 @@ fn load<'b>(
 ) -> Option<&'b [u8]> {
     let from = arena.get(part_range(tensor, pixels, channels))?;
     let to = to.get_mut(..from.len())?;
-    pack::copy(to, from);
+    pack::copy_bytes(to, from);
     Some(to)
 }
 

@@ -157,7 +157,9 @@ fn counted(line: &Line, onnx: &Onnx) -> Result<Counted> {
     let network = Network::load(&onnx.bytes, line.model, onnx.folder.as_deref(), |_, _, _| {})?;
     let samples = random::samples(line.model, network.sample_shape().iter().product(), SAMPLES);
     let prepared = Prepared::new(&network, &target, &[candidate], &samples, RangeRule::MinMax)?;
-    let file = lowered(&prepared.widest()).file;
+    let mut quantized = prepared.widest();
+    quantized.layout = Some(&target);
+    let file = lowered(&quantized).file;
     let model = Model::new_checked(&file)?;
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let machine = Board::emulating(line.core).and_then(|board| board.machine).ok_or("there is no emulated board")?;

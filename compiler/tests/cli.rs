@@ -371,8 +371,12 @@ fn a_compiled_model_runs_and_is_described() {
 #[test]
 fn ram_budgets_stream_rows() {
     let sandbox = Sandbox::new();
+    for file in ["textures.onnx", "textures.json", "textures.calib.npz"] {
+        let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/textures").join(file);
+        std::fs::copy(&from, sandbox.folder.path().join(file)).unwrap();
+    }
     let compile = |extra: &str, directory: &str| {
-        sandbox.run(&format!("compile net.onnx --target host --candidates w8a8 --samples 4 -q --format json -o {directory} {extra}"))
+        sandbox.run(&format!("compile textures.onnx --target host --candidates w8a8 --samples 4 -q --format json -o {directory} {extra}"))
     };
     let parsed = |run: &Run| -> Value { serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", run.stderr)) };
     let plain = compile("", "plain");

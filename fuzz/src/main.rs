@@ -231,7 +231,8 @@ mod tests {
         }
         corpus::write(&folder).unwrap();
         for name in ["onnx", "target", "lut"] {
-            assert!(corpus::read(&folder.join(name)).unwrap() == corpus::read(&corpus_folder().join(name)).unwrap(), "{name}");
+            let kept = corpus::read(&corpus_folder().join(name)).unwrap();
+            assert!(corpus::read(&folder.join(name)).unwrap().iter().all(|file| kept.contains(file)), "{name}");
         }
         std::fs::remove_dir_all(&folder).unwrap();
     }

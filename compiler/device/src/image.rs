@@ -20,6 +20,7 @@ const ALIGNMENT: u32 = apq_protocol::job::ALIGNMENT as u32;
 mod header {
     pub(super) const SEGMENTS_OFFSET: usize = 28;
     pub(super) const SECTIONS_OFFSET: usize = 32;
+    pub(super) const SEGMENT_SIZE: usize = 42;
     pub(super) const SEGMENTS: usize = 44;
     pub(super) const SECTIONS: usize = 48;
     pub(super) const NAMES: usize = 50;
@@ -93,6 +94,8 @@ fn append(firmware: &[u8], address: u32, content: &[u8]) -> Option<Vec<u8>> {
     let sections_at = put(&list)?;
 
     set(&mut file, header::SEGMENTS_OFFSET, &segments_at.to_le_bytes())?;
+    // A file without segments says that they have no bytes.
+    set(&mut file, header::SEGMENT_SIZE, &u16::try_from(SEGMENT_BYTES).ok()?.to_le_bytes())?;
     set(&mut file, header::SEGMENTS, &(segments.checked_add(1)?).to_le_bytes())?;
     set(&mut file, header::SECTIONS_OFFSET, &sections_at.to_le_bytes())?;
     set(&mut file, header::SECTIONS, &(sections.checked_add(1)?).to_le_bytes())?;

@@ -17,7 +17,7 @@ pub enum Provenance {
     },
     /// Computed by a model.
     Analytic {
-        /// [`CostModel::name`].
+        /// [`CostModel::name`](crate::CostModel::name).
         model: String,
     },
     /// Measured on hardware.

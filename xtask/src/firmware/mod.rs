@@ -60,7 +60,10 @@ fn build_runners(arguments: &[&str]) -> Result<(), Failure> {
 fn build_runner(toolchain: Toolchain, core: &Core) -> Result<PathBuf, Failure> {
     let program = build(toolchain, core, "examples/firmware", "runner", &["--package", "runner"])?;
     let to = process::target_folder().join("firmware").join(format!("{}.elf", core.name));
-    std::fs::copy(&program, &to).map_err(|error| format!("{}: {error}", to.display()))?;
+    // Tests build at the same time, and one may be reading what another made.
+    let new = to.with_extension(format!("{}.new", std::process::id()));
+    let put = std::fs::copy(&program, &new).and_then(|_| std::fs::rename(&new, &to));
+    put.map_err(|error| format!("{}: {error}", to.display()))?;
     Ok(to)
 }
 

@@ -7,6 +7,7 @@ mod size;
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::toolchain::{self, Toolchain};
@@ -104,18 +105,30 @@ fn test(arguments: &[&str]) -> Result<(), Failure> {
     let cores = cores::named(parts.next().unwrap_or_default())?;
     let checks = parts.next().unwrap_or_default();
     let toolchain = install(&cores)?;
-    let mut failures = Vec::new();
-    for core in cores {
-        println!("\n== {}", core.name);
-        let start = Instant::now();
-        let program = build(toolchain, core, "tests/firmware", "kernel-tests", &[])?;
-        let mut command = emulator::command(core, &program, checks);
-        match process::run_within(&mut command, Duration::from_secs(TEST_SECONDS_MAX)) {
-            Ok(()) => println!("== {}: passed in {:.0} s", core.name, start.elapsed().as_secs_f64()),
-            Err(failure) => failures.push(format!("{}: {failure}", core.name)),
+    let left = Mutex::new(cores.into_iter());
+    let failures = Mutex::new(Vec::new());
+    // An emulator keeps one processor busy. The lock is let go before a core is tested.
+    let next = || left.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let worker = || {
+        while let Some(core) = next() {
+            if let Err(failure) = test_core(toolchain, core, checks) {
+                failures.lock().unwrap_or_else(PoisonError::into_inner).push(format!("{}: {failure}", core.name));
+            }
         }
-    }
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| (0..workers).for_each(|_| _ = scope.spawn(worker)));
+    let failures = failures.into_inner().unwrap_or_else(PoisonError::into_inner);
     if failures.is_empty() { Ok(()) } else { Err(failures.join("\nerror: ")) }
+}
+
+fn test_core(toolchain: Toolchain, core: &Core, checks: &[&str]) -> Result<(), Failure> {
+    println!("\n== {}", core.name);
+    let start = Instant::now();
+    let program = build(toolchain, core, "tests/firmware", "kernel-tests", &[])?;
+    process::run_within(&mut emulator::command(core, &program, checks), Duration::from_secs(TEST_SECONDS_MAX))?;
+    println!("== {}: passed in {:.0} s", core.name, start.elapsed().as_secs_f64());
+    Ok(())
 }
 
 /// Sees to it that the cores can be compiled for and emulated.

@@ -27,6 +27,7 @@ mod task;
 mod undo;
 
 pub mod checker;
+pub mod space;
 
 pub use cost::{Budget, NetworkCost, Quantity, Totals};
 pub use exact::{Best, Effort, Exact};

@@ -1,9 +1,10 @@
-//! A small ONNX writer: any operator, attribute and initializer, no protobuf compiler.
+//! ONNX files as plain data: a small writer for any operator, attribute and initializer, and the messages of the format ([`proto`]) for reading and
+//! changing a file. No protobuf compiler.
 //!
 //! The writer checks nothing about operators: it writes what it is told, so that tests can also write files that an importer has to refuse.
 //!
 //! ```
-//! use apq_examples::onnx::{Dim, GraphBuilder};
+//! use apq_onnx::{Dim, GraphBuilder};
 //!
 //! let bytes = GraphBuilder::new(13)
 //!     .input("input", &[Dim::Symbol("N"), 3.into(), 8.into(), 8.into()])
@@ -12,11 +13,11 @@
 //!     .node("Relu", "relu", &["c"], &["output"], &[])
 //!     .output("output", &[Dim::Symbol("N"), 4.into(), 8.into(), 8.into()])
 //!     .to_bytes();
-//! assert!(apq_examples::onnx::summary(&bytes).is_ok());
+//! assert!(apq_onnx::summary(&bytes).is_ok());
 //! ```
 
 mod attribute;
-mod proto;
+pub mod proto;
 
 pub use attribute::{Attribute, Element, Tensor};
 
@@ -47,13 +48,14 @@ impl From<usize> for Dim<'_> {
 pub struct GraphBuilder {
     opset: i64,
     graph: proto::GraphProto,
+    metadata: Vec<proto::StringStringEntryProto>,
 }
 
 impl GraphBuilder {
     /// An empty graph that uses version `opset` of the standard operators.
     pub fn new(opset: i64) -> Self {
         let graph = proto::GraphProto { name: Some("graph".to_owned()), ..Default::default() };
-        Self { opset, graph }
+        Self { opset, graph, metadata: Vec::new() }
     }
 
     /// A float32 input.
@@ -134,14 +136,21 @@ impl GraphBuilder {
         self
     }
 
+    /// An entry of the file's metadata, which tools show and keep.
+    pub fn metadata(&mut self, key: &str, value: &str) -> &mut Self {
+        self.metadata.push(proto::StringStringEntryProto { key: Some(key.to_owned()), value: Some(value.to_owned()) });
+        self
+    }
+
     /// The whole file.
     pub fn to_bytes(&self) -> Vec<u8> {
         let standard = proto::OperatorSetIdProto { domain: Some(String::new()), version: Some(self.opset) };
         let model = proto::ModelProto {
             ir_version: Some(IR_VERSION),
-            producer_name: Some("apq-examples".to_owned()),
+            producer_name: Some("apq".to_owned()),
             graph: Some(self.graph.clone()),
             opset_import: vec![standard],
+            metadata_props: self.metadata.clone(),
         };
         model.encode_to_vec()
     }

@@ -2,138 +2,150 @@
 //!
 //! Scalars are `Option` because the schema is proto2: there an integer attribute of value 0 is present on the wire, and readers check for it.
 
+#![expect(missing_docs, reason = "messages and fields are those of `onnx.proto`")]
+
 use prost::Message;
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelProto {
+pub struct ModelProto {
     #[prost(int64, optional, tag = "1")]
-    pub(super) ir_version: Option<i64>,
+    pub ir_version: Option<i64>,
     #[prost(string, optional, tag = "2")]
-    pub(super) producer_name: Option<String>,
+    pub producer_name: Option<String>,
     #[prost(message, optional, tag = "7")]
-    pub(super) graph: Option<GraphProto>,
+    pub graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
-    pub(super) opset_import: Vec<OperatorSetIdProto>,
+    pub opset_import: Vec<OperatorSetIdProto>,
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<StringStringEntryProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct OperatorSetIdProto {
+pub struct StringStringEntryProto {
     #[prost(string, optional, tag = "1")]
-    pub(super) domain: Option<String>,
-    #[prost(int64, optional, tag = "2")]
-    pub(super) version: Option<i64>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct GraphProto {
-    #[prost(message, repeated, tag = "1")]
-    pub(super) node: Vec<NodeProto>,
+    pub key: Option<String>,
     #[prost(string, optional, tag = "2")]
-    pub(super) name: Option<String>,
-    #[prost(message, repeated, tag = "5")]
-    pub(super) initializer: Vec<TensorProto>,
-    #[prost(message, repeated, tag = "11")]
-    pub(super) input: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "12")]
-    pub(super) output: Vec<ValueInfoProto>,
-    #[prost(message, repeated, tag = "13")]
-    pub(super) value_info: Vec<ValueInfoProto>,
+    pub value: Option<String>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct NodeProto {
-    #[prost(string, repeated, tag = "1")]
-    pub(super) input: Vec<String>,
-    #[prost(string, repeated, tag = "2")]
-    pub(super) output: Vec<String>,
-    #[prost(string, optional, tag = "3")]
-    pub(super) name: Option<String>,
-    #[prost(string, optional, tag = "4")]
-    pub(super) op_type: Option<String>,
-    #[prost(message, repeated, tag = "5")]
-    pub(super) attribute: Vec<AttributeProto>,
-    #[prost(string, optional, tag = "7")]
-    pub(super) domain: Option<String>,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct AttributeProto {
+pub struct OperatorSetIdProto {
     #[prost(string, optional, tag = "1")]
-    pub(super) name: Option<String>,
+    pub domain: Option<String>,
+    #[prost(int64, optional, tag = "2")]
+    pub version: Option<i64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct GraphProto {
+    #[prost(message, repeated, tag = "1")]
+    pub node: Vec<NodeProto>,
+    #[prost(string, optional, tag = "2")]
+    pub name: Option<String>,
+    #[prost(message, repeated, tag = "5")]
+    pub initializer: Vec<TensorProto>,
+    #[prost(message, repeated, tag = "11")]
+    pub input: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "12")]
+    pub output: Vec<ValueInfoProto>,
+    #[prost(message, repeated, tag = "13")]
+    pub value_info: Vec<ValueInfoProto>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct NodeProto {
+    #[prost(string, repeated, tag = "1")]
+    pub input: Vec<String>,
+    #[prost(string, repeated, tag = "2")]
+    pub output: Vec<String>,
+    #[prost(string, optional, tag = "3")]
+    pub name: Option<String>,
+    #[prost(string, optional, tag = "4")]
+    pub op_type: Option<String>,
+    #[prost(message, repeated, tag = "5")]
+    pub attribute: Vec<AttributeProto>,
+    #[prost(string, optional, tag = "7")]
+    pub domain: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct AttributeProto {
+    #[prost(string, optional, tag = "1")]
+    pub name: Option<String>,
     #[prost(float, optional, tag = "2")]
-    pub(super) f: Option<f32>,
+    pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
-    pub(super) i: Option<i64>,
+    pub i: Option<i64>,
     #[prost(bytes = "vec", optional, tag = "4")]
-    pub(super) s: Option<Vec<u8>>,
+    pub s: Option<Vec<u8>>,
     #[prost(message, optional, tag = "5")]
-    pub(super) t: Option<TensorProto>,
+    pub t: Option<TensorProto>,
     #[prost(float, repeated, tag = "7")]
-    pub(super) floats: Vec<f32>,
+    pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
-    pub(super) ints: Vec<i64>,
+    pub ints: Vec<i64>,
     #[prost(bytes = "vec", repeated, tag = "9")]
-    pub(super) strings: Vec<Vec<u8>>,
+    pub strings: Vec<Vec<u8>>,
     /// One of the `KIND_` constants.
     #[prost(int32, optional, tag = "20")]
-    pub(super) kind: Option<i32>,
+    pub kind: Option<i32>,
 }
 
-pub(super) const KIND_FLOAT: i32 = 1;
-pub(super) const KIND_INT: i32 = 2;
-pub(super) const KIND_STRING: i32 = 3;
-pub(super) const KIND_TENSOR: i32 = 4;
-pub(super) const KIND_FLOATS: i32 = 6;
-pub(super) const KIND_INTS: i32 = 7;
-pub(super) const KIND_STRINGS: i32 = 8;
+pub const KIND_FLOAT: i32 = 1;
+pub const KIND_INT: i32 = 2;
+pub const KIND_STRING: i32 = 3;
+pub const KIND_TENSOR: i32 = 4;
+pub const KIND_FLOATS: i32 = 6;
+pub const KIND_INTS: i32 = 7;
+pub const KIND_STRINGS: i32 = 8;
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TensorProto {
+pub struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
-    pub(super) dims: Vec<i64>,
+    pub dims: Vec<i64>,
     #[prost(int32, optional, tag = "2")]
-    pub(super) data_type: Option<i32>,
+    pub data_type: Option<i32>,
     #[prost(string, optional, tag = "8")]
-    pub(super) name: Option<String>,
+    pub name: Option<String>,
     /// Little-endian elements, row-major.
     #[prost(bytes = "vec", optional, tag = "9")]
-    pub(super) raw_data: Option<Vec<u8>>,
+    pub raw_data: Option<Vec<u8>>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ValueInfoProto {
+pub struct ValueInfoProto {
     #[prost(string, optional, tag = "1")]
-    pub(super) name: Option<String>,
+    pub name: Option<String>,
     #[prost(message, optional, tag = "2")]
-    pub(super) value_type: Option<TypeProto>,
+    pub value_type: Option<TypeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TypeProto {
+pub struct TypeProto {
     /// One arm of a `oneof` in the schema; the others (sequences, maps) are never written here.
     #[prost(message, optional, tag = "1")]
-    pub(super) tensor_type: Option<TensorTypeProto>,
+    pub tensor_type: Option<TensorTypeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TensorTypeProto {
+pub struct TensorTypeProto {
     #[prost(int32, optional, tag = "1")]
-    pub(super) elem_type: Option<i32>,
+    pub elem_type: Option<i32>,
     #[prost(message, optional, tag = "2")]
-    pub(super) shape: Option<TensorShapeProto>,
+    pub shape: Option<TensorShapeProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TensorShapeProto {
+pub struct TensorShapeProto {
     #[prost(message, repeated, tag = "1")]
-    pub(super) dim: Vec<DimensionProto>,
+    pub dim: Vec<DimensionProto>,
 }
 
 /// Either `dim_value` or `dim_param` is set (a `oneof` in the schema).
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct DimensionProto {
+pub struct DimensionProto {
     #[prost(int64, optional, tag = "1")]
-    pub(super) dim_value: Option<i64>,
+    pub dim_value: Option<i64>,
     #[prost(string, optional, tag = "2")]
-    pub(super) dim_param: Option<String>,
+    pub dim_param: Option<String>,
 }

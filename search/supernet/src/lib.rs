@@ -1,0 +1,3 @@
+//! Training of once-for-all networks and of accuracy predictors with libtorch.
+
+pub mod predictor;

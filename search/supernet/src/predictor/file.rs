@@ -64,11 +64,14 @@ pub fn write(path: &Path, network: &Network, provenance: &Provenance) -> Result<
     let text = serde_json::to_string(provenance).map_err(|error| failed(error.to_string()))?;
     let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
     let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| failed(error.to_string()))?;
-    whole(path, &bytes).map_err(|error| failed(error.to_string()))
+    write_whole(path, &bytes).map_err(|error| failed(error.to_string()))
 }
 
 /// Writes a file that appears whole or not at all, with the user's permissions.
-pub(crate) fn whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+///
+/// # Errors
+/// The file system.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // A file in a sibling folder gets the user's permissions, which a temporary file would not.
     let workshop = tempfile::Builder::new().prefix(".apqc-").tempdir_in(folder)?;

@@ -3,10 +3,16 @@
 //! Source: APQ, section 3.2. A predictor of float accuracy is trained first, on points that cost one evaluation each; its weights are where the
 //! predictor of quantized accuracy starts, whose input has the bit widths as well.
 
+pub mod curve;
+pub mod dataset;
+mod file;
 mod network;
+mod plan;
 mod ranking;
 mod training;
 
+pub use file::{FileError, METADATA_KEY, Provenance, VERSION, write, write_whole};
 pub use network::{Network, WIDTH};
-pub use ranking::{pairs, pairwise_accuracy};
+pub use plan::Plan;
+pub use ranking::{hold_out, pairs, pairwise_accuracy};
 pub use training::{Samples, Schedule, fit};

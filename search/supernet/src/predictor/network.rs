@@ -77,8 +77,17 @@ impl Network {
     pub fn clear_inputs(&mut self, inputs: &[usize]) {
         let rows: Vec<i64> = inputs.iter().map(|&row| row as i64).collect();
         if let Some((weight, _)) = self.layers.first_mut() {
-            tch::no_grad(|| weight.index_fill_(0, &Tensor::from_slice(&rows), 0.0));
+            tch::no_grad(|| {
+                let _ = weight.index_fill_(0, &Tensor::from_slice(&rows), 0.0);
+            });
         }
+    }
+
+    /// Makes the output `factor` times what it was, up to a constant.
+    pub fn scale_output(&mut self, factor: f64) {
+        tch::no_grad(|| {
+            let _ = self.output.0.g_mul_scalar_(factor);
+        });
     }
 
     /// A copy that does not change.

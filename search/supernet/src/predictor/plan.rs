@@ -32,7 +32,7 @@ impl Plan {
     /// libtorch.
     pub fn float(&self, samples: &Samples, tick: &mut dyn FnMut()) -> Result<Network, TchError> {
         let mut network = Network::new(self.dimensions, ONES_FLOAT * self.blocks, self.seed);
-        fit(&mut network, samples, &self.schedule(1e-3), self.seed, tick)?;
+        fit(&mut network, samples, None, &self.schedule(1e-3), self.seed, tick)?;
         let uses = super::network::values(&samples.inputs.sum_dim_intlist([0i64].as_slice(), false, Kind::Float));
         let unused: Vec<usize> = uses.iter().enumerate().filter(|(_, uses)| **uses == 0.0).map(|(input, _)| input).collect();
         network.clear_inputs(&unused);
@@ -48,7 +48,7 @@ impl Plan {
         if let Some(float) = float {
             network.restore(&float.snapshot());
         }
-        fit(&mut network, samples, &self.schedule(1e-3), self.seed, tick)?;
+        fit(&mut network, samples, None, &self.schedule(1e-3), self.seed, tick)?;
         Ok(network)
     }
 }

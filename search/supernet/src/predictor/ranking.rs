@@ -1,6 +1,7 @@
-//! Pairwise accuracy: the share of pairs of designs whose order a predictor gets right.
+//! Pairwise accuracy: the share of pairs of designs whose order a predictor gets right; and the points that it is measured on.
 
 use rand::Rng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 /// Draws `count` pairs of points whose accuracies differ. Fewer only where hardly any differ.
@@ -34,6 +35,20 @@ pub fn pairwise_accuracy(predictions: &[f32], accuracies: &[f32], pairs: &[(usiz
     (!pairs.is_empty()).then(|| pairs.iter().map(score).sum::<f64>() / pairs.len() as f64)
 }
 
+/// Divides points into those to train on and those to hold out: whole groups, drawn by chance, until `held_out` points are out. Points that share an architecture
+/// are a group, since a predictor that has seen an architecture at other bit widths knows much about it. The first of the points to train on are a
+/// random part of them.
+#[must_use]
+pub fn hold_out(mut groups: Vec<Vec<usize>>, held_out: usize, rng: &mut ChaCha8Rng) -> (Vec<usize>, Vec<usize>) {
+    groups.shuffle(rng);
+    let (mut train, mut held) = (Vec::new(), Vec::new());
+    for group in groups {
+        if held.len() < held_out { held.extend(group) } else { train.extend(group) }
+    }
+    train.shuffle(rng);
+    (train, held)
+}
+
 #[cfg(test)]
 mod tests {
     use rand_chacha::rand_core::SeedableRng;
@@ -48,6 +63,19 @@ mod tests {
         assert!(drawn.iter().all(|&(a, b)| accuracies[a] != accuracies[b]));
         assert!(pairs(&[0.5; 9], 10, &mut ChaCha8Rng::seed_from_u64(1)).is_empty());
         assert!(pairs(&[0.5], 10, &mut ChaCha8Rng::seed_from_u64(1)).is_empty());
+    }
+
+    #[test]
+    fn groups_stay_together() {
+        let groups = vec![vec![0, 1, 2], vec![3], vec![4, 5], vec![6]];
+        for seed in 0..20 {
+            let (mut train, held) = hold_out(groups.clone(), 3, &mut ChaCha8Rng::seed_from_u64(seed));
+            assert!(held.len() >= 3);
+            assert!(groups.iter().all(|group| group.iter().all(|point| held.contains(point)) || group.iter().all(|point| train.contains(point))));
+            train.extend(held);
+            train.sort_unstable();
+            assert_eq!(train, (0..7).collect::<Vec<_>>());
+        }
     }
 
     #[test]

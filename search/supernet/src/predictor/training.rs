@@ -74,8 +74,6 @@ pub struct Schedule {
     pub weight_decay: f64,
     /// Weight of the ranking loss beside the regression.
     pub ranking: f64,
-    /// Inputs dropped.
-    pub dropout: f64,
 }
 
 /// Fits `network` to `samples`, whose accuracies are taken as `(accuracy - mean) / std`. With points held back in `validation`, the best weights for them are

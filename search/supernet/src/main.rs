@@ -9,7 +9,7 @@ fn main() {
     tch::set_num_threads(threads);
     let stages: Vec<Stage> = args[3].split(',').map(|s| { let v: Vec<u32> = s.split(':').map(|x| x.parse().unwrap()).collect(); Stage { channels: v[0], stride: v[1], depths: (2..=v[2] as u8).collect() } }).collect();
     let st: Vec<u32> = args[2].split(':').map(|x| x.parse().unwrap()).collect();
-    let space = Space { name: "t".into(), input: [28, 28, 1], classes: 10, stem: Stem { channels: st[0], kernel: 3, stride: st[1] }, first: None, stages, head: st[2], kernels: vec![3, 5, 7], expansion: [4, 6], channel_step: 8, candidates: vec![Candidate { weight_bits: 8, activation_bits: 8 }], fixed: Candidate { weight_bits: 8, activation_bits: 8 } };
+    let space = Space { name: "t".into(), input: [28, 28, 1], classes: 10, stem: Stem { channels: st[0], kernel: 3, stride: st[1] }, first: None, stages, head: st[2], kernels: std::env::var("K").unwrap_or("3,5,7".into()).split(',').map(|k| k.parse().unwrap()).collect(), expansion: [4, 6], channel_step: 8, candidates: vec![Candidate { weight_bits: 8, activation_bits: 8 }], fixed: Candidate { weight_bits: 8, activation_bits: 8 } };
     let images = Images::read(std::path::Path::new("/usr/share/datasets/fashion-mnist"), "train").unwrap();
     let n: usize = args[4].parse().unwrap();
     let (train, held) = images.split(5000, 0); let held = held.select(&(0..std::env::var("HELD").map_or(5000, |v| v.parse().unwrap())).collect::<Vec<_>>());

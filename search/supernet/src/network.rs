@@ -10,6 +10,8 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use tch::{Kind, Tensor};
 
+use crate::depthwise::Pending;
+
 /// Added to every variance.
 pub const EPSILON: f64 = 1e-5;
 
@@ -21,8 +23,8 @@ pub type Statistics = BTreeMap<String, (Tensor, Tensor)>;
 
 /// Where the norms of a forward pass take mean and variance from.
 pub enum Norms<'a> {
-    /// The batch itself.
-    Batch,
+    /// The batch itself, in training: what waits for its gradient is added.
+    Train(&'a mut Pending),
     /// The batch itself; they are also written down.
     Record(&'a mut Statistics),
     /// What was recorded.
@@ -125,7 +127,12 @@ impl Supernet {
         let expand = self.parameter(&format!("{name}.expand.weight")).narrow(0, 0, width);
         let mut x = convolve(input, &expand, 1, 1);
         x = self.normalize(&format!("{name}.expand"), &x, norms).clamp(0.0, 6.0);
-        x = convolve(&x, &self.depthwise_kernel(&name, shape), block.stride.into(), width);
+        let kernel = self.depthwise_kernel(&name, shape);
+        x = match norms {
+            // libtorch is fast at 3x3.
+            Norms::Train(pending) if shape.kernel > 3 => pending.convolve(&x, &kernel, block.stride.into()),
+            _ => convolve(&x, &kernel, block.stride.into(), width),
+        };
         x = self.normalize(&format!("{name}.depthwise"), &x, norms).clamp(0.0, 6.0);
         let project = self.parameter(&format!("{name}.project.weight")).narrow(1, 0, width);
         x = convolve(&x, &project, 1, 1);
@@ -157,7 +164,7 @@ impl Supernet {
         let bias = self.parameter(&format!("{name}.norm.bias")).narrow(0, 0, channels);
         let none = None::<&Tensor>;
         match norms {
-            Norms::Batch => x.batch_norm(Some(&scale), Some(&bias), none, none, true, 0.0, EPSILON, false),
+            Norms::Train(_) => x.batch_norm(Some(&scale), Some(&bias), none, none, true, 0.0, EPSILON, false),
             Norms::Record(statistics) => {
                 let (variance, mean) = x.var_mean_dim([0i64, 2, 3].as_slice(), false, false);
                 let y = x.batch_norm(Some(&scale), Some(&bias), Some(&mean), Some(&variance), false, 0.0, EPSILON, false);
@@ -178,7 +185,7 @@ impl Supernet {
     /// Mean and variance of a subnet's norms over `images`, layer after layer.
     pub fn calibrate(&self, architecture: &Architecture, images: &Tensor) -> Statistics {
         let mut statistics = Statistics::new();
-        tch::no_grad(|| self.forward(architecture, images, &mut Norms::Record(&mut statistics)));
+        let _ = tch::no_grad(|| self.forward(architecture, images, &mut Norms::Record(&mut statistics)));
         statistics
     }
 

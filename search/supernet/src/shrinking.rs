@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 use crate::data::{Augment, Images, Preprocess, permutation};
+use crate::depthwise::Pending;
 use crate::network::{Elastic, Norms, Supernet};
 use crate::optimizer::Sgd;
 
@@ -183,17 +184,21 @@ impl Training {
             let warm = ((f64::from(done) + (at + 1) as f64 / steps as f64) / WARM_UP).min(1.0);
             rate = rate_max * warm * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
             let (images, labels) = train.batch(indices, self.state.preprocess, Some((augment, &mut rng)));
-            let logits = self.supernet.forward(&largest, &images, &mut Norms::Batch);
+            let mut pending = Pending::default();
+            let logits = self.supernet.forward(&largest, &images, &mut Norms::Train(&mut pending));
             let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, recipe.label_smoothing);
             loss.backward();
+            pending.finish();
             loss_full += loss.double_value(&[]);
             if phase != Phase::Full {
                 let random = self.supernet.sample(phase.open(), &mut rng);
                 let subnet = if at % SMALLEST_EVERY == 0 { &smallest } else { &random };
                 let answers = logits.detach().softmax(-1, Kind::Float);
-                let logits = self.supernet.forward(subnet, &images, &mut Norms::Batch);
+                let mut pending = Pending::default();
+                let logits = self.supernet.forward(subnet, &images, &mut Norms::Train(&mut pending));
                 let loss = (answers * logits.log_softmax(-1, Kind::Float)).sum(Kind::Float) / -(indices.len() as f64);
                 loss.backward();
+                pending.finish();
                 loss_subnets += loss.double_value(&[]);
             }
             sgd.step(&mut self.supernet.parameters, &mut self.moments, rate);
@@ -201,14 +206,16 @@ impl Training {
         }
         self.state.epochs_done += 1;
         let accuracy = |architecture| accuracy(&self.supernet, architecture, train, held_out, &self.state);
+        let accuracy_largest = accuracy(&largest);
+        let accuracy_smallest = if smallest == largest { accuracy_largest } else { accuracy(&smallest) };
         Some(EpochRecord {
             epoch: self.state.epochs_done,
             phase: phase.name(),
             rate,
             loss_full: loss_full / steps as f64,
             loss_subnets: loss_subnets / steps as f64,
-            accuracy_largest: accuracy(&largest),
-            accuracy_smallest: accuracy(&smallest),
+            accuracy_largest,
+            accuracy_smallest,
             seconds: start.elapsed().as_secs_f64(),
         })
     }

@@ -152,7 +152,8 @@ mod tests {
     #[test]
     fn gradients_are_those_of_libtorch() {
         tch::manual_seed(1);
-        for (side, stride, size) in [(3, 1, 5), (5, 1, 14), (7, 1, 7), (7, 2, 14), (5, 2, 9), (7, 1, 4), (3, 2, 28), (7, 1, 19), (5, 3, 11)] {
+        for (side, stride, size) in [(3, 1, 5), (5, 1, 14), (7, 1, 7), (7, 2, 14), (5, 2, 9), (7, 1, 4), (3, 2, 28), (7, 1, 19), (5, 3, 11)]
+        {
             let make = || {
                 let x = Tensor::randn([3, 4, size, size + 1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
                 let w = Tensor::randn([4, 1, side, side], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);

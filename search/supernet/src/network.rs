@@ -8,7 +8,7 @@ use apq_search::space::{Architecture, Block, BlockShape, Space};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::depthwise::Pending;
 
@@ -46,15 +46,15 @@ pub fn block_name(block: &Block) -> String {
 }
 
 impl Supernet {
-    /// New weights: normal with variance 2 / (outputs * kernel area) for convolutions, identities for the kernel transforms.
-    pub fn new(space: Space, seed: u64) -> Self {
+    /// New weights on `device`: normal with variance 2 / (outputs * kernel area) for convolutions, identities for the kernel transforms.
+    pub fn new(space: Space, seed: u64, device: Device) -> Self {
         let blocks = space.blocks();
         let mut supernet = Self { space, blocks, parameters: BTreeMap::new() };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for (name, shape) in supernet.shapes() {
             let values = initial(&name, &shape, &mut rng);
             let dims: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
-            let tensor = Tensor::from_slice(&values).reshape(&dims).set_requires_grad(true);
+            let tensor = Tensor::from_slice(&values).reshape(&dims).to_device(device).set_requires_grad(true);
             supernet.parameters.insert(name, tensor);
         }
         supernet
@@ -129,8 +129,8 @@ impl Supernet {
         x = self.normalize(&format!("{name}.expand"), &x, norms).clamp(0.0, 6.0);
         let kernel = self.depthwise_kernel(&name, shape);
         x = match norms {
-            // libtorch is fast at 3x3.
-            Norms::Train(pending) if shape.kernel > 3 => pending.convolve(&x, &kernel, block.stride.into()),
+            // libtorch is fast at 3x3, and on a GPU.
+            Norms::Train(pending) if shape.kernel > 3 && x.device() == Device::Cpu => pending.convolve(&x, &kernel, block.stride.into()),
             _ => convolve(&x, &kernel, block.stride.into(), width),
         };
         x = self.normalize(&format!("{name}.depthwise"), &x, norms).clamp(0.0, 6.0);
@@ -182,6 +182,11 @@ impl Supernet {
         self.parameters.get(name).unwrap_or_else(|| panic!("no parameter `{name}`"))
     }
 
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.parameters.values().next().map_or(Device::Cpu, Tensor::device)
+    }
+
     /// Mean and variance of a subnet's norms over `images`, layer after layer.
     pub fn calibrate(&self, architecture: &Architecture, images: &Tensor) -> Statistics {
         let mut statistics = Statistics::new();
@@ -196,7 +201,8 @@ impl Supernet {
     pub fn sort_channels(&mut self, others: &mut BTreeMap<String, Tensor>) {
         let names: Vec<String> = self.blocks.iter().map(block_name).collect();
         for name in names {
-            let importance = self.parameter(&format!("{name}.project.weight")).abs().sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float);
+            let importance =
+                self.parameter(&format!("{name}.project.weight")).abs().sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float);
             // A stable order keeps the result the same on every machine.
             let order = importance.argsort_stable(true, 0, true);
             let layers = [("expand", 0), ("depthwise", 0), ("project", 1)];
@@ -225,7 +231,13 @@ impl Supernet {
         let depths: Vec<u8> = space
             .stages
             .iter()
-            .map(|stage| if open.depth { stage.depths[rng.random_range(0..stage.depths.len())] } else { stage.depths.iter().copied().max().unwrap_or(0) })
+            .map(|stage| {
+                if open.depth {
+                    stage.depths[rng.random_range(0..stage.depths.len())]
+                } else {
+                    stage.depths.iter().copied().max().unwrap_or(0)
+                }
+            })
             .collect();
         let shapes = self.blocks.iter().map(|block| {
             let largest = BlockShape {
@@ -271,7 +283,11 @@ fn initial(name: &str, shape: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
         Some("bias") => vec![0.0; elements],
         _ => {
             // Outputs that one input reaches: of a depthwise kernel, its area.
-            let fan_out = if shape.len() == 4 && name.contains("depthwise") { shape[2] * shape[3] } else { shape[0] * shape[2..].iter().product::<usize>() };
+            let fan_out = if shape.len() == 4 && name.contains("depthwise") {
+                shape[2] * shape[3]
+            } else {
+                shape[0] * shape[2..].iter().product::<usize>()
+            };
             let deviation = if shape.len() == 2 { (1.0 / shape[1] as f32).sqrt() } else { (2.0 / fan_out as f32).sqrt() };
             (0..elements).map(|_| normal(rng) * deviation).collect()
         }

@@ -12,7 +12,7 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::data::{Augment, Images, Preprocess, permutation};
 use crate::depthwise::Pending;
@@ -139,8 +139,8 @@ pub struct Training {
 
 impl Training {
     /// Before the first epoch.
-    pub fn new(space: Space, recipe: Recipe, preprocess: Preprocess) -> Self {
-        let supernet = Supernet::new(space.clone(), recipe.seed);
+    pub fn new(space: Space, recipe: Recipe, preprocess: Preprocess, device: Device) -> Self {
+        let supernet = Supernet::new(space.clone(), recipe.seed, device);
         Self { supernet, moments: BTreeMap::new(), state: State { space, recipe, preprocess, epochs_done: 0 } }
     }
 
@@ -184,6 +184,7 @@ impl Training {
             let warm = ((f64::from(done) + (at + 1) as f64 / steps as f64) / WARM_UP).min(1.0);
             rate = rate_max * warm * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
             let (images, labels) = train.batch(indices, self.state.preprocess, Some((augment, &mut rng)));
+            let (images, labels) = (images.to_device(self.supernet.device()), labels.to_device(self.supernet.device()));
             let mut pending = Pending::default();
             let logits = self.supernet.forward(&largest, &images, &mut Norms::Train(&mut pending));
             let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, recipe.label_smoothing);
@@ -239,14 +240,15 @@ pub fn extreme(supernet: &Supernet, open: Elastic, largest: bool) -> Architectur
 pub fn accuracy(supernet: &Supernet, architecture: &Architecture, train: &Images, images: &Images, state: &State) -> f64 {
     let calibration: Vec<usize> = (0..train.len().min(CALIBRATION_IMAGES)).collect();
     let (calibration, _) = train.batch(&calibration, state.preprocess, None);
-    let statistics = supernet.calibrate(architecture, &calibration);
+    let device = supernet.device();
+    let statistics = supernet.calibrate(architecture, &calibration.to_device(device));
     let order: Vec<usize> = (0..images.len()).collect();
     let correct: f64 = order
         .chunks(EVALUATION_BATCH)
         .map(|indices| {
             let (x, y) = images.batch(indices, state.preprocess, None);
-            let logits = tch::no_grad(|| supernet.forward(architecture, &x, &mut Norms::Fixed(&statistics)));
-            logits.argmax(-1, false).eq_tensor(&y).sum(Kind::Double).double_value(&[])
+            let logits = tch::no_grad(|| supernet.forward(architecture, &x.to_device(device), &mut Norms::Fixed(&statistics)));
+            logits.argmax(-1, false).eq_tensor(&y.to_device(device)).sum(Kind::Double).double_value(&[])
         })
         .sum();
     correct / images.len().max(1) as f64

@@ -27,6 +27,7 @@ mod task;
 mod undo;
 
 pub mod checker;
+pub mod predictor;
 pub mod space;
 
 pub use cost::{Budget, NetworkCost, Quantity, Totals};

@@ -10,6 +10,7 @@ mod product;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use layers::Gather;
 pub use product::{MatrixProduct, Portable, Sizes};
 
 /// Candidates that go through the layers together.
@@ -84,8 +85,8 @@ pub enum PredictorError {
 /// The accuracy of a candidate does not depend on the candidates beside it: the same encoding gives the same bits in any batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Predictor {
-    dimensions: usize,
-    layers: [Dense; 3],
+    first: Gather,
+    layers: [Dense; 2],
     output: Vec<f32>,
     output_bias: f32,
     scale: Scale,
@@ -121,8 +122,15 @@ impl Predictor {
         }
         finite("mean", &[scale.mean])?;
         finite("deviation", &[scale.deviation])?;
+        let [first, second, third] = layers;
         match *output.bias {
-            [output_bias] => Ok(Self { dimensions, layers, output: output.weight, output_bias, scale }),
+            [output_bias] => Ok(Self {
+                first: Gather::new(dimensions, first),
+                layers: [second, third],
+                output: output.weight,
+                output_bias,
+                scale,
+            }),
             _ => Err(PredictorError::Size { tensor: "output.bias", expected: 1, actual: output.bias.len() }),
         }
     }
@@ -130,7 +138,7 @@ impl Predictor {
     /// Inputs: dimensions of the encoding.
     #[must_use]
     pub fn dimensions(&self) -> usize {
-        self.dimensions
+        self.first.dimensions()
     }
 
     /// The accuracy of each candidate, from the indices of the ones of its encoding.
@@ -146,35 +154,27 @@ impl Predictor {
         for batch in candidates.chunks(BATCH) {
             let rows = batch.len().next_multiple_of(multiple);
             let [first, second] = &mut values;
-            self.gather(batch, rows, first)?;
-            for pair in self.layers.windows(2) {
-                let [before, layer] = pair else { continue };
-                let sizes = Sizes { rows, inner: before.bias.len(), columns: layer.bias.len() };
+            let unknown = |index: &&u32| **index as usize >= self.dimensions();
+            if let Some(&index) = batch.iter().flatten().find(unknown) {
+                return Err(PredictorError::Index { index, dimensions: self.dimensions() });
+            }
+            let mut inner = self.first.width();
+            first.clear();
+            first.resize(rows * inner, 0.0);
+            self.first.run(batch, first);
+            for layer in &self.layers {
+                let sizes = Sizes { rows, inner, columns: layer.bias.len() };
                 second.resize(rows * sizes.columns, 0.0);
                 product.multiply(sizes, first, &layer.weight, second);
                 layers::bias_relu(second, &layer.bias);
                 core::mem::swap(first, second);
+                inner = sizes.columns;
             }
             let outputs = first.chunks_exact(self.output.len()).take(batch.len());
             let Scale { mean, deviation } = self.scale;
             accuracies.extend(outputs.map(|row| mean + deviation * (layers::dot(row, &self.output) + self.output_bias)));
         }
         Ok(accuracies)
-    }
-
-    /// The first layer: `[rows, width]` into `values`, zero behind the last candidate.
-    fn gather(&self, batch: &[Vec<u32>], rows: usize, values: &mut Vec<f32>) -> Result<(), PredictorError> {
-        let Dense { weight, bias } = &self.layers[0];
-        let width = bias.len();
-        values.clear();
-        values.resize(rows * width, 0.0);
-        for (ones, row) in batch.iter().zip(values.chunks_exact_mut(width)) {
-            if let Some(&index) = ones.iter().find(|&&index| index as usize >= self.dimensions) {
-                return Err(PredictorError::Index { index, dimensions: self.dimensions });
-            }
-            layers::gather_relu(ones, weight, bias, row);
-        }
-        Ok(())
     }
 }
 

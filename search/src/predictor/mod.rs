@@ -124,13 +124,9 @@ impl Predictor {
         finite("deviation", &[scale.deviation])?;
         let [first, second, third] = layers;
         match *output.bias {
-            [output_bias] => Ok(Self {
-                first: Gather::new(dimensions, first),
-                layers: [second, third],
-                output: output.weight,
-                output_bias,
-                scale,
-            }),
+            [output_bias] => {
+                Ok(Self { first: Gather::new(dimensions, first), layers: [second, third], output: output.weight, output_bias, scale })
+            }
             _ => Err(PredictorError::Size { tensor: "output.bias", expected: 1, actual: output.bias.len() }),
         }
     }

@@ -1,7 +1,9 @@
 //! Search from the public interface: the costs of a real target, a predictor, and results that are checked layer by layer.
 
 use apq_lut::CostModel;
-use apq_search::evolution::{Costs, Deployment, Domain, Options, Predicted, Scored, Scorer, cheapest, evolve, fixed_largest, pareto, sequential};
+use apq_search::evolution::{
+    Costs, Deployment, Domain, Options, Predicted, Scored, Scorer, cheapest, evolve, fixed_largest, pareto, sequential,
+};
 use apq_search::predictor::{Dense, Portable, Predictor, PredictorError, Scale};
 use apq_search::space::{Design, DesignCosts, Encoding, Space};
 use apq_search::{Budget, Candidate, Quantity};

@@ -53,9 +53,8 @@ fn rows(table: &mut Table) -> Result<(), Box<dyn std::error::Error>> {
     for count in [100, 1000] {
         let candidates = encoded(count)?;
         let mut rate = |product: &mut (dyn MatrixProduct + Send), reach: f64, name: &str| -> Result<(), Box<dyn std::error::Error>> {
-            let seconds = single.install(|| {
-                best(|| predictor.predict(&candidates, product).map(drop).map_err(|error| error.to_string()))
-            })?;
+            let seconds =
+                single.install(|| best(|| predictor.predict(&candidates, product).map(drop).map_err(|error| error.to_string())))?;
             let (rate, reach) = (count as f64 / seconds, (count == 1000).then_some(reach));
             let met = reach.map(|reach| rate >= reach);
             let reach = reach.map(|reach| format!(">= {reach}")).unwrap_or_default();

@@ -23,7 +23,14 @@ pub(super) struct Scratch {
 }
 
 /// `weights` are those of the convolution, `[O, I, k, k]`.
-pub(super) fn convolve(convolution: &Convolution, weights: &[f32], finish: Finish<'_>, input: &Planes, scratch: &mut Scratch, output: &mut Planes) {
+pub(super) fn convolve(
+    convolution: &Convolution,
+    weights: &[f32],
+    finish: Finish<'_>,
+    input: &Planes,
+    scratch: &mut Scratch,
+    output: &mut Planes,
+) {
     let Convolution { kernel, stride, outputs, .. } = *convolution;
     let [_, height, width] = input.shape;
     output.shape = [outputs, height.div_ceil(stride), width.div_ceil(stride)];

@@ -5,6 +5,12 @@
 mod convolution;
 mod forward;
 mod planes;
+mod predictor;
+mod product;
+mod trial;
 
 pub use forward::{FloatSubnet, calibrate};
 pub use planes::Images;
+pub use predictor::{PredictorFacts, PredictorFileError, read_predictor};
+pub use product::Parallel;
+pub use trial::{Bench, Extracted, Trial, TrialError, assignment};

@@ -41,8 +41,6 @@ impl Planes {
 /// Images as networks of a space take them, in batches.
 pub struct Images {
     pub(super) batches: Vec<Batch>,
-    /// `[C, H, W]` of an image.
-    pub(super) shape: [usize; 3],
     count: usize,
 }
 
@@ -73,7 +71,7 @@ impl Images {
             }
             Batch { input: Planes { shape, values }, count }
         });
-        Images { batches: batches.collect(), shape, count: data.len() }
+        Images { batches: batches.collect(), count: data.len() }
     }
 
     /// Number of images.

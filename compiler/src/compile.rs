@@ -80,6 +80,10 @@ pub enum Stage {
     Lower,
     /// The integer runtime over calibration and test data.
     Evaluate,
+    /// Designs of a supernet, by what is predicted of them.
+    Search,
+    /// The best of them, for real.
+    Check,
 }
 
 /// Receives progress; the library itself prints nothing.

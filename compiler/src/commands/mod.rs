@@ -18,6 +18,7 @@ mod provenance;
 mod request;
 mod run;
 mod sensitivity;
+mod supernet;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

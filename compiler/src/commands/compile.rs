@@ -6,6 +6,7 @@ use apqc::compile::compile as compile_network;
 use clap::Args;
 
 use super::Context;
+use super::choices::at_least_one;
 use super::failure::{Exit, input_with_hint};
 use super::inputs::beside;
 use super::later::{AFTER_COMPILE_HELP, LaterFlags};
@@ -31,6 +32,9 @@ pub(crate) struct CompileArgs {
     /// Of a supernet: let the sensitivity list find the bit widths of the chosen subnet, and keep them where they are no worse.
     #[arg(long, help_heading = "Supernets")]
     refine: bool,
+    /// Of a supernet: designs that are checked for real.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one, help_heading = "Supernets")]
+    designs: usize,
     #[command(flatten)]
     supernet: SupernetFlags,
     #[command(flatten)]
@@ -49,8 +53,8 @@ pub(crate) fn compile(context: &Context, args: &CompileArgs) -> anyhow::Result<E
                 "compile the subnet.onnx that `apqc compile` writes, with --assign",
             ));
         }
-        let CompileArgs { request, refine, supernet: flags, force, .. } = args;
-        let asked = supernet::Asked { request, flags, refine: *refine, directory: &directory, force: *force };
+        let CompileArgs { request, refine, designs, supernet: flags, force, .. } = args;
+        let asked = supernet::Asked { request, flags, refine: *refine, designs: *designs, directory: &directory, force: *force };
         return supernet::compile(context, &asked, &supernet);
     }
     args.supernet.refuse(args.refine)?;

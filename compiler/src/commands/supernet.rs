@@ -16,7 +16,6 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
-use super::choices::at_least_one;
 use super::console::Drawer;
 use super::failure::{Exit, input, input_with_hint};
 use super::inputs::{self, InputFile, beside};
@@ -30,9 +29,6 @@ pub(super) struct SupernetFlags {
     /// Of a supernet: its accuracy predictor [default: MODEL.predictor].
     #[arg(long, value_name = "FILE", help_heading = "Supernets")]
     predictor: Option<PathBuf>,
-    /// Of a supernet: designs that are checked for real.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one, help_heading = "Supernets")]
-    designs: usize,
 }
 
 impl SupernetFlags {
@@ -53,6 +49,8 @@ pub(super) struct Asked<'a> {
     pub(super) request: &'a RequestArgs,
     pub(super) flags: &'a SupernetFlags,
     pub(super) refine: bool,
+    /// Designs that are checked for real.
+    pub(super) designs: usize,
     pub(super) directory: &'a Path,
     pub(super) force: bool,
 }
@@ -134,7 +132,7 @@ pub(super) fn compile(context: &Context, asked: &Asked<'_>, supernet: &Supernet)
     let drawer = context.console.progress();
     drawer.begin(Stage::Search, 0);
     let start = Instant::now();
-    let proposals = subject.judges(context.seed).propose(asked.flags.designs)?;
+    let proposals = subject.judges(context.seed).propose(asked.designs)?;
     let searched = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
@@ -277,7 +275,7 @@ fn finish(context: &Context, asked: &Asked<'_>, found: &Found<'_>, mut section: 
     let more = vec![("subnet.onnx", extracted.onnx.clone()), ("design.json", files::json(&file)?)];
     report.supernet = Some(section);
     let mut manifest = request.manifest(context, asked.request);
-    manifest.flags.insert("designs".into(), json!(asked.flags.designs));
+    manifest.flags.insert("designs".into(), json!(asked.designs));
     manifest.flags.insert("refine".into(), json!(asked.refine));
     files::write(asked.directory, asked.force, (&compiled, &report), more, &manifest)?;
     context.console.result(&report, || tables::summary(&report, &request.choice.target, asked.directory, false, context.console.quiet))?;

@@ -3,6 +3,7 @@
 mod build;
 pub(crate) mod curve;
 pub(crate) mod files;
+pub(crate) mod front;
 pub(crate) mod layers;
 mod plot;
 pub(crate) mod search;

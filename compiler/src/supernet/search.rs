@@ -126,10 +126,10 @@ impl Judges<'_> {
         Ok(Proposals { designs, evaluations, discarded: found.discarded, smallest: None })
     }
 
-    /// The front of predicted accuracy against several costs.
+    /// The front of predicted accuracy against several costs. Where no design meets the budgets, it is that of all designs.
     ///
     /// # Errors
-    /// As [`Judges::propose`], and where no design meets the budgets.
+    /// As [`Judges::propose`], and where an objective is not modelled.
     pub fn front(&self, objectives: &[Quantity]) -> Result<Front, ProposeError> {
         let space = self.costs.space();
         let encoding = Encoding::new(space)?;
@@ -138,7 +138,12 @@ impl Judges<'_> {
         let deployment = Deployment { domain: &domain, costs: self.costs, budgets: &budgets };
         let mut scorer = Predicted::new(&encoding, self.predictor, Parallel)?;
         let options = Options { seed: self.seed, ..Options::default() };
-        Ok(pareto(&deployment, &mut scorer, objectives, &options)?)
+        match pareto(&deployment, &mut scorer, objectives, &options) {
+            Err(SearchError::Infeasible(_) | SearchError::Together(_)) => {
+                Ok(pareto(&Deployment { budgets: &[], ..deployment }, &mut scorer, objectives, &options)?)
+            }
+            found => Ok(found?),
+        }
     }
 
     /// RAM is known of lowered networks only.

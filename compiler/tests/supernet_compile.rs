@@ -264,7 +264,9 @@ fn what_is_wrong_is_named() {
     };
     fs::write(sandbox.path("nodes.onnx"), changed(clipped_at_three)).unwrap();
     fs::write(sandbox.path("nodes.predictor"), predictor(&sandbox.supernet, &sandbox.supernet.space().fingerprint_text())).unwrap();
-    sandbox.fails("compile --target bitfusion nodes.onnx", 2, &["nodes.onnx", "largest network", "docs/supernet.md"]);
+    sandbox.fails("compile --target bitfusion nodes.onnx", 2, &["nodes.onnx", "measured", "nodes.calib.npz"]);
+    let calib = "--calib supernet.calib.npz --preprocess supernet.json";
+    sandbox.fails(&format!("compile --target bitfusion nodes.onnx {calib}"), 2, &["nodes.onnx", "largest network", "docs/supernet.md"]);
 
     // An ordinary network has no use for these flags.
     fs::write(sandbox.path("plain.onnx"), sandbox.supernet.extract(&sandbox.supernet.space().smallest()).unwrap().to_onnx()).unwrap();

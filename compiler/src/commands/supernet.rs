@@ -18,7 +18,7 @@ use serde_json::json;
 use super::Context;
 use super::console::Drawer;
 use super::failure::{Exit, input, input_with_hint};
-use super::inputs::{self, InputFile, beside};
+use super::inputs::{self, InputFile, Origin, beside};
 use super::request::{Request, RequestArgs};
 use crate::report::supernet::{DesignFile, RefinedReport, SupernetReport, build as build_section};
 use crate::report::{self, CalibrationReport, Facts, budget_name, files, in_unit, tables};
@@ -75,6 +75,15 @@ pub(super) struct Subject {
 impl Subject {
     pub(super) fn load(context: &Context, args: &RequestArgs, flags: &SupernetFlags, supernet: &Supernet) -> anyhow::Result<Subject> {
         let mut request = args.load_supernet(context)?;
+        if matches!(request.calibration.origin, Origin::Drawn) {
+            return Err(input_with_hint(
+                format!(
+                    "{} is a supernet: the norms of its subnets have to be measured on images of its task, and there are none",
+                    args.model.display()
+                ),
+                format!("give --calib PATH, or put {} beside it", beside(&args.model, ".calib.npz").display()),
+            ));
+        }
         let space = supernet.space();
         let path = flags.predictor.clone().unwrap_or_else(|| beside(&args.model, ".predictor"));
         if flags.predictor.is_none() && !path.is_file() {
@@ -103,7 +112,11 @@ impl Subject {
         if !request.options.candidates.contains(&space.fixed) {
             request.options.candidates.push(space.fixed);
         }
-        Ok(Subject { request, costs, predictor, facts })
+        let subject = Subject { request, costs, predictor, facts };
+        if let Some(samples) = subject.validation() {
+            apqc::prepare::check_samples(&subject.request.network, samples)?;
+        }
+        Ok(subject)
     }
 
     pub(super) fn judges(&self, seed: u64) -> Judges<'_> {
@@ -126,9 +139,6 @@ impl Subject {
 pub(super) fn compile(context: &Context, asked: &Asked<'_>, supernet: &Supernet) -> anyhow::Result<Exit> {
     let subject = Subject::load(context, asked.request, asked.flags, supernet)?;
     let request = &subject.request;
-    if let Some(samples) = subject.validation() {
-        apqc::prepare::check_samples(&request.network, samples)?;
-    }
     let drawer = context.console.progress();
     drawer.begin(Stage::Search, 0);
     let start = Instant::now();

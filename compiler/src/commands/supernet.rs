@@ -138,7 +138,6 @@ impl Subject {
 /// The command on a supernet.
 pub(super) fn compile(context: &Context, asked: &Asked<'_>, supernet: &Supernet) -> anyhow::Result<Exit> {
     let subject = Subject::load(context, asked.request, asked.flags, supernet)?;
-    let request = &subject.request;
     let drawer = context.console.progress();
     drawer.begin(Stage::Search, 0);
     let start = Instant::now();

@@ -7,8 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use apq_search::space::{Architecture, Space};
-use rand::Rng;
+use apq_search::space::{Architecture, BlockShape, Space};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
@@ -224,7 +223,6 @@ impl Training {
 
 /// Largest or smallest subnet of what is open.
 pub fn extreme(supernet: &Supernet, open: Elastic, largest: bool) -> Architecture {
-    use apq_search::space::BlockShape;
     let space = &supernet.space;
     let pick = |values: &[u8], open: bool| if largest || !open { values.iter().copied().max() } else { values.iter().copied().min() };
     let shapes = space.blocks().into_iter().map(|block| {
@@ -256,6 +254,8 @@ pub fn accuracy(supernet: &Supernet, architecture: &Architecture, train: &Images
 
 /// `count` random subnets of the whole space, drawn by `seed`.
 pub fn random_subnets(supernet: &Supernet, count: usize, seed: u64) -> Vec<Architecture> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ rand_chacha::ChaCha8Rng::seed_from_u64(seed).random::<u64>());
+    // A stream that no epoch uses.
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(u64::MAX);
     (0..count).map(|_| supernet.sample(Phase::Width.open(), &mut rng)).collect()
 }

@@ -117,6 +117,16 @@ pub struct EpochRecord {
     pub seconds: f64,
 }
 
+/// A checkpoint without a parameter of the space.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the checkpoint has no parameter `{name}` of shape {shape:?}")]
+pub struct RestoreError {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<i64>,
+}
+
 /// Training images that statistics of norms are taken from.
 pub const CALIBRATION_IMAGES: usize = 512;
 /// Images that are evaluated at once.
@@ -141,6 +151,33 @@ impl Training {
     pub fn new(space: Space, recipe: Recipe, preprocess: Preprocess, device: Device) -> Self {
         let supernet = Supernet::new(space.clone(), recipe.seed, device);
         Self { supernet, moments: BTreeMap::new(), state: State { space, recipe, preprocess, epochs_done: 0 } }
+    }
+
+    /// Goes on from a checkpoint of the same space and recipe.
+    ///
+    /// # Errors
+    /// A parameter is missing or has another shape; its name is in the error.
+    pub fn restore(
+        &mut self,
+        parameters: BTreeMap<String, Tensor>,
+        moments: BTreeMap<String, Tensor>,
+        state: State,
+    ) -> Result<(), RestoreError> {
+        let device = self.supernet.device();
+        for (name, parameter) in &mut self.supernet.parameters {
+            let kept = parameters.get(name).filter(|kept| kept.size() == parameter.size());
+            let kept = kept.ok_or_else(|| RestoreError { name: name.clone(), shape: parameter.size() })?;
+            tch::no_grad(|| parameter.copy_(kept));
+        }
+        self.moments = moments.into_iter().map(|(name, moment)| (name, moment.to_device(device))).collect();
+        self.state = state;
+        Ok(())
+    }
+
+    /// Whether an epoch with elastic widths has begun, before which the channels of each expansion are sorted.
+    pub fn has_sorted_channels(&self) -> bool {
+        let [before @ .., _] = self.state.recipe.epochs;
+        self.state.epochs_done > before.iter().sum()
     }
 
     /// The phase of the next epoch, and the number of epochs of that phase that are done; `None` when everything is.

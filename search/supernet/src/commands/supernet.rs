@@ -174,13 +174,7 @@ fn start(context: &Context, args: &SupernetArgs, path: &Path, state: State) -> a
             "give the flags it was started with, another --output, or --force to start over",
         ));
     }
-    for (name, parameter) in &mut training.supernet.parameters {
-        let kept = found.parameters.get(name).filter(|kept| kept.size() == parameter.size());
-        let kept = kept.ok_or_else(|| input(format!("{}: no parameter `{name}` of shape {:?}", path.display(), parameter.size())))?;
-        tch::no_grad(|| parameter.copy_(kept));
-    }
-    training.moments = found.moments.into_iter().map(|(name, moment)| (name, moment.to_device(context.device))).collect();
-    training.state = found.state;
+    training.restore(found.parameters, found.moments, found.state).with_context(|| path.display().to_string())?;
     context.console.note(|| format!("going on after epoch {} of {}", training.state.epochs_done, path.display()));
     Ok(training)
 }

@@ -21,4 +21,5 @@ pub mod passes;
 pub mod plan;
 pub mod prepare;
 pub mod quant;
+pub mod supernet;
 pub mod task;

@@ -73,7 +73,7 @@ impl Space {
             classes: 10,
             stem: Stem { channels: 16, kernel: 3, stride: 2 },
             first: None,
-            stages: [stage(8, 1, DEPTHS), stage(24, 2, DEPTHS)].into(),
+            stages: [stage(24, 2, DEPTHS), stage(40, 2, DEPTHS)].into(),
             head: 128,
             kernels: [3, 5, 7].into(),
             expansion: [4, 6],

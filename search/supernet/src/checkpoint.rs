@@ -76,7 +76,7 @@ pub fn write<State: Serialize>(
     Ok(())
 }
 
-/// Reads a checkpoint.
+/// Reads a checkpoint onto the CPU.
 ///
 /// # Errors
 /// The file system, or a file that is something else.

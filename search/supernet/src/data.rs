@@ -34,7 +34,9 @@ pub enum DataError {
         reason: String,
     },
     /// A folder without the files of the data set.
-    #[error("{folder} has neither {name} nor {name}.gz; with Debian, `apt-get install dataset-fashion-mnist` puts them into /usr/share/datasets/fashion-mnist")]
+    #[error(
+        "{folder} has neither {name} nor {name}.gz; with Debian, `apt-get install dataset-fashion-mnist` puts them into /usr/share/datasets/fashion-mnist"
+    )]
     Missing {
         /// The folder.
         folder: PathBuf,
@@ -183,7 +185,8 @@ fn read_idx(folder: &Path, name: &str, rank: usize) -> Result<(Vec<usize>, Vec<u
     if bytes.len() < header || bytes[..4] != [0, 0, 8, rank as u8] {
         return Err(wrong(format!("not an IDX file of unsigned bytes with {rank} sizes")));
     }
-    let sizes: Vec<usize> = bytes[4..header].chunks_exact(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]) as usize).collect();
+    let sizes: Vec<usize> =
+        bytes[4..header].chunks_exact(4).map(|word| u32::from_be_bytes([word[0], word[1], word[2], word[3]]) as usize).collect();
     let expected = sizes.iter().try_fold(1usize, |product, &size| product.checked_mul(size)).filter(|&elements| elements <= ELEMENTS_MAX);
     if expected != Some(bytes.len() - header) {
         return Err(wrong(format!("its header announces {sizes:?} bytes, {} follow", bytes.len() - header)));
@@ -238,12 +241,17 @@ mod tests {
         for _ in 0..50 {
             let (x, _) = images.batch(&[1], preprocess, Some((Augment { shift: 1, mirror: true }, &mut rng)));
             let seen = Vec::<f32>::try_from(x.flatten(0, -1)).unwrap();
-            let possible = (-1..=1isize).flat_map(|down| (-1..=1isize).flat_map(move |right| [false, true].map(|mirrored| (down, right, mirrored))));
+            let possible =
+                (-1..=1isize).flat_map(|down| (-1..=1isize).flat_map(move |right| [false, true].map(|mirrored| (down, right, mirrored))));
             let expected = |(down, right, mirrored): (isize, isize, bool)| -> Vec<f32> {
                 let at = |at: usize| {
                     let (row, column) = ((at / 3) as isize - down, (at % 3) as isize - right);
                     let column = if mirrored { 2 - column } else { column };
-                    if (0..3).contains(&row) && (0..3).contains(&column) { f32::from(images.pixels[9 + (row * 3 + column) as usize]) } else { 0.0 }
+                    if (0..3).contains(&row) && (0..3).contains(&column) {
+                        f32::from(images.pixels[9 + (row * 3 + column) as usize])
+                    } else {
+                        0.0
+                    }
                 };
                 (0..9).map(at).collect()
             };

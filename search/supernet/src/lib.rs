@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod data;
+pub mod depthwise;
 pub mod network;
 pub mod optimizer;
 pub mod predictor;

@@ -4,25 +4,26 @@
 
 use std::collections::BTreeMap;
 
+use apq_onnx::supernet::tensor_shapes;
 use apq_search::space::{Architecture, Block, BlockShape, Space};
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use tch::{Kind, Tensor};
+use rand_distr::StandardNormal;
+use tch::{Device, Kind, Tensor};
+
+use crate::depthwise::Pending;
 
 /// Added to every variance.
 pub const EPSILON: f64 = 1e-5;
-
-/// Kernel sides that a depthwise convolution passes through on its way down, and the name of the matrix between each two.
-const TRANSFORMS: [(i64, &str); 2] = [(5, "transform.7to5"), (3, "transform.5to3")];
 
 /// Mean and biased variance of each normalised tensor, by the norm's name.
 pub type Statistics = BTreeMap<String, (Tensor, Tensor)>;
 
 /// Where the norms of a forward pass take mean and variance from.
 pub enum Norms<'a> {
-    /// The batch itself.
-    Batch,
+    /// The batch itself, in training: what waits for its gradient is added.
+    Train(&'a mut Pending),
     /// The batch itself; they are also written down.
     Record(&'a mut Statistics),
     /// What was recorded.
@@ -38,64 +39,19 @@ pub struct Supernet {
     pub parameters: BTreeMap<String, Tensor>,
 }
 
-/// The name of block `block`'s layers, without their last part.
-pub fn block_name(block: &Block) -> String {
-    format!("stages.{}.blocks.{}", block.stage, block.position)
-}
-
 impl Supernet {
-    /// New weights: normal with variance 2 / (outputs * kernel area) for convolutions, identities for the kernel transforms.
-    pub fn new(space: Space, seed: u64) -> Self {
+    /// New weights on `device`: normal with variance 2 / (outputs * kernel area) for convolutions, identities for the kernel transforms.
+    pub fn new(space: Space, seed: u64, device: Device) -> Self {
         let blocks = space.blocks();
         let mut supernet = Self { space, blocks, parameters: BTreeMap::new() };
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        for (name, shape) in supernet.shapes() {
+        for (name, shape) in trained(&supernet.space) {
             let values = initial(&name, &shape, &mut rng);
             let dims: Vec<i64> = shape.iter().map(|&side| side as i64).collect();
-            let tensor = Tensor::from_slice(&values).reshape(&dims).set_requires_grad(true);
+            let tensor = Tensor::from_slice(&values).reshape(&dims).to_device(device).set_requires_grad(true);
             supernet.parameters.insert(name, tensor);
         }
         supernet
-    }
-
-    /// Name and shape of every parameter, statistics of the norms left out.
-    pub fn shapes(&self) -> Vec<(String, Vec<usize>)> {
-        let space = &self.space;
-        let mut shapes = Vec::new();
-        let mut convolution = |name: String, shape: [u32; 4]| {
-            let shape = shape.map(|side| side as usize);
-            shapes.push((format!("{name}.norm.scale"), vec![shape[0]]));
-            shapes.push((format!("{name}.norm.bias"), vec![shape[0]]));
-            shapes.push((format!("{name}.weight"), shape.to_vec()));
-        };
-        let side = u32::from(space.stem.kernel);
-        convolution("stem".into(), [space.stem.channels, space.input[2], side, side]);
-        let mut channels = space.stem.channels;
-        if let Some(first) = space.first {
-            convolution("first.depthwise".into(), [channels, 1, 3, 3]);
-            convolution("first.project".into(), [first, channels, 1, 1]);
-            channels = first;
-        }
-        let side = u32::from(space.kernels.iter().copied().max().unwrap_or(1));
-        for block in &self.blocks {
-            let (name, width) = (block_name(block), block.widths.last().copied().unwrap_or(0));
-            convolution(format!("{name}.expand"), [width, block.input_channels, 1, 1]);
-            convolution(format!("{name}.depthwise"), [width, 1, side, side]);
-            convolution(format!("{name}.project"), [block.output_channels, width, 1, 1]);
-            channels = block.output_channels;
-        }
-        convolution("head".into(), [space.head, channels, 1, 1]);
-        for block in &self.blocks {
-            for (to, transform) in TRANSFORMS {
-                let area = (to * to) as usize;
-                if space.kernels.iter().any(|&kernel| i64::from(kernel) > to) {
-                    shapes.push((format!("{}.depthwise.{transform}", block_name(block)), vec![area, area]));
-                }
-            }
-        }
-        shapes.push(("classifier.weight".into(), vec![space.classes as usize, space.head as usize]));
-        shapes.push(("classifier.bias".into(), vec![space.classes as usize]));
-        shapes
     }
 
     /// Logits `[N, classes]` of a subnet for images `[N, C, H, W]`.
@@ -121,11 +77,16 @@ impl Supernet {
     }
 
     fn block(&self, block: &Block, shape: BlockShape, input: &Tensor, norms: &mut Norms<'_>) -> Tensor {
-        let (name, width) = (block_name(block), i64::from(shape.channels));
+        let (name, width) = (block.name(), i64::from(shape.channels));
         let expand = self.parameter(&format!("{name}.expand.weight")).narrow(0, 0, width);
         let mut x = convolve(input, &expand, 1, 1);
         x = self.normalize(&format!("{name}.expand"), &x, norms).clamp(0.0, 6.0);
-        x = convolve(&x, &self.depthwise_kernel(&name, shape), block.stride.into(), width);
+        let kernel = self.depthwise_kernel(&name, shape);
+        x = match norms {
+            // libtorch is fast at 3x3, and on a GPU.
+            Norms::Train(pending) if shape.kernel > 3 && x.device() == Device::Cpu => pending.convolve(&x, &kernel, block.stride.into()),
+            _ => convolve(&x, &kernel, block.stride.into(), width),
+        };
         x = self.normalize(&format!("{name}.depthwise"), &x, norms).clamp(0.0, 6.0);
         let project = self.parameter(&format!("{name}.project.weight")).narrow(1, 0, width);
         x = convolve(&x, &project, 1, 1);
@@ -137,15 +98,15 @@ impl Supernet {
     fn depthwise_kernel(&self, name: &str, shape: BlockShape) -> Tensor {
         let channels = i64::from(shape.channels);
         let mut kernel = self.parameter(&format!("{name}.depthwise.weight")).narrow(0, 0, channels);
-        for (side, transform) in TRANSFORMS {
-            let from = kernel.size()[2];
-            if side < i64::from(shape.kernel) || side >= from {
-                continue;
+        for pair in self.space.kernels.windows(2).rev() {
+            let [to, from] = [pair[0], pair[1]].map(i64::from);
+            if to < i64::from(shape.kernel) {
+                break;
             }
-            let edge = (from - side) / 2;
-            let centre = kernel.narrow(2, edge, side).narrow(3, edge, side).reshape([channels, side * side]);
-            let matrix = self.parameter(&format!("{name}.depthwise.{transform}"));
-            kernel = centre.matmul(&matrix.tr()).reshape([channels, 1, side, side]);
+            let edge = (from - to) / 2;
+            let centre = kernel.narrow(2, edge, to).narrow(3, edge, to).reshape([channels, to * to]);
+            let matrix = self.parameter(&format!("{name}.depthwise.transform.{from}to{to}"));
+            kernel = centre.matmul(&matrix.tr()).reshape([channels, 1, to, to]);
         }
         kernel
     }
@@ -157,7 +118,7 @@ impl Supernet {
         let bias = self.parameter(&format!("{name}.norm.bias")).narrow(0, 0, channels);
         let none = None::<&Tensor>;
         match norms {
-            Norms::Batch => x.batch_norm(Some(&scale), Some(&bias), none, none, true, 0.0, EPSILON, false),
+            Norms::Train(_) => x.batch_norm(Some(&scale), Some(&bias), none, none, true, 0.0, EPSILON, false),
             Norms::Record(statistics) => {
                 let (variance, mean) = x.var_mean_dim([0i64, 2, 3].as_slice(), false, false);
                 let y = x.batch_norm(Some(&scale), Some(&bias), Some(&mean), Some(&variance), false, 0.0, EPSILON, false);
@@ -175,10 +136,15 @@ impl Supernet {
         self.parameters.get(name).unwrap_or_else(|| panic!("no parameter `{name}`"))
     }
 
+    /// Where the weights are.
+    pub fn device(&self) -> Device {
+        self.parameters.values().next().map_or(Device::Cpu, Tensor::device)
+    }
+
     /// Mean and variance of a subnet's norms over `images`, layer after layer.
     pub fn calibrate(&self, architecture: &Architecture, images: &Tensor) -> Statistics {
         let mut statistics = Statistics::new();
-        tch::no_grad(|| self.forward(architecture, images, &mut Norms::Record(&mut statistics)));
+        let _ = tch::no_grad(|| self.forward(architecture, images, &mut Norms::Record(&mut statistics)));
         statistics
     }
 
@@ -187,9 +153,10 @@ impl Supernet {
     ///
     /// Importance is the L1 norm of the weights through which the projection reads a channel.
     pub fn sort_channels(&mut self, others: &mut BTreeMap<String, Tensor>) {
-        let names: Vec<String> = self.blocks.iter().map(block_name).collect();
+        let names: Vec<String> = self.blocks.iter().map(Block::name).collect();
         for name in names {
-            let importance = self.parameter(&format!("{name}.project.weight")).abs().sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float);
+            let importance =
+                self.parameter(&format!("{name}.project.weight")).abs().sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float);
             // A stable order keeps the result the same on every machine.
             let order = importance.argsort_stable(true, 0, true);
             let layers = [("expand", 0), ("depthwise", 0), ("project", 1)];
@@ -218,7 +185,13 @@ impl Supernet {
         let depths: Vec<u8> = space
             .stages
             .iter()
-            .map(|stage| if open.depth { stage.depths[rng.random_range(0..stage.depths.len())] } else { stage.depths.iter().copied().max().unwrap_or(0) })
+            .map(|stage| {
+                if open.depth {
+                    stage.depths[rng.random_range(0..stage.depths.len())]
+                } else {
+                    stage.depths.iter().copied().max().unwrap_or(0)
+                }
+            })
             .collect();
         let shapes = self.blocks.iter().map(|block| {
             let largest = BlockShape {
@@ -254,6 +227,12 @@ fn convolve(x: &Tensor, weight: &Tensor, stride: i64, groups: i64) -> Tensor {
     x.conv2d(weight, None::<&Tensor>, [stride, stride], [padding, padding], [1, 1], groups)
 }
 
+/// Name and shape of what is trained: everything but the statistics of the norms.
+fn trained(space: &Space) -> impl Iterator<Item = (String, Vec<usize>)> {
+    let statistic = |name: &str| name.ends_with(".norm.mean") || name.ends_with(".norm.variance");
+    tensor_shapes(space).into_iter().filter(move |(name, _)| !statistic(name))
+}
+
 fn initial(name: &str, shape: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
     let elements = shape.iter().product();
     if name.contains(".transform.") {
@@ -264,15 +243,13 @@ fn initial(name: &str, shape: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
         Some("bias") => vec![0.0; elements],
         _ => {
             // Outputs that one input reaches: of a depthwise kernel, its area.
-            let fan_out = if shape.len() == 4 && name.contains("depthwise") { shape[2] * shape[3] } else { shape[0] * shape[2..].iter().product::<usize>() };
+            let fan_out = if shape.len() == 4 && name.contains("depthwise") {
+                shape[2] * shape[3]
+            } else {
+                shape[0] * shape[2..].iter().product::<usize>()
+            };
             let deviation = if shape.len() == 2 { (1.0 / shape[1] as f32).sqrt() } else { (2.0 / fan_out as f32).sqrt() };
-            (0..elements).map(|_| normal(rng) * deviation).collect()
+            rng.sample_iter(StandardNormal).take(elements).map(|value: f32| value * deviation).collect()
         }
     }
-}
-
-/// A sample of the standard normal distribution (Box and Muller).
-fn normal(rng: &mut ChaCha8Rng) -> f32 {
-    let radius = (-2.0 * (1.0 - rng.random::<f64>()).ln()).sqrt();
-    (radius * (std::f64::consts::TAU * rng.random::<f64>()).cos()) as f32
 }

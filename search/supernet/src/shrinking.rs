@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use apq_search::space::{Architecture, Space};
-use rand::Rng;
+use apq_search::space::{Architecture, BlockShape, Space};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 use crate::data::{Augment, Images, Preprocess, permutation};
+use crate::depthwise::Pending;
 use crate::network::{Elastic, Norms, Supernet};
 use crate::optimizer::Sgd;
 
@@ -117,6 +117,16 @@ pub struct EpochRecord {
     pub seconds: f64,
 }
 
+/// A checkpoint without a parameter of the space.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the checkpoint has no parameter `{name}` of shape {shape:?}")]
+pub struct RestoreError {
+    /// Its name.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<i64>,
+}
+
 /// Training images that statistics of norms are taken from.
 pub const CALIBRATION_IMAGES: usize = 512;
 /// Images that are evaluated at once.
@@ -138,9 +148,36 @@ pub struct Training {
 
 impl Training {
     /// Before the first epoch.
-    pub fn new(space: Space, recipe: Recipe, preprocess: Preprocess) -> Self {
-        let supernet = Supernet::new(space.clone(), recipe.seed);
+    pub fn new(space: Space, recipe: Recipe, preprocess: Preprocess, device: Device) -> Self {
+        let supernet = Supernet::new(space.clone(), recipe.seed, device);
         Self { supernet, moments: BTreeMap::new(), state: State { space, recipe, preprocess, epochs_done: 0 } }
+    }
+
+    /// Goes on from a checkpoint of the same space and recipe.
+    ///
+    /// # Errors
+    /// A parameter is missing or has another shape; its name is in the error.
+    pub fn restore(
+        &mut self,
+        parameters: BTreeMap<String, Tensor>,
+        moments: BTreeMap<String, Tensor>,
+        state: State,
+    ) -> Result<(), RestoreError> {
+        let device = self.supernet.device();
+        for (name, parameter) in &mut self.supernet.parameters {
+            let kept = parameters.get(name).filter(|kept| kept.size() == parameter.size());
+            let kept = kept.ok_or_else(|| RestoreError { name: name.clone(), shape: parameter.size() })?;
+            tch::no_grad(|| parameter.copy_(kept));
+        }
+        self.moments = moments.into_iter().map(|(name, moment)| (name, moment.to_device(device))).collect();
+        self.state = state;
+        Ok(())
+    }
+
+    /// Whether an epoch with elastic widths has begun, before which the channels of each expansion are sorted.
+    pub fn has_sorted_channels(&self) -> bool {
+        let [before @ .., _] = self.state.recipe.epochs;
+        self.state.epochs_done > before.iter().sum()
     }
 
     /// The phase of the next epoch, and the number of epochs of that phase that are done; `None` when everything is.
@@ -183,17 +220,22 @@ impl Training {
             let warm = ((f64::from(done) + (at + 1) as f64 / steps as f64) / WARM_UP).min(1.0);
             rate = rate_max * warm * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
             let (images, labels) = train.batch(indices, self.state.preprocess, Some((augment, &mut rng)));
-            let logits = self.supernet.forward(&largest, &images, &mut Norms::Batch);
+            let (images, labels) = (images.to_device(self.supernet.device()), labels.to_device(self.supernet.device()));
+            let mut pending = Pending::default();
+            let logits = self.supernet.forward(&largest, &images, &mut Norms::Train(&mut pending));
             let loss = logits.cross_entropy_loss(&labels, None::<&Tensor>, Reduction::Mean, -100, recipe.label_smoothing);
             loss.backward();
+            pending.finish();
             loss_full += loss.double_value(&[]);
             if phase != Phase::Full {
                 let random = self.supernet.sample(phase.open(), &mut rng);
                 let subnet = if at % SMALLEST_EVERY == 0 { &smallest } else { &random };
                 let answers = logits.detach().softmax(-1, Kind::Float);
-                let logits = self.supernet.forward(subnet, &images, &mut Norms::Batch);
+                let mut pending = Pending::default();
+                let logits = self.supernet.forward(subnet, &images, &mut Norms::Train(&mut pending));
                 let loss = (answers * logits.log_softmax(-1, Kind::Float)).sum(Kind::Float) / -(indices.len() as f64);
                 loss.backward();
+                pending.finish();
                 loss_subnets += loss.double_value(&[]);
             }
             sgd.step(&mut self.supernet.parameters, &mut self.moments, rate);
@@ -201,14 +243,16 @@ impl Training {
         }
         self.state.epochs_done += 1;
         let accuracy = |architecture| accuracy(&self.supernet, architecture, train, held_out, &self.state);
+        let accuracy_largest = accuracy(&largest);
+        let accuracy_smallest = if smallest == largest { accuracy_largest } else { accuracy(&smallest) };
         Some(EpochRecord {
             epoch: self.state.epochs_done,
             phase: phase.name(),
             rate,
             loss_full: loss_full / steps as f64,
             loss_subnets: loss_subnets / steps as f64,
-            accuracy_largest: accuracy(&largest),
-            accuracy_smallest: accuracy(&smallest),
+            accuracy_largest,
+            accuracy_smallest,
             seconds: start.elapsed().as_secs_f64(),
         })
     }
@@ -216,7 +260,6 @@ impl Training {
 
 /// Largest or smallest subnet of what is open.
 pub fn extreme(supernet: &Supernet, open: Elastic, largest: bool) -> Architecture {
-    use apq_search::space::BlockShape;
     let space = &supernet.space;
     let pick = |values: &[u8], open: bool| if largest || !open { values.iter().copied().max() } else { values.iter().copied().min() };
     let shapes = space.blocks().into_iter().map(|block| {
@@ -232,14 +275,15 @@ pub fn extreme(supernet: &Supernet, open: Elastic, largest: bool) -> Architectur
 pub fn accuracy(supernet: &Supernet, architecture: &Architecture, train: &Images, images: &Images, state: &State) -> f64 {
     let calibration: Vec<usize> = (0..train.len().min(CALIBRATION_IMAGES)).collect();
     let (calibration, _) = train.batch(&calibration, state.preprocess, None);
-    let statistics = supernet.calibrate(architecture, &calibration);
+    let device = supernet.device();
+    let statistics = supernet.calibrate(architecture, &calibration.to_device(device));
     let order: Vec<usize> = (0..images.len()).collect();
     let correct: f64 = order
         .chunks(EVALUATION_BATCH)
         .map(|indices| {
             let (x, y) = images.batch(indices, state.preprocess, None);
-            let logits = tch::no_grad(|| supernet.forward(architecture, &x, &mut Norms::Fixed(&statistics)));
-            logits.argmax(-1, false).eq_tensor(&y).sum(Kind::Double).double_value(&[])
+            let logits = tch::no_grad(|| supernet.forward(architecture, &x.to_device(device), &mut Norms::Fixed(&statistics)));
+            logits.argmax(-1, false).eq_tensor(&y.to_device(device)).sum(Kind::Double).double_value(&[])
         })
         .sum();
     correct / images.len().max(1) as f64
@@ -247,6 +291,8 @@ pub fn accuracy(supernet: &Supernet, architecture: &Architecture, train: &Images
 
 /// `count` random subnets of the whole space, drawn by `seed`.
 pub fn random_subnets(supernet: &Supernet, count: usize, seed: u64) -> Vec<Architecture> {
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ rand_chacha::ChaCha8Rng::seed_from_u64(seed).random::<u64>());
+    // A stream that no epoch uses.
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(u64::MAX);
     (0..count).map(|_| supernet.sample(Phase::Width.open(), &mut rng)).collect()
 }

@@ -69,7 +69,8 @@ impl Network {
     #[must_use]
     pub fn predict(&self, inputs: &Tensor) -> Vec<f32> {
         const BATCH: i64 = 1024;
-        let outputs: Vec<Tensor> = tch::no_grad(|| inputs.split(BATCH, 0).iter().map(|part| self.forward(&part.to_kind(Kind::Float))).collect());
+        let outputs: Vec<Tensor> =
+            tch::no_grad(|| inputs.split(BATCH, 0).iter().map(|part| self.forward(&part.to_kind(Kind::Float))).collect());
         outputs.iter().flat_map(values).collect()
     }
 

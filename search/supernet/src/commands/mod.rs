@@ -1,10 +1,12 @@
 //! The commands, one file for each.
 
 mod console;
+mod destination;
 mod export;
 pub(crate) mod failure;
 mod finetune;
 mod predictor;
+mod space;
 mod supernet;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

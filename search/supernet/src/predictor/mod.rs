@@ -9,6 +9,8 @@ mod file;
 mod network;
 mod plan;
 mod ranking;
+#[cfg(test)]
+mod tests;
 mod training;
 
 pub use file::{FileError, METADATA_KEY, Provenance, VERSION, write, write_whole};

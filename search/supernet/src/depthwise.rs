@@ -126,15 +126,19 @@ impl<const K: usize> WithSimd for Sums<'_, K> {
                     to[..columns].copy_from_slice(values);
                 }
                 for (down, lanes) in lanes.iter_mut().enumerate() {
+                    // In registers: K sums and the gradient that they share.
+                    let mut sums = *lanes;
                     for (row, upstream) in upstream.chunks_exact(run).enumerate() {
                         let from = &padded[(row * stride + down) * stride * phase..][..stride * phase];
-                        for (sum, offset) in lanes.iter_mut().zip(offsets) {
-                            let (upstream, window) = (S::as_simd_f32s(upstream).0, S::as_simd_f32s(&from[offset..][..run]).0);
-                            for (upstream, window) in upstream.iter().zip(window) {
-                                *sum = simd.mul_add_f32s(*upstream, *window, *sum);
+                        for (chunk, upstream) in S::as_simd_f32s(upstream).0.iter().enumerate() {
+                            let from = &from[chunk * S::F32_LANES..];
+                            for right in 0..K {
+                                let window = S::as_simd_f32s(&from[offsets[right]..][..S::F32_LANES]).0[0];
+                                sums[right] = simd.mul_add_f32s(*upstream, window, sums[right]);
                             }
                         }
                     }
+                    *lanes = sums;
                 }
             }
             for (tap, lanes) in taps.iter_mut().zip(lanes.as_flattened()) {

@@ -58,10 +58,10 @@ impl Supernet {
     pub fn forward(&self, architecture: &Architecture, images: &Tensor, norms: &mut Norms<'_>) -> Tensor {
         let (stem, space) = (&self.space.stem, &self.space);
         let mut x = convolve(images, self.parameter("stem.weight"), stem.stride.into(), 1);
-        x = self.normalize("stem", &x, norms).clamp(0.0, 6.0);
+        x = self.normalize("stem", &x, norms).relu6();
         if space.first.is_some() {
             x = convolve(&x, self.parameter("first.depthwise.weight"), 1, space.stem.channels.into());
-            x = self.normalize("first.depthwise", &x, norms).clamp(0.0, 6.0);
+            x = self.normalize("first.depthwise", &x, norms).relu6();
             x = convolve(&x, self.parameter("first.project.weight"), 1, 1);
             x = self.normalize("first.project", &x, norms);
         }
@@ -71,7 +71,7 @@ impl Supernet {
             }
         }
         x = convolve(&x, self.parameter("head.weight"), 1, 1);
-        x = self.normalize("head", &x, norms).clamp(0.0, 6.0);
+        x = self.normalize("head", &x, norms).relu6();
         let pooled = x.mean_dim([2i64, 3].as_slice(), false, Kind::Float);
         pooled.linear(self.parameter("classifier.weight"), Some(self.parameter("classifier.bias")))
     }
@@ -80,14 +80,14 @@ impl Supernet {
         let (name, width) = (block.name(), i64::from(shape.channels));
         let expand = self.parameter(&format!("{name}.expand.weight")).narrow(0, 0, width);
         let mut x = convolve(input, &expand, 1, 1);
-        x = self.normalize(&format!("{name}.expand"), &x, norms).clamp(0.0, 6.0);
+        x = self.normalize(&format!("{name}.expand"), &x, norms).relu6();
         let kernel = self.depthwise_kernel(&name, shape);
         x = match norms {
             // libtorch is fast at 3x3, and on a GPU.
             Norms::Train(pending) if shape.kernel > 3 && x.device() == Device::Cpu => pending.convolve(&x, &kernel, block.stride.into()),
             _ => convolve(&x, &kernel, block.stride.into(), width),
         };
-        x = self.normalize(&format!("{name}.depthwise"), &x, norms).clamp(0.0, 6.0);
+        x = self.normalize(&format!("{name}.depthwise"), &x, norms).relu6();
         let project = self.parameter(&format!("{name}.project.weight")).narrow(1, 0, width);
         x = convolve(&x, &project, 1, 1);
         x = self.normalize(&format!("{name}.project"), &x, norms);

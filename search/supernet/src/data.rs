@@ -230,8 +230,8 @@ mod tests {
     fn a_batch_is_normalised_and_has_the_images_in_order() {
         let (x, y) = two().batch(&[1, 0], Preprocess { mean: 1.0, std: 2.0 }, None);
         assert_eq!(x.size(), [2, 1, 3, 3]);
-        assert_eq!(f32::try_from(x.get(0).get(0).get(1).get(2)), Ok(6.5));
-        assert_eq!(Vec::<i64>::try_from(y), Ok(vec![7, 3]));
+        assert_eq!(f32::try_from(x.get(0).get(0).get(1).get(2)).unwrap(), 6.5);
+        assert_eq!(Vec::<i64>::try_from(y).unwrap(), [7, 3]);
     }
 
     #[test]

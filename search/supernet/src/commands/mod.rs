@@ -15,7 +15,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use tch::Device;
 
-pub(crate) use console::{Bar, Console};
+pub(crate) use console::Console;
 use console::{Format, eprint_lossy};
 use failure::Exit;
 

@@ -22,8 +22,8 @@ const ONES_FLOAT: usize = 2;
 const ONES_QUANTIZED: usize = 6;
 
 impl Plan {
-    fn schedule(&self, rate: f64) -> Schedule {
-        Schedule { steps: self.steps, batch: 64, rate, weight_decay: 0.01, ranking: 0.5 }
+    fn schedule(&self) -> Schedule {
+        Schedule { steps: self.steps, batch: 64, rate: 1e-3, weight_decay: 0.1, ranking: 0.5 }
     }
 
     /// The predictor of float accuracy. The rows of inputs that no sample has, those of the bit widths, are zero. `tick` is called after each step.
@@ -32,14 +32,15 @@ impl Plan {
     /// libtorch.
     pub fn float(&self, samples: &Samples, tick: &mut dyn FnMut()) -> Result<Network, TchError> {
         let mut network = Network::new(self.dimensions, ONES_FLOAT * self.blocks, self.seed);
-        fit(&mut network, samples, None, &self.schedule(1e-3), self.seed, tick)?;
+        fit(&mut network, samples, None, &self.schedule(), self.seed, tick)?;
         let uses = super::network::values(&samples.inputs.sum_dim_intlist([0i64].as_slice(), false, Kind::Float));
         let unused: Vec<usize> = uses.iter().enumerate().filter(|(_, uses)| **uses == 0.0).map(|(input, _)| input).collect();
         network.clear_inputs(&unused);
         Ok(network)
     }
 
-    /// The predictor of quantized accuracy, from the float one where there is one. `tick` is called after each step.
+    /// The predictor of quantized accuracy, from the float one where there is one. Bit widths may spread accuracies much more than architectures do, so
+    /// the float predictor's output is first scaled to how much of the quantized accuracy it explains. `tick` is called after each step.
     ///
     /// # Errors
     /// libtorch.
@@ -47,8 +48,22 @@ impl Plan {
         let mut network = Network::new(self.dimensions, ONES_QUANTIZED * self.blocks, self.seed);
         if let Some(float) = float {
             network.restore(&float.snapshot());
+            network.scale_output(slope(&network.predict(&samples.inputs), samples).max(0.0));
         }
-        fit(&mut network, samples, None, &self.schedule(1e-3), self.seed, tick)?;
+        fit(&mut network, samples, None, &self.schedule(), self.seed, tick)?;
         Ok(network)
     }
+}
+
+/// Slope of the standardised accuracies over the predictions, by least squares.
+fn slope(predictions: &[f32], samples: &Samples) -> f64 {
+    let (mean, std) = samples.moments();
+    let centre = predictions.iter().map(|&p| f64::from(p)).sum::<f64>() / predictions.len().max(1) as f64;
+    let (mut product, mut square) = (0.0, 0.0);
+    for (&prediction, &accuracy) in predictions.iter().zip(&samples.accuracies) {
+        let from_centre = f64::from(prediction) - centre;
+        product += from_centre * f64::from((accuracy - mean) / std);
+        square += from_centre * from_centre;
+    }
+    if square > 0.0 { product / square } else { 0.0 }
 }

@@ -121,7 +121,8 @@ fn tensors(supernet: &Supernet, images: &tch::Tensor) -> anyhow::Result<BTreeMap
     tensor_shapes(&supernet.space).into_iter().map(tensor).collect()
 }
 
-fn npz(images: &Images) -> anyhow::Result<Vec<u8>> {
+/// Images as `x` and `y`.
+pub(super) fn npz(images: &Images) -> anyhow::Result<Vec<u8>> {
     let [height, width, channels] = images.shape;
     let x = Array4::from_shape_vec((images.len(), height, width, channels), images.pixels.clone())?;
     let mut bytes = std::io::Cursor::new(Vec::new());

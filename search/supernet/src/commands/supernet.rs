@@ -216,7 +216,7 @@ fn read_space(text: &str) -> anyhow::Result<Space> {
     Ok(space)
 }
 
-fn read_preprocess(path: &Path) -> anyhow::Result<Preprocess> {
+pub(super) fn read_preprocess(path: &Path) -> anyhow::Result<Preprocess> {
     let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let found: Preprocess =
         serde_json::from_str(&json).with_context(|| format!("{} must hold one `mean` and one `std`", path.display()))?;

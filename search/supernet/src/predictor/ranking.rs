@@ -71,7 +71,11 @@ mod tests {
         for seed in 0..20 {
             let (mut train, held) = hold_out(groups.clone(), 3, &mut ChaCha8Rng::seed_from_u64(seed));
             assert!(held.len() >= 3);
-            assert!(groups.iter().all(|group| group.iter().all(|point| held.contains(point)) || group.iter().all(|point| train.contains(point))));
+            assert!(
+                groups
+                    .iter()
+                    .all(|group| group.iter().all(|point| held.contains(point)) || group.iter().all(|point| train.contains(point)))
+            );
             train.extend(held);
             train.sort_unstable();
             assert_eq!(train, (0..7).collect::<Vec<_>>());

@@ -32,7 +32,7 @@ pub(super) struct SupernetFlags {
     predictor: Option<PathBuf>,
     /// Of a supernet: iterations of the evolution.
     #[arg(long, value_name = "N", default_value_t = 500, value_parser = at_least_one, help_heading = "Supernets")]
-    iterations: usize,
+    pub(super) iterations: usize,
 }
 
 impl SupernetFlags {

@@ -118,7 +118,10 @@ impl<'a> Prepared<'a> {
         progress.begin(Stage::Calibrate, 2 * samples.len());
         let calibration = Calibration::new(&executor, &samples, || progress.step());
         let layers = match options.rounding {
-            Rounding::Nearest => nearest(graph, &grouping, options.weight_ranges),
+            // Widths that are known are rounded in order, once.
+            method if method == Rounding::Nearest || options.search.assignment.is_some() => {
+                nearest(graph, &grouping, options.weight_ranges)
+            }
             method => {
                 progress.begin(Stage::Round, graph.nodes.len());
                 rounder(&executor, &grouping, &samples, method, options).alone(|| progress.step())

@@ -151,7 +151,7 @@ fn the_best_design_under_a_budget_is_lowered() {
     let costs = sandbox.costs(&target);
     let (_, least) = costs.cheapest(Quantity::Latency).unwrap();
     let limit = least.totals.latency_ns.unwrap() * 3 / 2;
-    let line = format!("compile --target bitfusion --latency {limit}ns supernet.onnx --search-data valid.npz");
+    let line = format!("compile --target bitfusion --latency {limit}ns supernet.onnx --search-data valid.npz --iterations 60");
     let report = sandbox.json(&format!("{line} -o a"), 0);
     let (section, result, chosen) = (&report["supernet"], &report["result"], chosen(&report));
     assert_eq!((&section["space"], &section["validation"]["source"]), (&"tiny".into(), &"valid.npz".into()));
@@ -209,7 +209,7 @@ fn a_budget_below_the_smallest_subnet_says_what_the_smallest_costs() {
     let costs = sandbox.costs(&Target::builtin("bitfusion").unwrap());
     let (_, least) = costs.cheapest(Quantity::Latency).unwrap();
     let least_ns = least.totals.latency_ns.unwrap();
-    let report = sandbox.json(&format!("compile --target bitfusion --latency {}ns supernet.onnx -o a", least_ns - 1), 1);
+    let report = sandbox.json(&format!("compile --target bitfusion --latency {}ns supernet.onnx --iterations 60 -o a", least_ns - 1), 1);
     let budget = &report["budgets"][0];
     assert_eq!((&budget["met"], &budget["smallest_found"]), (&false.into(), &budget["value"]));
     assert!((number(&budget["value"]) * 1e6 - least_ns as f64).abs() < 0.5, "{budget}");
@@ -217,14 +217,16 @@ fn a_budget_below_the_smallest_subnet_says_what_the_smallest_costs() {
     assert_eq!(chosen(&report)["origin"], "nearest");
     assert!(sandbox.path("a/model.apq").is_file());
     // At the smallest it is met.
-    let report = sandbox.json(&format!("compile --target bitfusion --latency {least_ns}ns supernet.onnx -o a"), 0);
+    let report =
+        sandbox.json(&format!("compile --target bitfusion --latency {least_ns}ns supernet.onnx --iterations 60 --designs 1 -o a"), 0);
     assert_eq!(report["budgets"][0]["met"], true);
 }
 
 #[test]
 fn bit_widths_are_refined_under_the_same_budgets() {
     let sandbox = Sandbox::new();
-    let report = sandbox.json("compile --target cortex-m4 --bops 0.2 supernet.onnx --search-data valid.npz --refine --designs 2 -o a", 0);
+    let report = sandbox
+        .json("compile --target cortex-m4 --bops 0.2 supernet.onnx --search-data valid.npz --refine --designs 2 --iterations 60 -o a", 0);
     assert_eq!(report["feasible"], true);
     let (refined, searched) = (&report["supernet"]["refined"], number(&chosen(&report)["accuracy"]));
     assert_eq!(refined["kept"], number(&refined["accuracy"]) >= searched);
@@ -276,7 +278,8 @@ fn what_is_wrong_is_named() {
 #[test]
 fn the_front_of_accuracy_and_costs_comes_in_one_run() {
     let sandbox = Sandbox::new();
-    let report = sandbox.json("pareto --target bitfusion supernet.onnx --cost latency --points 3 --search-data valid.npz -o front", 0);
+    let report = sandbox
+        .json("pareto --target bitfusion supernet.onnx --cost latency --points 3 --search-data valid.npz --iterations 60 -o front", 0);
     let points = report["points"].as_array().unwrap();
     assert!(points.len() > 10, "{}", points.len());
     let checked = points.iter().filter(|point| point["accuracy_top1"].is_number()).count();
@@ -290,6 +293,6 @@ fn the_front_of_accuracy_and_costs_comes_in_one_run() {
     let table = String::from_utf8(sandbox.bytes("front/pareto.csv")).unwrap();
     assert_eq!(table.lines().count(), points.len() + 1);
     assert!(sandbox.path("front/pareto.svg").is_file());
-    let missed = sandbox.json("pareto --target bitfusion supernet.onnx --points 2 --latency 1ns -o missed", 1);
+    let missed = sandbox.json("pareto --target bitfusion supernet.onnx --points 2 --latency 1ns --iterations 10 -o missed", 1);
     assert!(missed["points"].as_array().unwrap().iter().all(|point| point["feasible"] == false));
 }

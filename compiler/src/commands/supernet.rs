@@ -16,6 +16,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::Context;
+use super::choices::at_least_one;
 use super::console::Drawer;
 use super::failure::{Exit, input, input_with_hint};
 use super::inputs::{self, InputFile, Origin, beside};
@@ -29,6 +30,9 @@ pub(super) struct SupernetFlags {
     /// Of a supernet: its accuracy predictor [default: MODEL.predictor].
     #[arg(long, value_name = "FILE", help_heading = "Supernets")]
     predictor: Option<PathBuf>,
+    /// Of a supernet: iterations of the evolution.
+    #[arg(long, value_name = "N", default_value_t = 500, value_parser = at_least_one, help_heading = "Supernets")]
+    pub(super) iterations: usize,
 }
 
 impl SupernetFlags {
@@ -119,8 +123,8 @@ impl Subject {
         Ok(subject)
     }
 
-    pub(super) fn judges(&self, seed: u64) -> Judges<'_> {
-        Judges { costs: &self.costs, predictor: &self.predictor, budgets: &self.request.options.budgets, seed }
+    pub(super) fn judges(&self, seed: u64, iterations: usize) -> Judges<'_> {
+        Judges { costs: &self.costs, predictor: &self.predictor, budgets: &self.request.options.budgets, seed, iterations }
     }
 
     /// Samples on which designs are compared.
@@ -141,7 +145,7 @@ pub(super) fn compile(context: &Context, asked: &Asked<'_>, supernet: &Supernet)
     let drawer = context.console.progress();
     drawer.begin(Stage::Search, 0);
     let start = Instant::now();
-    let proposals = subject.judges(context.seed).propose(asked.designs)?;
+    let proposals = subject.judges(context.seed, asked.flags.iterations).propose(asked.designs)?;
     let searched = start.elapsed().as_secs_f64();
 
     let start = Instant::now();
@@ -285,6 +289,7 @@ fn finish(context: &Context, asked: &Asked<'_>, found: &Found<'_>, mut section: 
     report.supernet = Some(section);
     let mut manifest = request.manifest(context, asked.request);
     manifest.flags.insert("designs".into(), json!(asked.designs));
+    manifest.flags.insert("iterations".into(), json!(asked.flags.iterations));
     manifest.flags.insert("refine".into(), json!(asked.refine));
     files::write(asked.directory, asked.force, (&compiled, &report), more, &manifest)?;
     context.console.result(&report, || tables::summary(&report, &request.choice.target, asked.directory, false, context.console.quiet))?;

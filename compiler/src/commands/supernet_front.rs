@@ -40,7 +40,7 @@ pub(super) fn pareto(context: &Context, asked: &Asked<'_>, supernet: &Supernet) 
     };
     let modelled = |quantity: &Quantity| subject.costs.cheapest(*quantity).is_some();
     let objectives: Vec<Quantity> = objectives.iter().copied().filter(modelled).collect();
-    let found = subject.judges(context.seed).front(&objectives)?;
+    let found = subject.judges(context.seed, asked.flags.iterations).front(&objectives)?;
 
     let chosen = spread(&found.points, asked.cost, asked.points);
     let bench = subject.bench(supernet);
@@ -77,6 +77,7 @@ pub(super) fn pareto(context: &Context, asked: &Asked<'_>, supernet: &Supernet) 
     let mut manifest = request.manifest(context, asked.request);
     manifest.flags.insert("cost".into(), json!(asked.cost.name()));
     manifest.flags.insert("points".into(), json!(asked.points));
+    manifest.flags.insert("iterations".into(), json!(asked.flags.iterations));
     let written = [
         ("pareto.json", files::json(&report)?),
         ("pareto.csv", front::csv(&report)?),

@@ -1,8 +1,10 @@
 //! From budgets to the designs that are worth being tried for real.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use apq_lut::Candidate;
 use apq_search::evolution::{
-    Deployment, Domain, Front, Options, Predicted, Scored, SearchError, Smallest, cheapest, evolve, pareto, sequential,
+    Deployment, Domain, Front, Options, Predicted, Scored, Scorer, SearchError, Smallest, cheapest, evolve, pareto, sequential,
 };
 use apq_search::predictor::{Predictor, PredictorError};
 use apq_search::space::{Architecture, Design, DesignCosts, Encoding, Space, SpaceError};
@@ -83,10 +85,12 @@ pub struct Judges<'a> {
     pub budgets: &'a [Budget],
     /// Of all randomness.
     pub seed: u64,
+    /// Of an evolution.
+    pub iterations: usize,
 }
 
 impl Judges<'_> {
-    /// The best `count` designs of the joint search, of different architectures as far as there are, and the one of the sequential search. Where no
+    /// The best designs of `count` architectures by the joint search, and the one of the sequential search. Where no
     /// design meets the budgets, one that misses them least.
     ///
     /// # Errors
@@ -98,8 +102,9 @@ impl Judges<'_> {
         let budgets = self.modelled_budgets();
         let deployment = Deployment { domain: &domain, costs: self.costs, budgets: &budgets };
         let mut scorer = Predicted::new(&encoding, self.predictor, Parallel)?;
-        let options = Options { seed: self.seed, ..Options::default() };
-        let found = match evolve(&deployment, &mut scorer, &options) {
+        let options = Options { seed: self.seed, iterations: self.iterations, ..Options::default() };
+        let mut watched = Watched { scorer: &mut scorer, best: BTreeMap::new() };
+        let found = match evolve(&deployment, &mut watched, &options) {
             Ok(found) => found,
             Err(SearchError::Infeasible(smallest) | SearchError::Together(smallest)) => {
                 let (design, totals) = self.nearest(&domain, &budgets).ok_or(SearchError::Infeasible(smallest.clone()))?;
@@ -109,7 +114,11 @@ impl Judges<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        let mut designs = spread(found.best, count);
+        let totals = |design: &Design| self.costs.cost(design).map(|cost| cost.totals);
+        let joint =
+            |(predicted, design): (f32, Design)| Ok(Proposal { totals: totals(&design)?, design, origin: Origin::Joint, predicted });
+        let ranked = watched.ranked().into_iter().take(count.max(1));
+        let mut designs = ranked.map(joint).collect::<Result<Vec<Proposal>, SpaceError>>()?;
         let mut evaluations = found.evaluations;
         match sequential(&deployment, widest(space), &mut scorer, &options) {
             Ok(found) => {
@@ -117,7 +126,9 @@ impl Judges<'_> {
                 evaluations += stages.map(|stage| stage.evaluations).sum::<u64>();
                 let best = found.chains.into_iter().flat_map(|chain| chain.best).next();
                 let known = |best: &Scored| designs.iter().any(|own| own.design == best.design);
-                designs.extend(best.filter(|best| !known(best)).map(|best| proposal(best, Origin::Sequential)));
+                let sequential =
+                    |Scored { design, score, totals }| Proposal { design, origin: Origin::Sequential, predicted: score, totals };
+                designs.extend(best.filter(|best| !known(best)).map(sequential));
             }
             // What leaves no room for its stages.
             Err(SearchError::Infeasible(_) | SearchError::Together(_)) => {}
@@ -137,7 +148,7 @@ impl Judges<'_> {
         let budgets = self.modelled_budgets();
         let deployment = Deployment { domain: &domain, costs: self.costs, budgets: &budgets };
         let mut scorer = Predicted::new(&encoding, self.predictor, Parallel)?;
-        let options = Options { seed: self.seed, ..Options::default() };
+        let options = Options { seed: self.seed, iterations: self.iterations, ..Options::default() };
         match pareto(&deployment, &mut scorer, objectives, &options) {
             Err(SearchError::Infeasible(_) | SearchError::Together(_)) => {
                 Ok(pareto(&Deployment { budgets: &[], ..deployment }, &mut scorer, objectives, &options)?)
@@ -172,25 +183,43 @@ impl Judges<'_> {
     }
 }
 
-fn proposal(scored: Scored, origin: Origin) -> Proposal {
-    Proposal { design: scored.design, origin, predicted: scored.score, totals: scored.totals }
+/// A scorer that remembers the best design of each architecture.
+///
+/// At the end of an evolution its best designs resemble each other, and an error of the predictor is one of them all: to be tried for real, other
+/// architectures are worth more than the same one with other bit widths.
+struct Watched<'s> {
+    scorer: &'s mut dyn Scorer,
+    best: BTreeMap<Architecture, (f32, Design)>,
 }
 
-/// The best `count`; designs of an architecture that is already there only where there are no others.
-fn spread(best: Vec<Scored>, count: usize) -> Vec<Proposal> {
-    let mut seen: Vec<Architecture> = Vec::new();
-    let (mut first, mut rest) = (Vec::new(), Vec::new());
-    for scored in best {
-        let known = seen.contains(&scored.design.architecture);
-        if !known {
-            seen.push(scored.design.architecture.clone());
+/// Architectures that are remembered; of more, the best half.
+const REMEMBERED: usize = 4096;
+
+impl Scorer for Watched<'_> {
+    fn score(&mut self, designs: &[Design]) -> Vec<f32> {
+        let scores = self.scorer.score(designs);
+        for (design, score) in designs.iter().zip(&scores).filter(|(_, score)| score.is_finite()) {
+            let known = self.best.get(&design.architecture);
+            if known.is_none_or(|known| *score > known.0 || (*score == known.0 && *design < known.1)) {
+                self.best.insert(design.architecture.clone(), (*score, design.clone()));
+            }
         }
-        (if known { &mut rest } else { &mut first }).push(proposal(scored, Origin::Joint));
+        if self.best.len() > REMEMBERED {
+            let kept: BTreeSet<Architecture> =
+                self.ranked().into_iter().take(REMEMBERED / 2).map(|(_, design)| design.architecture).collect();
+            self.best.retain(|architecture, _| kept.contains(architecture));
+        }
+        scores
     }
-    first.append(&mut rest);
-    first.truncate(count.max(1));
-    first.sort_by(|a, b| b.predicted.total_cmp(&a.predicted));
-    first
+}
+
+impl Watched<'_> {
+    /// The best design of each architecture, the best first.
+    fn ranked(&self) -> Vec<(f32, Design)> {
+        let mut ranked: Vec<(f32, Design)> = self.best.values().cloned().collect();
+        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        ranked
+    }
 }
 
 /// The widest pair of a space, at which the sequential search begins: w8a8 in the paper.

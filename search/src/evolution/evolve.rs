@@ -24,8 +24,9 @@ const CHANGES: usize = 24;
 /// The designs with the highest scores that meet all budgets.
 ///
 /// As in the paper, the parents of an iteration are the best of all designs so far, and the result is what they are at the end, and no design over a budget is
-/// scored. Beyond the paper, a child over a budget is not given up at once: single choices are drawn anew as long as that brings it closer. Where a child was
-/// scored before, another is made in its place.
+/// scored. Three things are beyond the paper. Three in four mutations change one choice only: with the paper's rate alone the paper's own space is far from
+/// searched after 500 iterations, so far that a sequential search is ahead. A child over a budget is not given up at once: single choices are drawn
+/// anew as long as that brings it closer. Where a child was scored before, another is made in its place.
 ///
 /// # Errors
 /// No design meets the budgets, a quantity with a budget is not modelled, the scorer gives another number of scores, or an option is none.
@@ -41,7 +42,8 @@ pub fn evolve(deployment: &Deployment<'_>, scorer: &mut dyn Scorer, options: &Op
     let mut history: Vec<f32> = best.first().map(|first| first.score).into_iter().collect();
     for _ in 1..options.iterations {
         let mut children = Vec::with_capacity(options.mutations + options.crossovers);
-        for _ in 0..options.mutations {
+        for index in 0..options.mutations {
+            let rate = if index.is_multiple_of(4) { rate } else { 0.0 };
             children.extend(mutant(&mut judge, &variation, &best, rate, &mut rng));
         }
         for _ in 0..options.crossovers {

@@ -86,7 +86,7 @@ pub struct Options {
     pub mutations: usize,
     /// New designs of an iteration by crossover of two parents.
     pub crossovers: usize,
-    /// Probability that a mutation changes a choice of a layer.
+    /// Probability that a mutation draws a choice of a layer anew; three in four mutations draw one choice alone.
     pub mutation_rate: f32,
     /// Times that designs are scored. Fewer are made where no new design is found any more.
     pub iterations: usize,

@@ -93,7 +93,8 @@ pub fn pareto(
             parents.extend(parent.map(|point| point.scored.clone()));
         }
         let mut children = Vec::with_capacity(options.mutations + options.crossovers);
-        for _ in 0..options.mutations {
+        for index in 0..options.mutations {
+            let rate = if index.is_multiple_of(4) { rate } else { 0.0 };
             children.extend(mutant(&mut judge, &variation, &parents, rate, &mut rng));
         }
         for _ in 0..options.crossovers {

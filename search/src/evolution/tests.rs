@@ -1,3 +1,6 @@
+mod baselines;
+mod front;
+
 use alloc::vec;
 use alloc::vec::Vec;
 
@@ -186,34 +189,6 @@ fn equal_seeds_give_equal_results_and_others_do_not() {
 }
 
 #[test]
-fn the_front_of_a_small_space_is_found_whole() {
-    let space = space(&["w4a4", "w4a8", "w8a4", "w8a8"], &[&[1, 2]]);
-    let domain = domain(&space);
-    let all = all(&domain);
-    let objectives = [Quantity::Latency, Quantity::Energy, Quantity::Flash];
-    for budgets in [vec![], vec![budget(Quantity::Latency, 3_000)]] {
-        let values = |score: f32, totals: &Totals| (score.to_bits(), objectives.map(|quantity| totals.get(quantity).unwrap()));
-        let legal: Vec<(f32, Totals)> = all.iter().map(|design| (worth(design), costs(design).unwrap())).collect();
-        let legal: Vec<_> = legal.into_iter().filter(|(_, totals)| crate::cost::all_met(&budgets, totals)).collect();
-        let beats = |a: &(f32, Totals), b: &(f32, Totals)| {
-            let costs = |totals: &Totals| objectives.map(|quantity| totals.get(quantity).unwrap());
-            a.0 >= b.0 && costs(&a.1).iter().zip(costs(&b.1)).all(|(a, b)| *a <= b) && (a.0 > b.0 || costs(&a.1) != costs(&b.1))
-        };
-        let front = legal.iter().filter(|point| !legal.iter().any(|other| beats(other, point)));
-        let mut expected: Vec<_> = front.map(|(score, totals)| values(*score, totals)).collect();
-        expected.sort_unstable();
-        expected.dedup();
-        let deployment = Deployment { domain: &domain, costs: &costs, budgets: &budgets };
-        let found = pareto(&deployment, &mut score, &objectives, &Options { iterations: 120, ..small() }).unwrap();
-        found.points.iter().for_each(|scored| check(&space, &budgets, scored));
-        let mut points: Vec<_> = found.points.iter().map(|scored| values(scored.score, &scored.totals)).collect();
-        points.sort_unstable();
-        assert_eq!(points, expected);
-        assert!(found.evaluations < all.len() as u64 * 3 / 4, "{} of {}", found.evaluations, all.len());
-    }
-}
-
-#[test]
 fn any_budget_that_can_be_met_is_met() {
     let space = Space::imagenet();
     let domain = domain(&space);
@@ -261,45 +236,6 @@ fn the_cheapest_designs_are_those_of_the_whole_space() {
         }
     }
     assert!(kinds.iter().all(|count| *count > 20), "{kinds:?}");
-}
-
-#[test]
-fn baselines_leave_fixed_what_they_say() {
-    let space = space(&["w4a4", "w6a6", "w8a8"], &[&[2, 3], &[1, 2]]);
-    let domain = domain(&space);
-    let w8a8 = pair("w8a8");
-    let largest = costs(&fixed_largest(&domain, w8a8).unwrap()).unwrap();
-    for part in [0.2, 0.4, 0.8] {
-        let budgets = [budget(Quantity::Latency, (largest.latency_ns.unwrap() as f64 * part) as u64)];
-        let deployment = Deployment { domain: &domain, costs: &costs, budgets: &budgets };
-        let joint = evolve(&deployment, &mut score, &small()).unwrap();
-        let Sequential { chains } = sequential(&deployment, w8a8, &mut score, &small()).unwrap();
-        for Chain { stages: [first, second, third], best, .. } in &chains {
-            assert_eq!(&best[0], &third.best);
-            check(&space, &first.budgets, &first.best);
-            check(&space, &second.budgets, &second.best);
-            check(&space, &budgets, &third.best);
-            assert_eq!(third.budgets, budgets);
-            let shapes = |stage: &Stage| stage.best.design.architecture.clone();
-            assert!(domain.at_bits(w8a8).unwrap().at_largest_widths().contains(&first.best.design));
-            assert!(domain.at_bits(w8a8).unwrap().contains(&second.best.design));
-            let kernels = |stage: &Stage| shapes(stage).0.iter().map(|shape| shape.map(|shape| shape.kernel)).collect::<Vec<_>>();
-            assert_eq!(kernels(first), kernels(second));
-            assert_eq!(shapes(second), shapes(third));
-            assert!(joint.best[0].score >= third.best.score);
-        }
-        assert!(chains.windows(2).all(|pair| pair[0].stages[2].best.score >= pair[1].stages[2].best.score));
-        let w4a4 = domain.at_bits(pair("w4a4")).unwrap();
-        let fixed = evolve(&Deployment { domain: &w4a4, ..deployment }, &mut score, &small()).unwrap();
-        let bits = |scored: &Scored| {
-            scored.design.policy.0.iter().flatten().all(|bits| bits.pointwise == pair("w4a4") && bits.depthwise == pair("w4a4"))
-        };
-        assert!(fixed.best.iter().all(bits));
-        assert!(joint.best[0].score >= fixed.best[0].score);
-    }
-    let design = fixed_largest(&domain, w8a8).unwrap();
-    assert_eq!(design.architecture, space.largest());
-    assert_eq!(domain.at_bits(pair("w8a16")), Err(EmptyDomain { block: 0, of: "bit widths for pointwise convolutions" }));
 }
 
 #[test]

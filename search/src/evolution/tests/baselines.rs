@@ -1,0 +1,40 @@
+use super::*;
+
+#[test]
+fn baselines_leave_fixed_what_they_say() {
+    let space = space(&["w4a4", "w6a6", "w8a8"], &[&[2, 3], &[1, 2]]);
+    let domain = domain(&space);
+    let w8a8 = pair("w8a8");
+    let largest = costs(&fixed_largest(&domain, w8a8).unwrap()).unwrap();
+    for part in [0.2, 0.4, 0.8] {
+        let budgets = [budget(Quantity::Latency, (largest.latency_ns.unwrap() as f64 * part) as u64)];
+        let deployment = Deployment { domain: &domain, costs: &costs, budgets: &budgets };
+        let joint = evolve(&deployment, &mut score, &small()).unwrap();
+        let Sequential { chains } = sequential(&deployment, w8a8, &mut score, &small()).unwrap();
+        for Chain { stages: [first, second, third], best, .. } in &chains {
+            assert_eq!(&best[0], &third.best);
+            check(&space, &first.budgets, &first.best);
+            check(&space, &second.budgets, &second.best);
+            check(&space, &budgets, &third.best);
+            assert_eq!(third.budgets, budgets);
+            let shapes = |stage: &Stage| stage.best.design.architecture.clone();
+            assert!(domain.at_bits(w8a8).unwrap().at_largest_widths().contains(&first.best.design));
+            assert!(domain.at_bits(w8a8).unwrap().contains(&second.best.design));
+            let kernels = |stage: &Stage| shapes(stage).0.iter().map(|shape| shape.map(|shape| shape.kernel)).collect::<Vec<_>>();
+            assert_eq!(kernels(first), kernels(second));
+            assert_eq!(shapes(second), shapes(third));
+            assert!(joint.best[0].score >= third.best.score);
+        }
+        assert!(chains.windows(2).all(|pair| pair[0].stages[2].best.score >= pair[1].stages[2].best.score));
+        let w4a4 = domain.at_bits(pair("w4a4")).unwrap();
+        let fixed = evolve(&Deployment { domain: &w4a4, ..deployment }, &mut score, &small()).unwrap();
+        let bits = |scored: &Scored| {
+            scored.design.policy.0.iter().flatten().all(|bits| bits.pointwise == pair("w4a4") && bits.depthwise == pair("w4a4"))
+        };
+        assert!(fixed.best.iter().all(bits));
+        assert!(joint.best[0].score >= fixed.best[0].score);
+    }
+    let design = fixed_largest(&domain, w8a8).unwrap();
+    assert_eq!(design.architecture, space.largest());
+    assert_eq!(domain.at_bits(pair("w8a16")), Err(EmptyDomain { block: 0, of: "bit widths for pointwise convolutions" }));
+}

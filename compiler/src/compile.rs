@@ -79,6 +79,8 @@ pub enum Stage {
     Lower,
     /// The integer runtime over calibration and test data.
     Evaluate,
+    /// Points of a dataset.
+    Sample,
 }
 
 /// Receives progress; the library itself prints nothing.

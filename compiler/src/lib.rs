@@ -8,6 +8,7 @@ pub mod assignment;
 pub mod compile;
 pub mod cost;
 pub mod data;
+pub mod dataset;
 pub mod evaluate;
 pub mod export;
 pub mod float;

@@ -5,14 +5,14 @@ use clap::{Args, Subcommand};
 use super::failure::{input, input_with_hint};
 
 /// What stands under the help, so that nobody searches for it there.
-pub(crate) const AFTER_HELP: &str = "Not in this build yet: search, dataset.\n\
+pub(crate) const AFTER_HELP: &str = "Not in this build yet: search.\n\
     Exit codes: 0 done, 1 a budget or tolerance was not met, 2 bad input or usage, 3 not supported, 101 a bug.";
 
 /// What stands under the help of `compile`.
 pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --prune, --refine, report.html.";
 
 /// What there is instead.
-const THERE_IS: &str = "what is there: compile, pareto, sensitivity, run, eval, inspect, profile, export, lut show|import|merge|diff|check, targets list|show|kernels";
+const THERE_IS: &str = "what is there: compile, pareto, sensitivity, run, eval, inspect, dataset, profile, export, lut show|import|merge|diff|check, targets list|show|kernels";
 
 /// The rest of a command line that is not looked at.
 #[derive(Debug, Args)]
@@ -27,16 +27,12 @@ pub(crate) enum LaterCommand {
     /// Not in this build.
     #[command(hide = true)]
     Search(Ignored),
-    /// Not in this build.
-    #[command(hide = true)]
-    Dataset(Ignored),
 }
 
 /// The refusal of a command.
 pub(crate) fn refuse(command: &LaterCommand) -> anyhow::Error {
     absent(match command {
         LaterCommand::Search(_) => "search",
-        LaterCommand::Dataset(_) => "dataset",
     })
 }
 

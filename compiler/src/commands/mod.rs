@@ -3,6 +3,7 @@
 mod choices;
 mod compile;
 mod console;
+mod dataset;
 mod destination;
 mod device;
 mod eval;
@@ -73,6 +74,8 @@ enum Command {
     Profile(Box<profile::ProfileArgs>),
     Export(export::ExportArgs),
     #[command(subcommand)]
+    Dataset(dataset::DatasetCommand),
+    #[command(subcommand)]
     Lut(lut::LutCommand),
     #[command(subcommand)]
     Targets(targets::TargetsCommand),
@@ -139,6 +142,7 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Inspect(args) => inspect::inspect(&context, &args),
         Command::Profile(args) => profile::profile(&context, &args),
         Command::Export(args) => export::export(&context, &args),
+        Command::Dataset(command) => dataset::dataset(&context, &command),
         Command::Lut(command) => lut::lut(&context, &command),
         Command::Targets(command) => targets::targets(&context, &command),
         Command::Later(command) => Err(later::refuse(&command)),

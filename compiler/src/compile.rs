@@ -53,6 +53,7 @@ pub struct Options {
 }
 
 /// Samples and what turns them into the network's input.
+#[derive(Clone, Copy)]
 pub struct Data<'a> {
     /// Unlabelled samples from which ranges and sensitivities are measured.
     pub calibration: &'a Dataset,

@@ -1,5 +1,7 @@
 //! The search space of once-for-all networks, through its public interface.
 
+#[path = "space/costs.rs"]
+mod costs;
 #[path = "space/encoding.rs"]
 mod encoding;
 #[path = "space/records.rs"]

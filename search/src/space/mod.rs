@@ -11,13 +11,17 @@
 //! | `choices` | the pairs of widths that a target leaves |
 //! | `sample` | random and uniform designs |
 //! | `encoding` | the one-hot vectors of a predictor |
+//! | `layers` | the layers of a design, as lookup tables know them |
+//! | `costs` | what designs cost, from tables |
 //! | `record` | data sets of evaluated designs |
 
 mod check;
 mod choices;
+mod costs;
 mod count;
 mod encoding;
 mod fingerprint;
+mod layers;
 mod presets;
 mod sample;
 
@@ -25,6 +29,7 @@ pub mod record;
 
 pub use check::SpaceError;
 pub use choices::{Choices, ChoicesError};
+pub use costs::{CostsError, DesignCost, DesignCosts};
 pub use count::Count;
 pub use encoding::Encoding;
 pub use sample::{sample_architecture, sample_policy, uniform_policy};

@@ -13,9 +13,9 @@ pub enum SupernetError {
     /// Written by a newer tool.
     #[error("metadata `apq.supernet`: version {0}, this reads version 1")]
     Version(u64),
-    /// The space contradicts itself, or passes a limit.
-    #[error("search space: {0}")]
-    Space(String),
+    /// The space is none, or an architecture is not of the space.
+    #[error(transparent)]
+    Space(#[from] apq_search::space::SpaceError),
     /// An initializer that the space needs.
     #[error("initializer `{name}` is missing; this space needs it, with shape {shape:?}")]
     Missing {
@@ -77,7 +77,4 @@ pub enum SupernetError {
         /// It.
         value: f32,
     },
-    /// The architecture is no subnet of the space.
-    #[error("architecture: {0}")]
-    Architecture(String),
 }

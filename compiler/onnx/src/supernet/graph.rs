@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::layers::{NORM, largest};
+use super::layers::NORM;
 use super::{Convolution, EPSILON, METADATA_KEY, Role, Subnet, Supernet, Tensor, VERSION, convolutions};
 use crate::{Dim, GraphBuilder};
 use apq_search::space::Space;
@@ -18,7 +18,7 @@ const CLIP: [&str; 2] = ["clip.min", "clip.max"];
 /// The largest network with the transforms and the metadata.
 pub(super) fn supernet(supernet: &Supernet) -> Vec<u8> {
     let space = &supernet.space;
-    let mut graph = network(space, &convolutions(space, &largest(space)), &supernet.tensors);
+    let mut graph = network(space, &convolutions(space, &space.largest()), &supernet.tensors);
     graph.metadata(METADATA_KEY, &json!({ "version": VERSION, "space": space }).to_string()).to_bytes()
 }
 

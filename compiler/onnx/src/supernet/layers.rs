@@ -1,7 +1,5 @@
 //! The convolutions of a network of a space, and the names and shapes of its tensors.
 
-use std::fmt::Write as _;
-
 use apq_search::space::{Architecture, BlockShape, Space};
 
 /// What a convolution is in its network.
@@ -69,13 +67,6 @@ impl Convolution {
 /// Parts of a batch norm.
 pub(super) const NORM: [&str; 4] = ["scale", "bias", "mean", "variance"];
 
-/// The subnet with every block, the widest expansions and the largest kernels.
-pub(super) fn largest(space: &Space) -> Architecture {
-    let kernel = space.kernels.last().copied().unwrap_or(1);
-    let block = |widths: &[u32]| widths.last().map(|&channels| BlockShape { kernel, channels });
-    Architecture(space.blocks().iter().map(|block_of| block(&block_of.widths)).collect())
-}
-
 /// The convolutions of a subnet in the order in which they run. The space has been checked, and the architecture belongs to it.
 pub fn convolutions(space: &Space, architecture: &Architecture) -> Vec<Convolution> {
     let size = |channels: u32| channels as usize;
@@ -93,7 +84,7 @@ pub fn convolutions(space: &Space, architecture: &Architecture) -> Vec<Convoluti
     }
     for (block, shape) in space.blocks().iter().zip(&architecture.0) {
         let Some(BlockShape { kernel, channels: width }) = *shape else { continue };
-        let name = |part: &str| format!("{}.{part}", block_name(block.stage, block.position));
+        let name = |part: &str| format!("{}.{part}", block.name());
         add(name("expand"), Role::Expand, block.input_channels, width, 1, 1);
         add(name("depthwise"), Role::Depthwise, width, width, kernel, block.stride);
         add(name("project"), Role::Project { residual: block.is_residual() }, width, block.output_channels, 1, 1);
@@ -101,14 +92,6 @@ pub fn convolutions(space: &Space, architecture: &Architecture) -> Vec<Convoluti
     }
     add("head".into(), Role::Head, channels, space.head, 1, 1);
     list
-}
-
-/// `stages.S.blocks.B`.
-pub(super) fn block_name(stage: usize, position: usize) -> String {
-    let mut name = String::new();
-    // Writing to a string cannot fail.
-    let _ = write!(name, "stages.{stage}.blocks.{position}");
-    name
 }
 
 /// The largest kernel and the next smaller one, and so on: `(7, 5), (5, 3)`.
@@ -136,9 +119,9 @@ pub(super) fn network_shapes(space: &Space, architecture: &Architecture) -> Vec<
 
 /// Names and shapes of all tensors of a supernet. The space has been checked: one that was not may have more than fit into memory.
 pub fn tensor_shapes(space: &Space) -> Vec<(String, Vec<usize>)> {
-    let mut shapes = network_shapes(space, &largest(space));
+    let mut shapes = network_shapes(space, &space.largest());
     for block in space.blocks() {
-        let name = block_name(block.stage, block.position);
+        let name = block.name();
         shapes.extend(transforms(space).map(|pair| (transform_name(&name, pair), vec![pair.1 * pair.1; 2])));
     }
     shapes

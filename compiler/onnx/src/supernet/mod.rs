@@ -6,7 +6,6 @@
 mod error;
 mod graph;
 mod layers;
-mod limits;
 mod reader;
 mod subnet;
 #[cfg(test)]
@@ -52,7 +51,7 @@ impl Supernet {
     /// # Errors
     /// What is wrong, by the name of the tensor.
     pub fn new(space: Space, mut tensors: BTreeMap<String, Tensor>) -> Result<Supernet, SupernetError> {
-        limits::check(&space)?;
+        space.check()?;
         let mut kept = BTreeMap::new();
         for (name, shape) in tensor_shapes(&space) {
             let Some(tensor) = tensors.remove(&name) else { return Err(SupernetError::Missing { name, shape }) };

@@ -6,7 +6,7 @@ use apq_search::space::Space;
 use prost::Message;
 use serde_json::Value;
 
-use super::{METADATA_KEY, Supernet, SupernetError, Tensor, VERSION, limits, tensor_shapes};
+use super::{METADATA_KEY, Supernet, SupernetError, Tensor, VERSION, tensor_shapes};
 use crate::Element;
 use crate::proto::{LOCATION_EXTERNAL, ModelProto, TensorProto};
 
@@ -26,7 +26,7 @@ pub fn read(bytes: &[u8]) -> Result<Option<Supernet>, SupernetError> {
         return Err(SupernetError::Metadata("is there twice".into()));
     }
     let space = space(entry.value.as_deref().unwrap_or(""))?;
-    limits::check(&space)?;
+    space.check()?;
     let mut initializers: BTreeMap<String, TensorProto> = BTreeMap::new();
     for initializer in model.graph.unwrap_or_default().initializer {
         let name = initializer.name.clone().unwrap_or_default();

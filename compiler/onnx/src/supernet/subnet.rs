@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use apq_search::space::{Architecture, BlockShape, Space};
 
-use super::layers::{NORM, block_name, network_shapes, transform_name, transforms};
-use super::{Convolution, Supernet, SupernetError, Tensor, convolutions, graph, limits};
+use super::layers::{NORM, network_shapes, transform_name, transforms};
+use super::{Convolution, Supernet, SupernetError, Tensor, convolutions, graph};
 
 /// A network of a supernet with tensors of its own.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,7 +70,7 @@ impl Supernet {
     /// The architecture does not belong to the space.
     pub fn extract(&self, architecture: &Architecture) -> Result<Subnet, SupernetError> {
         let space = &self.space;
-        limits::check_architecture(space, architecture)?;
+        space.check_architecture(architecture)?;
         let mut tensors = BTreeMap::new();
         for (name, shape) in network_shapes(space, architecture) {
             tensors.insert(name.clone(), self.leading(&name, shape)?);
@@ -78,7 +78,7 @@ impl Supernet {
         // Kernels have been cropped like channels above; they take the whole way through the transforms here.
         for (block, shape) in space.blocks().iter().zip(&architecture.0) {
             let Some(BlockShape { kernel, channels }) = *shape else { continue };
-            let block = block_name(block.stage, block.position);
+            let block = block.name();
             let tensor = self.kernels(&block, kernel.into(), channels as usize)?;
             tensors.insert(format!("{block}.depthwise.weight"), tensor);
         }

@@ -78,7 +78,7 @@ fn a_file_reads_back_as_it_was_written() {
     let read_back = read(&bytes).unwrap().unwrap();
     assert_eq!((read_back.space(), read_back.tensors()), (&space, &tensors));
     assert_eq!(read_back.to_onnx(), bytes);
-    let largest = read_back.extract(&layers::largest(&space)).unwrap().to_onnx();
+    let largest = read_back.extract(&space.largest()).unwrap().to_onnx();
     assert_eq!(read(&largest), Ok(None), "a subnet is an ordinary network");
     // Nodes and what they read are those of the supernet.
     let nodes = |bytes: &[u8]| ModelProto::decode(bytes).unwrap().graph.unwrap().node;
@@ -166,9 +166,9 @@ fn architectures_of_other_spaces_are_refused() {
     let wrong =
         [(0, shape(4, 20)), (0, shape(9, 20)), (0, shape(5, 18)), (0, shape(5, 28)), (0, None), (2, None), (3, None), (4, shape(3, 21))];
     for (index, shape) in wrong {
-        assert!(matches!(with(index, shape), Err(SupernetError::Architecture(_))), "block {index}: {shape:?}");
+        assert!(matches!(with(index, shape), Err(SupernetError::Space(_))), "block {index}: {shape:?}");
     }
-    assert!(matches!(supernet.extract(&Architecture(Vec::new())), Err(SupernetError::Architecture(_))));
+    assert!(matches!(supernet.extract(&Architecture(Vec::new())), Err(SupernetError::Space(_))));
 }
 
 /// The error for a file that was changed after it was written.

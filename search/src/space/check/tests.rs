@@ -21,9 +21,12 @@ fn presets_are_spaces() {
     assert_eq!((Space::imagenet().blocks().len(), Space::preset("cifar")), (21, None));
 }
 
+/// The field that is wrong after the change.
+type Change = (&'static str, fn(&mut Space));
+
 #[test]
 fn every_field_has_limits() {
-    let changes: [(&str, fn(&mut Space)); 27] = [
+    let changes: [Change; 27] = [
         ("name", |space| space.name.clear()),
         ("name", |space| space.name = "a\nb".into()),
         ("name", |space| space.name = "a".repeat(65)),

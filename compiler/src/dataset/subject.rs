@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use apq_lut::Candidate;
 use apq_onnx::supernet::Subnet;
 use apq_runtime::{Arithmetic, Model};
-use apq_search::space::Policy;
+use apq_search::space::{Policy, Space};
 
 use super::graph::subnet_graph;
 use crate::compile::CompileError;
@@ -25,6 +25,7 @@ use crate::quant::calibration::Calibration;
 use crate::quant::correction::correct;
 use crate::quant::groups::{Grouping, group};
 use crate::quant::ranges::{ActivationQuantizer, RangeRule};
+use crate::supernet::assignment;
 
 /// Width of a network's output.
 const OUTPUT_BITS: u8 = 8;
@@ -42,23 +43,14 @@ pub struct Quantization {
 
 /// An architecture with the distributions of its tensors.
 pub struct Subject<'s> {
+    space: Space,
     graph: Graph,
     grouping: Grouping,
-    /// For each group, where a policy has its width; `None`: it is fixed.
-    roles: Vec<Option<(usize, Role)>>,
-    fixed: Candidate,
     calibration: Calibration,
     samples: &'s [Vec<f32>],
     quantization: Quantization,
     activations: Memo<ActivationQuantizer>,
     layers: Memo<Arc<RoundedLayer>>,
-}
-
-/// Which of a block's widths a group takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Role {
-    Pointwise,
-    Depthwise,
 }
 
 impl<'s> Subject<'s> {
@@ -70,19 +62,10 @@ impl<'s> Subject<'s> {
         let graph = subnet_graph(subnet).map_err(NetworkError::from)?;
         let space = subnet.space();
         let grouping = group(&graph, &[space.fixed], |_, _| true)?;
-        let blocks = space.blocks();
-        let role = |name: &str| {
-            blocks.iter().enumerate().find_map(|(index, block)| {
-                let part = name.strip_prefix(&format!("stages.{}.blocks.{}.", block.stage, block.position))?;
-                Some((index, if part == "depthwise" { Role::Depthwise } else { Role::Pointwise }))
-            })
-        };
-        let roles = grouping.groups.iter().map(|group| role(&group.name)).collect();
         let calibration = Calibration::new(&Executor::new(&graph), samples, || ());
         Ok(Subject {
-            roles,
+            space: space.clone(),
             grouping,
-            fixed: space.fixed,
             calibration,
             samples,
             quantization,
@@ -94,11 +77,7 @@ impl<'s> Subject<'s> {
 
     /// The width of each group, in the order of the graph, under a policy of this architecture.
     pub fn assignment(&self, policy: &Policy) -> Vec<Candidate> {
-        let bits = |(block, role): (usize, Role)| {
-            let bits = policy.0.get(block).copied().flatten()?;
-            Some(if role == Role::Depthwise { bits.depthwise } else { bits.pointwise })
-        };
-        self.roles.iter().map(|role| role.and_then(bits).unwrap_or(self.fixed)).collect()
+        assignment(&self.grouping, &self.space, policy)
     }
 
     /// The file of the network at a policy's widths.
@@ -123,7 +102,7 @@ impl<'s> Subject<'s> {
         });
         let mut network = QuantizedNetwork::new(&self.graph, &grouping, &bank, assignment, OUTPUT_BITS);
         // Inputs of the layers around the blocks are not among what a narrow width could be given to.
-        network.in_bytes = self.fixed.activation_bits >= 8;
+        network.in_bytes = self.space.fixed.activation_bits >= 8;
         if bias_correction {
             correct(&Executor::new(&self.graph), &mut network, self.samples);
         }

@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 const SIDE: usize = 12;
 const CLASSES: u32 = 5;
 
-pub fn space() -> Space {
+pub(crate) fn space() -> Space {
     let widths = [4, 6, 8];
     let pairs = |weight_bits| widths.map(|activation_bits| Candidate { weight_bits, activation_bits });
     Space {
@@ -35,7 +35,7 @@ pub fn space() -> Space {
 }
 
 /// Weights of a size that keeps activations alive.
-pub fn supernet(seed: u64) -> Supernet {
+pub(crate) fn supernet(seed: u64) -> Supernet {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let mut tensor = |name: &str, shape: Vec<usize>| {
         let fan = shape.iter().skip(1).product::<usize>().max(1) as f32;
@@ -62,7 +62,7 @@ fn images(count: usize, seed: u64) -> (Array4<u8>, Array1<i64>) {
     (Array4::from_shape_fn((count, SIDE, SIDE, 1), |_| random.random_range(0..4)), labels)
 }
 
-pub fn samples(path: &Path, count: usize, seed: u64) {
+pub(crate) fn samples(path: &Path, count: usize, seed: u64) {
     let (x, y) = images(count, seed);
     let mut npz = NpzWriter::new(File::create(path).unwrap());
     npz.add_array("x", &x).unwrap();
@@ -70,7 +70,7 @@ pub fn samples(path: &Path, count: usize, seed: u64) {
     npz.finish().unwrap();
 }
 
-pub fn unlabelled(path: &Path, count: usize) {
+pub(crate) fn unlabelled(path: &Path, count: usize) {
     let mut npz = NpzWriter::new(File::create(path).unwrap());
     npz.add_array("x", &images(count, 3).0).unwrap();
     npz.finish().unwrap();

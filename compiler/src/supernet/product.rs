@@ -63,7 +63,11 @@ mod tests {
         for threads in [1, 2, 3, 8] {
             assert_eq!(run(threads, &candidates), whole, "{threads} threads");
             for (first, count) in [(0, 1), (5, 31), (33, 100), (640, 60)] {
-                assert_eq!(run(threads, &candidates[first..first + count]), whole[first..first + count], "{threads} threads, {first}, {count}");
+                assert_eq!(
+                    run(threads, &candidates[first..first + count]),
+                    whole[first..first + count],
+                    "{threads} threads, {first}, {count}"
+                );
             }
         }
         let portable = predictor.predict(&candidates, &mut Portable).unwrap();

@@ -85,8 +85,9 @@ impl<'a> Bench<'a> {
         let mut subnet = self.supernet.extract(architecture)?;
         calibrate(&mut subnet, &self.calibration)?;
         let onnx = subnet.to_onnx();
-        let network = Network::load(&onnx, "subnet", None, |_, _, _| ()).map_err(CompileError::from)?;
-        Ok(Extracted { onnx, network: Network { macs: self.macs, ..network }, subnet })
+        let mut network = Network::load(&onnx, "subnet", None, |_, _, _| ()).map_err(CompileError::from)?;
+        network.macs = self.macs;
+        Ok(Extracted { onnx, network, subnet })
     }
 
     /// The options by which a subnet is compiled at the widths of a policy.

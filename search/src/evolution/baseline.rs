@@ -96,7 +96,7 @@ pub struct Sequential {
 const SHARES: [[f64; 2]; 4] = [[0.0, 0.0], [1.0 / 3.0, 1.0 / 6.0], [2.0 / 3.0, 1.0 / 3.0], [1.0, 0.5]];
 
 /// Sequential search, as by ProxylessNAS, AMC and HAQ: depths and kernels at `pair` and the largest widths; then widths; then bit widths. Each stage is an
-/// evolution with the same options under budgets of its own, and keeps what the stages before it chose.
+/// evolution with a third of the iterations under budgets of its own, and keeps what the stages before it chose.
 ///
 /// A later stage can only be of use if an earlier one does not use up the budget. The largest network at `pair` costs C, the budget is B: a stage that leaves
 /// the part s of the way is held to B * (C / B)^s, so that with s = 2/3 and 1/3 each stage makes the network smaller by the same factor. (In table 2 of
@@ -140,7 +140,8 @@ fn chain(
     let mut stage = |domain: &Domain, left: Option<f64>| -> Result<(Stage, Vec<Scored>), SearchError> {
         let of_stage = Deployment { domain, costs, budgets };
         let budgets = left.map_or_else(|| budgets.to_vec(), |left| shared(&of_stage, largest, left));
-        let options = Options { initial: Vec::new(), ..options.clone() };
+        let iterations = options.iterations.div_ceil(3);
+        let options = Options { initial: Vec::new(), iterations, ..options.clone() };
         let found = evolve(&Deployment { domain, costs, budgets: &budgets }, scorer, &options)?;
         let best = found.best.first().cloned().ok_or(SearchError::Options("a design"))?;
         Ok((Stage { budgets, best, evaluations: found.evaluations }, found.best))

@@ -21,7 +21,7 @@ mod variation;
 use alloc::vec::Vec;
 
 use crate::cost::{Budget, Totals};
-use crate::space::Design;
+use crate::space::{Design, DesignCosts};
 
 pub use baseline::{Chain, Sequential, Stage, fixed_largest, random, sequential};
 pub use cheapest::cheapest;
@@ -55,6 +55,12 @@ pub trait Costs {
 impl<F: Fn(&Design) -> Option<Totals>> Costs for F {
     fn totals(&self, design: &Design) -> Option<Totals> {
         self(design)
+    }
+}
+
+impl Costs for DesignCosts {
+    fn totals(&self, design: &Design) -> Option<Totals> {
+        self.cost(design).ok().map(|cost| cost.totals)
     }
 }
 

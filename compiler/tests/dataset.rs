@@ -185,8 +185,30 @@ fn bad_input_is_named() {
     small::unlabelled(&sandbox.path("unlabelled.npz"), 8);
     sandbox.fails(&line.replace("valid.npz", "unlabelled.npz"), 2, &["unlabelled.npz", "no labels"]);
     if Path::new("/dev/full").exists() {
-        sandbox.fails(&format!("{line} -o /dev/full"), 2, &["/dev/full", "No space left"]);
+        sandbox.fails(&format!("{line} -o /dev/full"), 2, &["/dev/full", "no regular file"]);
     }
+}
+
+#[test]
+fn a_full_disk_costs_no_finished_point() {
+    let sandbox = Sandbox::new();
+    let line = "dataset sample net.onnx --kind float --data valid.npz --points 40";
+    // A limit on the size of files stands in for a full disk.
+    let limited = Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_apqc")])
+        .args(format!("{line} -o full.jsonl").split(' '))
+        .current_dir(sandbox.folder.path())
+        .output()
+        .unwrap();
+    let said = String::from_utf8(limited.stderr).unwrap();
+    assert_eq!(limited.status.code(), Some(2), "{said}");
+    let kept = sandbox.read("full.jsonl").lines().count() - 1;
+    assert!(said.contains("cannot write full.jsonl") && said.contains(&format!("its {kept} finished points are kept")), "{said}");
+    assert!(sandbox.read("full.jsonl").ends_with('\n') && (1..40).contains(&kept));
+    let json: Value = serde_json::from_str(&sandbox.done(&format!("{line} -o full.jsonl --format json"))).unwrap();
+    assert_eq!(json["evaluated"].as_u64(), Some(40 - kept as u64));
+    sandbox.done(&format!("{line} -o whole.jsonl"));
+    assert_eq!(sandbox.read("full.jsonl"), sandbox.read("whole.jsonl"));
 }
 
 /// A Slurm cluster of this machine; its daemons end with it.

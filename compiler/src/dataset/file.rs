@@ -113,6 +113,9 @@ impl DatasetFile {
     pub fn open(path: &Path, header: &Header) -> Result<DatasetFile, DatasetError> {
         let failed = |source| DatasetError::Write { path: path.into(), kept: 0, source };
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        if !file.metadata().map_err(failed)?.is_file() {
+            return Err(DatasetError::NotADataset { path: path.into(), reason: "it is no regular file".into() });
+        }
         // A file system without locks has to do without.
         if let Err(TryLockError::WouldBlock) = file.try_lock() {
             return Err(DatasetError::Locked { path: path.into() });

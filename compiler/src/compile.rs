@@ -82,6 +82,10 @@ pub enum Stage {
     Evaluate,
     /// Points of a dataset.
     Sample,
+    /// Designs of a supernet, by what is predicted of them.
+    Search,
+    /// The best of them, for real.
+    Check,
 }
 
 /// Receives progress; the library itself prints nothing.

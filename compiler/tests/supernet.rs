@@ -2,10 +2,13 @@
 
 use apq_examples::supernet::{SIZE, images, tiny};
 use apq_onnx::supernet::{Subnet, Supernet, read};
-use apq_search::space::{Architecture, sample_architecture};
+use apq_search::Totals;
+use apq_search::space::{Architecture, Choices, Design, DesignCosts, sample_architecture, sample_policy};
+use apq_targets::Target;
+use apqc::cost::{layer_key, node_cost};
 use apqc::data::{Dataset, Preprocess, Raw};
 use apqc::network::Network;
-use apqc::supernet::{FloatSubnet, Images, calibrate};
+use apqc::supernet::{FloatSubnet, Images, assignment, calibrate};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -120,4 +123,55 @@ fn results_do_not_depend_on_threads() {
         })
     };
     assert_eq!(run(1), run(3));
+}
+
+/// What the compiler's own cost model says of a subnet.
+fn totals(supernet: &Supernet, design: &Design, target: &Target) -> (Totals, u64) {
+    let table = target.builtin_table().transpose().unwrap();
+    let model = target.cost_model(table.as_ref());
+    let network = Network::load(&supernet.extract(&design.architecture).unwrap().to_onnx(), "subnet", None, |_, _, _| ()).unwrap();
+    let grouping = network.group(target, &supernet.space().candidates).unwrap();
+    let assignment = assignment(&grouping, supernet.space(), &design.policy);
+    let mut sum = Totals { bops: 0, latency_ns: Some(0), energy_pj: Some(0), cycles: Some(0), flash_bytes: 0, ram_bytes: 0 };
+    let mut weights_bytes = 0;
+    for (node, group) in network.graph.nodes.iter().zip(&grouping.of_node) {
+        let Some(group) = group else { continue };
+        let cost = node_cost(&network.graph, node, assignment[*group], target, model.as_deref()).unwrap();
+        sum.bops += cost.bops;
+        weights_bytes += cost.weights_bytes;
+        if cost.modelled && layer_key(&network.graph, node, assignment[*group]).is_some() {
+            let plus = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
+            sum.cycles = plus(sum.cycles, cost.cycles);
+            sum.latency_ns = plus(sum.latency_ns, cost.latency_ns);
+            sum.energy_pj = plus(sum.energy_pj, cost.energy_pj);
+        }
+    }
+    (sum, weights_bytes)
+}
+
+#[test]
+fn costs_of_designs_are_those_of_their_networks() {
+    let supernet = read(&tiny(6).unwrap()).unwrap().unwrap();
+    let space = supernet.space();
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    for name in ["bitfusion", "cortex-m4"] {
+        let target = Target::builtin(name).unwrap();
+        let table = target.builtin_table().transpose().unwrap();
+        let model = target.cost_model(table.as_ref());
+        let costs = DesignCosts::new(space, &target, model.as_deref()).unwrap();
+        let choices = Choices::new(space, Some(&target)).unwrap();
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..40 {
+            let architecture = sample_architecture(space, &mut random);
+            let policy = sample_policy(&choices, &architecture, &mut random);
+            let design = Design { architecture, policy };
+            let cost = costs.cost(&design).unwrap();
+            let (expected, weights_bytes) = totals(&supernet, &design, &target);
+            let ours = Totals { flash_bytes: 0, ..cost.totals };
+            assert_eq!((ours, cost.weights_bytes), (expected, weights_bytes), "{name}: {design:?}");
+            assert!(expected.latency_ns.is_some_and(|ns| ns > 0), "{name}");
+            seen.insert(expected.bops);
+        }
+        assert!(seen.len() > 20, "{name}: {} different costs", seen.len());
+    }
 }

@@ -123,6 +123,8 @@ impl Progress for Drawer {
             Stage::Lower => "lower",
             Stage::Evaluate => "evaluate",
             Stage::Sample => "sample",
+            Stage::Search => "search",
+            Stage::Check => "check",
         };
         self.start(name, steps);
     }

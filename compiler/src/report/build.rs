@@ -93,6 +93,7 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
         streamed: compiled.lowered.streamed.iter().map(streamed).collect(),
         search: search_report(compiled, facts.calibration_samples, facts.network.macs.saturating_mul(REFERENCE_BITS)),
         budgets,
+        supernet: None,
     }
 }
 
@@ -155,7 +156,7 @@ pub(crate) fn budget_name(quantity: Quantity) -> &'static str {
 }
 
 /// A value in the unit of [`budget_name`].
-fn in_unit(quantity: Quantity, value: u64) -> Number {
+pub(crate) fn in_unit(quantity: Quantity, value: u64) -> Number {
     match quantity {
         // A finite value always is a JSON number.
         Quantity::Latency => Number::from_f64(ms(value)).unwrap_or_else(|| value.into()),

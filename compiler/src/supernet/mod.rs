@@ -7,10 +7,12 @@ mod forward;
 mod planes;
 mod predictor;
 mod product;
+mod search;
 mod trial;
 
 pub use forward::{FloatSubnet, calibrate};
 pub use planes::Images;
 pub use predictor::{PredictorFacts, PredictorFileError, read_predictor};
 pub use product::Parallel;
-pub use trial::{Bench, Extracted, Trial, TrialError, assignment};
+pub use search::{Judges, Origin, Proposal, Proposals, ProposeError};
+pub use trial::{Bench, Checked, Extracted, Trial, TrialError, assignment, best, check_nodes};

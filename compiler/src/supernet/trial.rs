@@ -3,11 +3,13 @@
 use apq_lut::Candidate;
 use apq_onnx::supernet::{Subnet, Supernet, SupernetError};
 use apq_runtime::{Arithmetic, Model};
+use apq_search::Totals;
 use apq_search::space::{Architecture, BlockBits, Design, Policy, Space};
 use apq_targets::Target;
 
+use super::search::Proposal;
 use super::{FloatSubnet, Images, calibrate};
-use crate::compile::{CompileError, Data, Options};
+use crate::compile::{CompileError, Data, Options, Progress, Stage};
 use crate::data::Dataset;
 use crate::evaluate::{quality, run_integer};
 use crate::lower::LowerError;
@@ -167,4 +169,69 @@ pub fn assignment(grouping: &Grouping, space: &Space, policy: &Policy) -> Vec<Ca
         Some(if part == "depthwise" { depthwise } else { pointwise })
     };
     grouping.groups.iter().map(|group| of_group(&group.name).unwrap_or(space.fixed)).collect()
+}
+
+/// A design that was tried.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// What was proposed.
+    pub proposal: Proposal,
+    /// What it was worth.
+    pub trial: Trial,
+    /// Whether its lowered network meets every budget.
+    pub feasible: bool,
+}
+
+impl Bench<'_> {
+    /// Tries every proposal.
+    ///
+    /// # Errors
+    /// As [`Bench::try_out`].
+    pub fn check(&self, proposals: &[Proposal], progress: &dyn Progress) -> Result<Vec<Checked>, TrialError> {
+        progress.begin(Stage::Check, proposals.len());
+        let check = |proposal: &Proposal| {
+            let trial = self.try_out(&proposal.design)?;
+            progress.step();
+            let totals = Totals { flash_bytes: trial.flash_bytes, ram_bytes: trial.ram_bytes, ..proposal.totals };
+            let feasible = self.options.budgets.iter().all(|budget| budget.met(&totals));
+            Ok(Checked { proposal: proposal.clone(), trial, feasible })
+        };
+        proposals.iter().map(check).collect()
+    }
+}
+
+/// The place of the best: of those that meet the budgets, the one with the highest measured accuracy; of equal ones, the one with the highest prediction.
+pub fn best(checked: &[Checked]) -> Option<usize> {
+    let merit = |one: &Checked| (one.feasible, one.trial.accuracy.unwrap_or(0.0), one.proposal.predicted);
+    let better = |a: &Checked, b: &Checked| {
+        let (a, b) = (merit(a), merit(b));
+        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)).is_gt()
+    };
+    (0..checked.len()).reduce(|best, index| if better(&checked[index], &checked[best]) { index } else { best })
+}
+
+/// Largest relative difference between a supernet's nodes and its space that rounding explains.
+const TOLERANCE: f32 = 1e-3;
+
+/// Images on which they are compared.
+const IMAGES: usize = 2;
+
+/// Whether the nodes of a supernet's file compute the largest network of its space; where not, the largest difference between their outputs.
+///
+/// # Errors
+/// The file cannot be run.
+pub fn check_nodes(supernet: &Supernet, nodes: &Network, data: &Data<'_>) -> Result<Option<f32>, TrialError> {
+    let subnet = supernet.extract(&supernet.space().largest())?;
+    let images = data.calibration.clone().take(IMAGES);
+    let ours = FloatSubnet::new(&subnet).outputs(&Images::new(&images, data.preprocess));
+    let reference = nodes.reference().map_err(CompileError::from)?;
+    for (index, ours) in ours.iter().enumerate() {
+        let theirs = reference.run(&images.to_f32(index, data.preprocess)).map_err(CompileError::from)?;
+        let largest = theirs.iter().fold(1.0_f32, |largest, v| largest.max(v.abs()));
+        let difference = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        if ours.len() != theirs.len() || difference.is_nan() || difference > TOLERANCE * largest {
+            return Ok(Some(difference));
+        }
+    }
+    Ok(None)
 }

@@ -5,6 +5,7 @@
 
 pub mod assign;
 pub mod assignment;
+pub mod compare;
 pub mod compile;
 pub mod cost;
 pub mod data;

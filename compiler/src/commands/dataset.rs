@@ -11,13 +11,12 @@ use apqc::data::Dataset;
 use apqc::dataset::{Bench, DatasetFile, Measure, Quantization, merge, ranges, sample};
 use apqc::lower::RawInput;
 use apqc::prepare::raw_type;
-use apqc::quant::rounding::Rounding;
 use apqc::quant::sensitivity::Shard;
 use apqc::supernet::Images;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::choices::{Ranges, at_least_one};
+use super::choices::{Ranges, RoundingBy, at_least_one};
 use super::console::eprint_lossy;
 use super::failure::{Exit, input, input_with_hint};
 use super::inputs::{InputFile, Samples};
@@ -75,7 +74,10 @@ pub(crate) struct SampleArgs {
     /// How the ranges of activations are found.
     #[arg(long, value_enum, default_value_t = Ranges::Mse)]
     activation_ranges: Ranges,
-    /// Take biases as they are, instead of correcting them where held-out samples improve.
+    /// How weights are rounded. The rules that learn or solve take several times as long.
+    #[arg(long, value_enum, default_value_t = RoundingBy::Nearest)]
+    rounding: RoundingBy,
+    /// Take biases as they are where weights are rounded to nearest, instead of correcting them where held-out samples improve.
     #[arg(long)]
     no_bias_correction: bool,
 }
@@ -149,7 +151,9 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
     let quantization = Quantization {
         weight_ranges: args.weight_ranges.into(),
         activation_ranges: args.activation_ranges.into(),
-        bias_correction: !args.no_bias_correction,
+        rounding: args.rounding.into(),
+        bias_correction: args.rounding == RoundingBy::Nearest && !args.no_bias_correction,
+        seed: context.seed,
     };
     let ranges: Vec<Vec<f32>> =
         (0..calibration.data.len().min(args.range_samples)).map(|index| calibration.data.to_f32(index, &preprocess)).collect();
@@ -171,7 +175,7 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
             activation_ranges: quantization.activation_ranges.name().into(),
             weight_ranges: quantization.weight_ranges.name().into(),
             range_samples: ranges.len() as u64,
-            rounding: Rounding::Nearest.name().into(),
+            rounding: quantization.rounding.name().into(),
             bias_correction: quantization.bias_correction,
             target: choice.as_ref().map(|choice| choice.target.name().to_string()),
             finetune_steps: 0,

@@ -18,6 +18,7 @@ mod profile;
 mod provenance;
 mod request;
 mod run;
+mod search;
 mod sensitivity;
 mod supernet;
 mod supernet_front;
@@ -81,8 +82,8 @@ enum Command {
     Lut(lut::LutCommand),
     #[command(subcommand)]
     Targets(targets::TargetsCommand),
-    #[command(flatten)]
-    Later(later::LaterCommand),
+    #[command(subcommand)]
+    Search(search::SearchCommand),
 }
 
 /// Everything that a command needs beside its own flags.
@@ -147,6 +148,6 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Dataset(command) => dataset::dataset(&context, &command),
         Command::Lut(command) => lut::lut(&context, &command),
         Command::Targets(command) => targets::targets(&context, &command),
-        Command::Later(command) => Err(later::refuse(&command)),
+        Command::Search(command) => search::search(&context, &command),
     }
 }

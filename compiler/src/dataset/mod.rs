@@ -15,4 +15,4 @@ pub use file::{Contents, DatasetFile, read};
 pub use graph::subnet_graph;
 pub use merge::{Merged, merge, ranges};
 pub use sample::{Bench, Measure, SampleError, sample};
-pub use subject::{Quantization, Subject};
+pub use subject::{Quantization, Subject, accuracy};

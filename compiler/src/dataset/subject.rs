@@ -15,7 +15,7 @@ use crate::compile::CompileError;
 use crate::data::Dataset;
 use crate::evaluate::{run_integer, top1};
 use crate::float::Executor;
-use crate::graph::Graph;
+use crate::graph::{Graph, Node};
 use crate::lower::{LowerError, Lowered, RawInput, lower};
 use crate::network::NetworkError;
 use crate::plan::Effort;
@@ -25,20 +25,25 @@ use crate::quant::calibration::Calibration;
 use crate::quant::correction::correct;
 use crate::quant::groups::{Grouping, group};
 use crate::quant::ranges::{ActivationQuantizer, RangeRule};
+use crate::quant::rounding::{Rounder, Rounding};
 use crate::supernet::assignment;
 
 /// Width of a network's output.
 const OUTPUT_BITS: u8 = 8;
 
-/// How networks are quantized where many of them are evaluated. Weights are rounded to nearest.
+/// How networks are quantized where many of them are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantization {
     /// Rule for the ranges of weights.
     pub weight_ranges: RangeRule,
     /// Rule for the ranges of activations.
     pub activation_ranges: RangeRule,
-    /// Whether biases are corrected where held-out samples improve.
+    /// How weights are rounded.
+    pub rounding: Rounding,
+    /// Whether biases are corrected where weights are rounded to nearest and held-out samples improve.
     pub bias_correction: bool,
+    /// Of rounding that is learned.
+    pub seed: u64,
 }
 
 /// An architecture with the distributions of its tensors.
@@ -90,21 +95,31 @@ impl<'s> Subject<'s> {
         for (group, candidate) in grouping.groups.iter_mut().zip(&assignment) {
             group.candidates = vec![*candidate];
         }
-        let Quantization { weight_ranges, activation_ranges, bias_correction } = self.quantization;
-        let nearest = |(node, of): (usize, &crate::graph::Node)| {
+        let Quantization { weight_ranges, activation_ranges, rounding, bias_correction, seed } = self.quantization;
+        let executor = Executor::new(&self.graph);
+        let (graph, samples) = (&self.graph, self.samples);
+        let rounder = Rounder { executor: &executor, grouping: &grouping, samples, method: rounding, rule: weight_ranges, seed, cache: None };
+        let nearest = |(node, of): (usize, &Node)| {
             let Some(float) = of.op.weights() else { return BTreeMap::new() };
             let round = |bits| self.layers.get((node, bits), || Arc::new(RoundedLayer::nearest(float, bits, weight_ranges)));
             grouping.weight_bits(node).into_iter().map(|bits| (bits, round(bits))).collect()
         };
-        let layers = self.graph.nodes.iter().enumerate().map(nearest).collect();
-        let bank = Bank::new(&self.graph, &grouping, OUTPUT_BITS, layers, |tensor, bits| {
+        let layers = match rounding {
+            Rounding::Nearest => graph.nodes.iter().enumerate().map(nearest).collect(),
+            _ => rounder.alone(|| ()),
+        };
+        let bank = Bank::new(graph, &grouping, OUTPUT_BITS, layers, |tensor, bits| {
             self.activations.get((tensor, bits), || self.calibration.quantizer(tensor, bits, activation_ranges))
         });
-        let mut network = QuantizedNetwork::new(&self.graph, &grouping, &bank, assignment, OUTPUT_BITS);
+        let mut network = QuantizedNetwork::new(graph, &grouping, &bank, assignment, OUTPUT_BITS);
         // Inputs of the layers around the blocks are not among what a narrow width could be given to.
         network.in_bytes = self.space.fixed.activation_bits >= 8;
-        if bias_correction {
-            correct(&Executor::new(&self.graph), &mut network, self.samples);
+        match rounding {
+            Rounding::Nearest if bias_correction => {
+                correct(&executor, &mut network, samples);
+            }
+            Rounding::Nearest => {}
+            _ => rounder.in_order(&mut network, || ()),
         }
         Ok(lower(&network, input, Effort::quick())?)
     }
@@ -114,13 +129,20 @@ impl<'s> Subject<'s> {
     /// # Errors
     /// The network cannot be lowered, or does not take the samples.
     pub fn accuracy(&self, policy: &Policy, input: &RawInput, data: &Dataset) -> Result<f64, CompileError> {
-        let lowered = self.lowered(policy, input)?;
-        let file = Model::new_checked(&lowered.file).map_err(LowerError::Refused)?;
-        let outputs = run_integer(&file, Arithmetic::Native, data, || ())?;
-        let labels = data.labels().unwrap_or_default();
-        let hits = outputs.iter().zip(labels).filter(|(output, label)| top1(output) == **label as usize).count();
-        Ok(hits as f64 / outputs.len().max(1) as f64)
+        accuracy(&self.lowered(policy, input)?, data)
     }
+}
+
+/// Share of the samples whose label is the top class of a lowered network.
+///
+/// # Errors
+/// The network does not take the samples.
+pub fn accuracy(lowered: &Lowered, data: &Dataset) -> Result<f64, CompileError> {
+    let file = Model::new_checked(&lowered.file).map_err(LowerError::Refused)?;
+    let outputs = run_integer(&file, Arithmetic::Native, data, || ())?;
+    let labels = data.labels().unwrap_or_default();
+    let hits = outputs.iter().zip(labels).filter(|(output, label)| top1(output) == **label as usize).count();
+    Ok(hits as f64 / outputs.len().max(1) as f64)
 }
 
 /// Values by tensor or node and width, each found once; where two threads ask at a time, both find the same.

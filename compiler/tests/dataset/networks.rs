@@ -63,10 +63,17 @@ fn quick_networks_give_the_codes_of_compiled_ones() {
     let input = RawInput { raw: raw_type(&calibration), preprocess: preprocess.clone() };
     let target = Target::builtin("host").unwrap();
     let mut narrow = 0;
-    for (seed, rule) in [(5, RangeRule::Mse), (6, RangeRule::Kl), (7, RangeRule::MinMax)] {
+    let cases = [
+        (5, RangeRule::Mse, Rounding::Nearest),
+        (6, RangeRule::Kl, Rounding::Nearest),
+        (7, RangeRule::MinMax, Rounding::Nearest),
+        (8, RangeRule::Mse, Rounding::Descent),
+    ];
+    for (seed, rule, rounding) in cases {
         let Design { architecture, policy } = design(seed);
         let subnet = supernet.extract(&architecture).unwrap();
-        let quantization = Quantization { weight_ranges: rule, activation_ranges: rule, bias_correction: seed == 5 };
+        let bias_correction = seed == 5;
+        let quantization = Quantization { weight_ranges: rule, activation_ranges: rule, rounding, bias_correction, seed: 0 };
         let subject = Subject::new(&subnet, &samples, quantization).unwrap();
         let quick = subject.lowered(&policy, &input).unwrap();
         assert!(quick.spec.tensors.iter().all(|tensor| tensor.bits == ActivationBits::A8));
@@ -79,8 +86,8 @@ fn quick_networks_give_the_codes_of_compiled_ones() {
             activation_ranges: rule,
             estimator: apq_search::Estimator::Pooled,
             output_bits: 8,
-            rounding: Rounding::Nearest,
-            bias_correction: quantization.bias_correction,
+            rounding,
+            bias_correction,
             seed: 0,
             layer_cache: None,
             keep_softmax: false,

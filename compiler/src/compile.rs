@@ -80,6 +80,8 @@ pub enum Stage {
     Lower,
     /// The integer runtime over calibration and test data.
     Evaluate,
+    /// Points of a dataset.
+    Sample,
     /// Designs of a supernet, by what is predicted of them.
     Search,
     /// The best of them, for real.

@@ -5,9 +5,11 @@
 
 pub mod assign;
 pub mod assignment;
+pub mod compare;
 pub mod compile;
 pub mod cost;
 pub mod data;
+pub mod dataset;
 pub mod evaluate;
 pub mod export;
 pub mod float;

@@ -122,6 +122,7 @@ impl Progress for Drawer {
             Stage::Correct => "correct",
             Stage::Lower => "lower",
             Stage::Evaluate => "evaluate",
+            Stage::Sample => "sample",
             Stage::Search => "search",
             Stage::Check => "check",
         };

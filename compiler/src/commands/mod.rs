@@ -3,6 +3,7 @@
 mod choices;
 mod compile;
 mod console;
+mod dataset;
 mod destination;
 mod device;
 mod eval;
@@ -17,6 +18,7 @@ mod profile;
 mod provenance;
 mod request;
 mod run;
+mod search;
 mod sensitivity;
 mod supernet;
 mod supernet_front;
@@ -75,11 +77,13 @@ enum Command {
     Profile(Box<profile::ProfileArgs>),
     Export(export::ExportArgs),
     #[command(subcommand)]
+    Dataset(dataset::DatasetCommand),
+    #[command(subcommand)]
     Lut(lut::LutCommand),
     #[command(subcommand)]
     Targets(targets::TargetsCommand),
-    #[command(flatten)]
-    Later(later::LaterCommand),
+    #[command(subcommand)]
+    Search(search::SearchCommand),
 }
 
 /// Everything that a command needs beside its own flags.
@@ -141,8 +145,9 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Inspect(args) => inspect::inspect(&context, &args),
         Command::Profile(args) => profile::profile(&context, &args),
         Command::Export(args) => export::export(&context, &args),
+        Command::Dataset(command) => dataset::dataset(&context, &command),
         Command::Lut(command) => lut::lut(&context, &command),
         Command::Targets(command) => targets::targets(&context, &command),
-        Command::Later(command) => Err(later::refuse(&command)),
+        Command::Search(command) => search::search(&context, &command),
     }
 }

@@ -1,6 +1,7 @@
 //! What a compilation found, as data ([`Report`]), as files ([`files`]) and as tables for people ([`tables`]).
 
 mod build;
+pub(crate) mod compare;
 pub(crate) mod curve;
 pub(crate) mod files;
 pub(crate) mod front;

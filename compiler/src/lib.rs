@@ -20,5 +20,6 @@ pub mod pareto;
 pub mod passes;
 pub mod plan;
 pub mod prepare;
+pub mod prune;
 pub mod quant;
 pub mod task;

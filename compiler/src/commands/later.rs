@@ -9,7 +9,7 @@ pub(crate) const AFTER_HELP: &str = "Not in this build yet: search, dataset.\n\
     Exit codes: 0 done, 1 a budget or tolerance was not met, 2 bad input or usage, 3 not supported, 101 a bug.";
 
 /// What stands under the help of `compile`.
-pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --prune, --refine, report.html.";
+pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --refine, report.html.";
 
 /// What there is instead.
 const THERE_IS: &str = "what is there: compile, pareto, sensitivity, run, eval, inspect, profile, export, lut show|import|merge|diff|check, targets list|show|kernels";
@@ -49,15 +49,13 @@ pub(crate) fn absent(name: &str) -> anyhow::Error {
 #[derive(Debug, Args)]
 pub(crate) struct LaterFlags {
     #[arg(long, hide = true)]
-    prune: bool,
-    #[arg(long, hide = true)]
     refine: bool,
 }
 
 impl LaterFlags {
     /// Refuses the first flag that was given.
     pub(crate) fn refuse(&self) -> anyhow::Result<()> {
-        match [("--prune", self.prune), ("--refine", self.refine)].into_iter().find(|(_, given)| *given) {
+        match [("--refine", self.refine)].into_iter().find(|(_, given)| *given) {
             Some((flag, _)) => Err(input(format!("this build does not have `{flag}` yet"))),
             None => Ok(()),
         }

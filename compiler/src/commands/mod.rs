@@ -15,6 +15,7 @@ mod lut;
 mod pareto;
 mod profile;
 mod provenance;
+mod prune;
 mod request;
 mod run;
 mod sensitivity;

@@ -11,6 +11,7 @@ use apqc::quant::sensitivity::measured;
 use serde_json::Number;
 
 use super::layers::layers;
+use super::pruning::PruningReport;
 use super::search;
 use super::{
     BudgetReport, CalibrationReport, Fits, FloatReport, GroupReport, ListValues, Report, ResultReport, SCHEMA, SearchReport, SecondsReport,
@@ -34,6 +35,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) metric: &'a str,
     /// Width of the network's output.
     pub(crate) output_bits: u8,
+    /// What was pruned, where that was asked for.
+    pub(crate) pruning: Option<PruningReport>,
     /// What the tool has to say before the compilation's own notes.
     pub(crate) notes: Vec<String>,
 }
@@ -43,6 +46,7 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
     let mut budgets: Vec<BudgetReport> = facts.budgets.iter().map(|budget| budget_report(*budget, compiled)).collect();
     budgets.extend(compiled.task.iter().flat_map(|task| &task.verdicts).map(search::task_budget));
     let mut notes = facts.notes;
+    notes.extend(facts.pruning.iter().flat_map(PruningReport::notes));
     compilation_notes(compiled, facts.network, &budgets, &mut notes);
     let memory = facts.target.memory();
     let totals = &compiled.totals;
@@ -91,6 +95,7 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
         groups: groups(compiled, facts.network, facts.metric),
         layers: layers(graph, compiled, facts.output_bits),
         streamed: compiled.lowered.streamed.iter().map(streamed).collect(),
+        pruning: facts.pruning,
         search: search_report(compiled, facts.calibration_samples, facts.network.macs.saturating_mul(REFERENCE_BITS)),
         budgets,
     }
@@ -101,7 +106,7 @@ fn streamed(stretch: &StreamedStretch) -> StreamedReport {
     StreamedReport { layers, strips, recomputed_macs: 0, moved_bytes }
 }
 
-fn relative(bops: u64, macs: u64) -> f64 {
+pub(super) fn relative(bops: u64, macs: u64) -> f64 {
     if macs == 0 { 0.0 } else { bops as f64 / (REFERENCE_BITS * macs) as f64 }
 }
 

@@ -53,6 +53,7 @@ pub struct Options {
 }
 
 /// Samples and what turns them into the network's input.
+#[derive(Clone, Copy)]
 pub struct Data<'a> {
     /// Unlabelled samples from which ranges and sensitivities are measured.
     pub calibration: &'a Dataset,
@@ -81,6 +82,10 @@ pub enum Stage {
     Lower,
     /// The integer runtime over calibration and test data.
     Evaluate,
+    /// Designs of a supernet, by what is predicted of them.
+    Search,
+    /// The best of them, for real.
+    Check,
 }
 
 /// Receives progress; the library itself prints nothing.

@@ -22,4 +22,5 @@ pub mod plan;
 pub mod prepare;
 pub mod prune;
 pub mod quant;
+pub mod supernet;
 pub mod task;

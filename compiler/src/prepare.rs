@@ -107,7 +107,11 @@ impl<'a> Prepared<'a> {
             check_samples(network, test)?;
         }
         let graph = &network.graph;
-        let grouping = network.group(target, &options.candidates)?;
+        let mut grouping = network.group(target, &options.candidates)?;
+        if let Some(given) = options.search.assignment.as_ref().filter(|given| given.len() == grouping.groups.len()) {
+            // No quantizer is needed at any other width.
+            grouping.groups.iter_mut().zip(given).for_each(|(group, width)| group.candidates = vec![*width]);
+        }
         let executor = Executor::new(graph);
         let samples: Vec<Vec<f32>> = (0..data.calibration.len()).map(|index| data.calibration.to_f32(index, data.preprocess)).collect();
         let reference_outputs = match &network.unpruned {

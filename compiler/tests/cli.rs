@@ -229,10 +229,6 @@ fn what_this_build_lacks_is_refused_by_name() {
         let name = command.split_whitespace().next().unwrap();
         sandbox.fails(command, 2, &["this build does not have", name]);
     }
-    let flags = ["--refine"];
-    for flag in flags {
-        sandbox.fails(&format!("compile net.onnx --target host {flag}"), 2, &["this build does not have", flag.split(' ').next().unwrap()]);
-    }
 }
 
 #[test]

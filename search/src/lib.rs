@@ -8,8 +8,11 @@
 //! [`Problem::assign_exact`] finds the assignment with the least additive noise instead. [`locate`] finds how far down a curve a task budget allows to go. [`checker`] verifies a result and shares no code with the
 //! search.
 //!
-//! The crate is `no_std` with `alloc`, reads no files, prints nothing, draws no random numbers and
-//! holds no clock: equal input gives equal results. All costs are integers.
+//! Joint search: [`space`] holds the designs of a once-for-all network, [`predictor`] tells their accuracy, and [`evolution`] finds the best under budgets,
+//! the whole front of several objectives, and the baselines.
+//!
+//! The crate is `no_std` with `alloc`, reads no files, prints nothing and holds no clock, and its random
+//! numbers come from the caller's seed: equal input gives equal results. All costs are integers.
 #![no_std]
 
 extern crate alloc;
@@ -27,6 +30,8 @@ mod task;
 mod undo;
 
 pub mod checker;
+pub mod evolution;
+pub mod predictor;
 pub mod space;
 
 pub use cost::{Budget, NetworkCost, Quantity, Totals};

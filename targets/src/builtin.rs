@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use apq_lut::{Candidate, Operator};
 
 use crate::bitfusion::CLOCK_HZ;
+use crate::exclusion::Exclusion;
 use crate::kernels::{KernelRow, ROW_MAJOR};
 use crate::target::{CostSource, Description, Memory};
 
@@ -40,7 +41,13 @@ fn bitfusion() -> Description {
         candidates: candidates(&[(4, 4), (4, 6), (4, 8), (6, 6), (6, 8), (8, 8)]),
         memory: Memory::default(),
         kernels: integer_kernels(),
+        search_exclusions: [seven_by_seven()].into(),
     }
+}
+
+/// The table that APQ published has no such layers, so the paper searched without them.
+fn seven_by_seven() -> Exclusion {
+    Exclusion { operators: [Operator::Depthwise].into(), kernel: Some([7, 7]), weight_bits: Vec::new(), activation_bits: [4].into() }
 }
 
 /// The machine that the compiler runs on. Nothing is timed, so the clock only has to be there.
@@ -54,6 +61,7 @@ fn host() -> Description {
         candidates: candidates(&[(2, 8), (4, 8), (8, 8), (8, 16)]),
         memory: Memory::default(),
         kernels: integer_kernels(),
+        search_exclusions: Vec::new(),
     }
 }
 

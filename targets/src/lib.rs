@@ -17,11 +17,13 @@ extern crate alloc;
 pub mod bitfusion;
 mod builtin;
 mod costs;
+mod exclusion;
 mod kernels;
 mod target;
 #[cfg(target_has_atomic = "ptr")]
 mod text;
 
 pub use bitfusion::BitFusion;
+pub use exclusion::Exclusion;
 pub use kernels::{KernelRow, NotSupported, ROW_MAJOR};
 pub use target::{BUILTIN_TABLE, CostSource, Description, KERNEL_ROWS_MAX, Memory, Target, TargetError};

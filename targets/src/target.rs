@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use apq_lut::{Candidate, FormatError, Operator, Table};
 use serde::{Deserialize, Serialize};
 
+use crate::exclusion::Exclusion;
 use crate::kernels::{KernelRow, NotSupported, check, not_supported};
 use crate::{BitFusion, builtin};
 
@@ -45,6 +46,9 @@ pub struct Description {
     pub memory: Memory,
     /// The kernel table.
     pub kernels: Vec<KernelRow>,
+    /// Layers that the joint search does without.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub search_exclusions: Vec<Exclusion>,
 }
 
 /// Memories of a target. They are reported; budgets are the user's.
@@ -110,6 +114,14 @@ pub enum TargetError {
         /// What is wrong.
         reason: &'static str,
     },
+    /// An exclusion that says nothing, or too much.
+    #[error("search exclusion {number}: {reason}")]
+    Exclusion {
+        /// Number of the exclusion, from 1.
+        number: usize,
+        /// What is wrong.
+        reason: &'static str,
+    },
     /// A kernel that is in the table twice.
     #[error(
         "the kernel table has {operator}{} a{activation_bits} {arrangement} twice",
@@ -158,8 +170,8 @@ impl Target {
     ///
     /// # Errors
     /// An empty name, a clock or memory of zero, no candidates or one twice, a table file without
-    /// [`CostSource::Table`], a kernel row that is not legal, a kernel twice, or a candidate
-    /// without any kernel.
+    /// [`CostSource::Table`], a kernel row or exclusion that is not legal, a kernel twice, or a
+    /// candidate without any kernel.
     pub fn new(description: Description) -> Result<Self, TargetError> {
         let fail = |reason| TargetError::Field { target: description.name.to_string(), reason };
         if description.name.trim().is_empty() {
@@ -179,6 +191,10 @@ impl Target {
             return Err(fail("the kernel table has more than 1024 rows"));
         }
         check(&description.kernels)?;
+        if description.search_exclusions.len() > KERNEL_ROWS_MAX {
+            return Err(fail("there are more than 1024 search exclusions"));
+        }
+        crate::exclusion::check(&description.search_exclusions)?;
         if description.candidates.is_empty() {
             return Err(fail("the list of candidates is empty"));
         }
@@ -281,6 +297,12 @@ impl Target {
     #[must_use]
     pub fn kernel_supports(&self, operator: &Operator, weight_bits: u8, activation_bits: u8) -> bool {
         self.arrangements(operator, weight_bits, activation_bits).next().is_some()
+    }
+
+    /// Whether the joint search does without such a layer, although a kernel may exist.
+    #[must_use]
+    pub fn search_excludes(&self, operator: &Operator, kernel: [u32; 2], bits: Candidate) -> bool {
+        self.0.search_exclusions.iter().any(|exclusion| exclusion.covers(operator, kernel, bits))
     }
 
     /// Arrangements of the weights for which the kernel exists, in the order of the table.

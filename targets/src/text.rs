@@ -24,6 +24,12 @@ impl Target {
     /// weight_bits = [4, 8]            # not for operators without weights
     /// activation_bits = [8]
     /// arrangement = "row-major"       # optional
+    ///
+    /// [[search_exclusions]]           # optional: layers that the joint search does without
+    /// operators = ["depthwise"]
+    /// kernel = [7, 7]                 # optional, and so is each of the widths
+    /// weight_bits = [2]
+    /// activation_bits = [4]
     /// ```
     ///
     /// # Errors

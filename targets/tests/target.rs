@@ -218,6 +218,27 @@ fn rows_that_say_nothing_or_too_much_are_refused() {
 }
 
 #[test]
+fn search_exclusions_name_layers() {
+    let text = format!("{BOARD}\n[[search_exclusions]]\noperators = [\"depthwise\", \"add\"]\nkernel = [5, 3]\nweight_bits = [2, 4]\n");
+    let target = Target::from_toml(&text).unwrap();
+    assert_eq!(Target::from_toml(&target.to_toml().unwrap()).unwrap(), target);
+    let excludes = |operator, kernel, w, a| target.search_excludes(&operator, kernel, Candidate::new(w, a).unwrap());
+    assert!(excludes(Operator::Depthwise, [5, 3], 4, 16) && excludes(Operator::Add, [5, 3], 8, 8), "a sum has no weights");
+    assert!(!excludes(Operator::Depthwise, [5, 3], 8, 8) && !excludes(Operator::Depthwise, [3, 5], 4, 8));
+    assert!(!excludes(Operator::Conv, [5, 3], 4, 8));
+    assert!(!target.kernel_supports(&Operator::Depthwise, 8, 8), "an exclusion adds no kernel");
+    for (from, to) in [
+        ("[\"depthwise\", \"add\"]", "[]"),
+        ("kernel = [5, 3]\nweight_bits = [2, 4]", ""),
+        ("kernel = [5, 3]", "kernel = [0, 3]"),
+        ("weight_bits = [2, 4]", "weight_bits = [2, 3]"),
+    ] {
+        let error = Target::from_toml(&text.replacen(from, to, 1)).unwrap_err();
+        assert!(matches!(error, TargetError::Exclusion { number: 1, .. }), "{to}: {error}");
+    }
+}
+
+#[test]
 fn every_core_answers_for_the_layers_of_any_network_at_its_candidates() {
     use apq_lut::{CostModel, LayerKey};
     for &name in Target::builtin_names().iter().filter(|name| name.starts_with("cortex-") || **name == "rv32") {

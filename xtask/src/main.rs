@@ -1,8 +1,10 @@
-//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | firmware | tables | bench [SECTION] | fuzz`.
+//! Development commands of this workspace: `cargo xtask setup | test [--quick] | no-std | firmware | tables | bench [SECTION] | fuzz |
+//! libtorch | train`.
 //!
 //! No dependency, so that the first command after a clone starts within seconds.
 
 mod firmware;
+mod libtorch;
 mod no_std;
 mod packages;
 mod process;
@@ -11,6 +13,7 @@ mod slurm;
 mod test;
 mod toolchain;
 mod tools;
+mod trainer;
 
 use std::process::ExitCode;
 
@@ -35,6 +38,9 @@ usage: cargo xtask COMMAND
                    run cargo with a toolchain for that core in the folder of a workspace
   fuzz [--seconds N] [--seed N] [TARGET...]
                    feed the readers of files with damaged ones: apq, onnx, target, assignment, lut (60 seconds each)
+  libtorch [--yes] fetch the library that training needs into target/libtorch, after telling its size (LIBTORCH, if you set it, is taken as it is)
+  train [ARGUMENT...]
+                   build and run apqc-train, which trains supernets and predictors
   bench [SECTION]  print every figure of the project beside its reference
 ";
 
@@ -52,6 +58,11 @@ fn main() -> ExitCode {
         ["firmware", rest @ ..] => firmware::run(rest),
         ["tables", cores @ ..] => firmware::tables(cores),
         ["bench", sections @ ..] => bench(sections),
+        ["libtorch", rest @ ..] => libtorch::run(rest),
+        ["train", rest @ ..] => match trainer::run(rest) {
+            Ok(code) => return code,
+            Err(failure) => Err(failure),
+        },
         ["fuzz", rest @ ..] => process::run(process::cargo().args(["run", "--package", "apq-fuzz", "--"]).args(rest)),
         ["help" | "-h" | "--help"] => {
             print!("{USAGE}");

@@ -10,6 +10,8 @@ use crate::{Failure, process};
 const REQUIREMENTS: &str = include_str!("../requirements.txt");
 /// Oldest Python that the pinned packages have wheels for.
 const PYTHON_MIN: (u32, u32) = (3, 11);
+/// Interpreters of the system.
+const NAMES: [&str; 5] = ["python3", "/usr/bin/python3", "python3.13", "python3.12", "python3.11"];
 
 /// Makes the environment where it is missing or has other versions, and returns its interpreter. `APQ_PYTHON` is taken as it is.
 pub(crate) fn install() -> Result<PathBuf, Failure> {
@@ -43,25 +45,39 @@ pub(crate) fn install() -> Result<PathBuf, Failure> {
 fn make(folder: &Path) -> Result<(), Failure> {
     let packages = REQUIREMENTS.split_whitespace().collect::<Vec<_>>().join(" ");
     println!("installing {packages} with pip into {}", folder.display());
-    let base = match base() {
-        Some(base) => base,
-        None => {
-            apt_install(&["python3", "python3-venv"], "Python with venv, for onnxruntime")?;
-            base().ok_or(format!("no Python {}.{} or later with venv was found", PYTHON_MIN.0, PYTHON_MIN.1))?
-        }
-    };
+    let base = base_installed("Python with venv, for onnxruntime")?;
     let requirements = process::root().join("xtask/requirements.txt");
     process::run(Command::new(base).args(["-m", "venv", "--clear"]).arg(folder))?;
     let pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--requirement"];
     process::run(Command::new(folder.join("bin/python")).args(pip).arg(requirements))
 }
 
+/// An interpreter that has pip: one of the system, or that of a new environment in `folder`.
+pub(crate) fn with_pip(folder: &Path) -> Result<PathBuf, Failure> {
+    let has_pip = |python: &Path| process::succeeds(Command::new(python).args(["-m", "pip", "--version"]));
+    let environment = folder.join("bin/python");
+    let there = NAMES.into_iter().map(PathBuf::from).chain([environment.clone()]).find(|python| has_pip(python));
+    if let Some(python) = there {
+        return Ok(python);
+    }
+    let base = base_installed("Python with venv, for pip")?;
+    process::run(Command::new(base).args(["-m", "venv", "--clear"]).arg(folder))?;
+    if has_pip(&environment) { Ok(environment) } else { Err("no Python with pip was found".into()) }
+}
+
+fn base_installed(purpose: &str) -> Result<&'static str, Failure> {
+    if let Some(base) = base() {
+        return Ok(base);
+    }
+    apt_install(&["python3", "python3-venv"], purpose)?;
+    base().ok_or(format!("no Python {}.{} or later with venv was found", PYTHON_MIN.0, PYTHON_MIN.1))
+}
+
 /// An interpreter of the system that is new enough and can make environments.
 fn base() -> Option<&'static str> {
     let (major, minor) = PYTHON_MIN;
     let script = format!("import sys, venv, ensurepip; sys.exit(sys.version_info < ({major}, {minor}))");
-    let names = ["python3", "/usr/bin/python3", "python3.13", "python3.12", "python3.11"];
-    names.into_iter().find(|name| process::succeeds(Command::new(name).args(["-c", &script])))
+    NAMES.into_iter().find(|name| process::succeeds(Command::new(name).args(["-c", &script])))
 }
 
 fn imports(python: &Path) -> bool {

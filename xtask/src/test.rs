@@ -4,14 +4,14 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::{Failure, firmware, no_std, process, python, tools};
+use crate::{Failure, firmware, libtorch, no_std, process, python, tools, trainer};
 
 /// How much is checked.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Extent {
     /// Everything.
     Full,
-    /// Without the no_std builds and the documentation.
+    /// Without the no_std builds and the documentation, and without the trainer where libtorch is not there yet.
     Quick,
 }
 
@@ -48,6 +48,9 @@ pub(crate) fn run(extent: Extent) -> ExitCode {
     step("firmware", &mut || firmware::check(extent == Extent::Full));
     let mut tally = Tally::default();
     step("tests", &mut || tests(python.as_deref(), &mut tally));
+    if extent == Extent::Full || libtorch::present().is_some() {
+        step("trainer", &mut || trainer::check(|line| tally.add(line)));
+    }
 
     for failure in &failures {
         println!("FAILED {failure}");

@@ -81,6 +81,7 @@ impl Tensor {
             data_type: Some(self.element.code()),
             name: name.map(str::to_owned),
             raw_data: Some(self.bytes),
+            ..Default::default()
         }
     }
 }

@@ -18,6 +18,7 @@
 
 mod attribute;
 pub mod proto;
+pub mod supernet;
 
 pub use attribute::{Attribute, Element, Tensor};
 

@@ -105,12 +105,20 @@ pub struct TensorProto {
     pub dims: Vec<i64>,
     #[prost(int32, optional, tag = "2")]
     pub data_type: Option<i32>,
+    /// Elements of some float32 tensors, in place of `raw_data`.
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
     #[prost(string, optional, tag = "8")]
     pub name: Option<String>,
     /// Little-endian elements, row-major.
     #[prost(bytes = "vec", optional, tag = "9")]
     pub raw_data: Option<Vec<u8>>,
+    /// [`LOCATION_EXTERNAL`] where the elements are in another file.
+    #[prost(int32, optional, tag = "14")]
+    pub data_location: Option<i32>,
 }
+
+pub const LOCATION_EXTERNAL: i32 = 1;
 
 #[derive(Clone, PartialEq, Message)]
 pub struct ValueInfoProto {

@@ -123,6 +123,8 @@ impl Progress for Drawer {
             Stage::Correct => "correct",
             Stage::Lower => "lower",
             Stage::Evaluate => "evaluate",
+            Stage::Search => "search",
+            Stage::Check => "check",
         };
         self.start(name, steps);
     }

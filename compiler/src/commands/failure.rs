@@ -3,6 +3,8 @@
 use apq_device::{Class, DeviceError, Refusal};
 use apq_runtime::{ErrorClass, LoadError};
 use apq_search::ProblemError;
+use apq_search::evolution::SearchError;
+use apq_search::space::{ChoicesError, CostsError};
 use apq_targets::{Target, TargetError};
 use apqc::assignment::AssignmentError;
 use apqc::compile::CompileError;
@@ -12,6 +14,7 @@ use apqc::graph::GraphError;
 use apqc::import::{ImportError, Unsupported};
 use apqc::lower::LowerError;
 use apqc::quant::groups::NoKernel;
+use apqc::supernet::{PredictorFileError, ProposeError, TrialError};
 
 /// What a run of the tool comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,6 +130,18 @@ fn class(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             _ => Exit::Input,
         });
     }
+    if let Some(error) = cause.downcast_ref::<TrialError>() {
+        return match error {
+            TrialError::Compile(inner) => class(inner),
+            TrialError::Supernet(_) => Some(Exit::Input),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<CostsError>() {
+        return Some(if matches!(error, CostsError::Choices(ChoicesError::Space(_))) { Exit::Input } else { Exit::Unsupported });
+    }
+    if let Some(error) = cause.downcast_ref::<ProposeError>() {
+        return Some(if matches!(error, ProposeError::Search(SearchError::NotModelled(_))) { Exit::Unsupported } else { Exit::Input });
+    }
     if let Some(error) = cause.downcast_ref::<ProblemError>() {
         return Some(if matches!(error, ProblemError::NotModelled { .. }) { Exit::Unsupported } else { Exit::Bug });
     }
@@ -187,6 +202,9 @@ fn hint_for(cause: &(dyn std::error::Error + 'static)) -> Option<String> {
     }
     if let Some(AssignmentError::Missing(_)) = cause.downcast_ref::<AssignmentError>() {
         return Some("every group needs its widths; `apqc compile` writes a complete assignment.toml to begin with".into());
+    }
+    if let Some(PredictorFileError::OtherSpace { .. }) = cause.downcast_ref::<PredictorFileError>() {
+        return Some("train a predictor for this supernet with `apqc-train predictor`, or give its own with --predictor FILE".into());
     }
     if let Some(CompileError::NotFinite(_)) = cause.downcast_ref::<CompileError>() {
         return Some("look for NaN or infinity among the model's weights, and at the preprocessing".into());

@@ -2,14 +2,14 @@
 
 use clap::{Args, Subcommand};
 
-use super::failure::{input, input_with_hint};
+use super::failure::input_with_hint;
 
 /// What stands under the help, so that nobody searches for it there.
 pub(crate) const AFTER_HELP: &str = "Not in this build yet: search, dataset.\n\
     Exit codes: 0 done, 1 a budget or tolerance was not met, 2 bad input or usage, 3 not supported, 101 a bug.";
 
 /// What stands under the help of `compile`.
-pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: --refine, report.html.";
+pub(crate) const AFTER_COMPILE_HELP: &str = "Not in this build yet: report.html.";
 
 /// What there is instead.
 const THERE_IS: &str = "what is there: compile, pareto, sensitivity, run, eval, inspect, profile, export, lut show|import|merge|diff|check, targets list|show|kernels";
@@ -43,21 +43,4 @@ pub(crate) fn refuse(command: &LaterCommand) -> anyhow::Error {
 /// The refusal of the command `name`.
 pub(crate) fn absent(name: &str) -> anyhow::Error {
     input_with_hint(format!("this build does not have `apqc {name}` yet"), THERE_IS)
-}
-
-/// Flags of `compile` that this build refuses.
-#[derive(Debug, Args)]
-pub(crate) struct LaterFlags {
-    #[arg(long, hide = true)]
-    refine: bool,
-}
-
-impl LaterFlags {
-    /// Refuses the first flag that was given.
-    pub(crate) fn refuse(&self) -> anyhow::Result<()> {
-        match [("--refine", self.refine)].into_iter().find(|(_, given)| *given) {
-            Some((flag, _)) => Err(input(format!("this build does not have `{flag}` yet"))),
-            None => Ok(()),
-        }
-    }
 }

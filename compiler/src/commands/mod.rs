@@ -19,6 +19,8 @@ mod prune;
 mod request;
 mod run;
 mod sensitivity;
+mod supernet;
+mod supernet_front;
 mod targets;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -12,10 +12,13 @@ use super::choices::at_least_two;
 use super::failure::{Exit, input_with_hint, unsupported};
 use super::inputs::beside;
 use super::request::RequestArgs;
+use super::supernet::{self, SupernetFlags};
+use super::supernet_front;
 use crate::report::{curve, files};
 
 /// Evaluates the whole trade-off curve and writes it as table, CSV, JSON and plot.
 ///
+/// Of a supernet it is the front of predicted accuracy against latency, energy and flash; points along --cost are checked for real.
 /// Budgets mark the points that meet them. With --assign-by exact the assignments of least noise at the same costs are evaluated too.
 #[derive(Debug, Args)]
 pub(crate) struct ParetoArgs {
@@ -30,6 +33,8 @@ pub(crate) struct ParetoArgs {
     /// Points evaluated on each curve, at most.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = at_least_two, help_heading = "Curve")]
     points: usize,
+    #[command(flatten)]
+    supernet: SupernetFlags,
     /// Output directory [default: MODEL.pareto.d].
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -90,6 +95,12 @@ impl From<MeritAxis> for Merit {
 pub(crate) fn pareto(context: &Context, args: &ParetoArgs) -> anyhow::Result<Exit> {
     let directory = args.output.clone().unwrap_or_else(|| beside(&args.request.model, ".pareto.d"));
     files::check_destination(&directory, args.force)?;
+    if let Some(supernet) = supernet::supernet(&args.request.model)? {
+        let ParetoArgs { request, supernet: flags, cost, points, force, .. } = args;
+        let asked = supernet_front::Asked { request, flags, cost: (*cost).into(), points: *points, directory: &directory, force: *force };
+        return supernet_front::pareto(context, &asked, &supernet);
+    }
+    args.supernet.refuse(false)?;
     let request = args.request.load(context, None)?;
     let options = CurveOptions { cost: args.cost.into(), merit: args.quality.into(), points_max: args.points };
     let model = request.choice.cost_model();

@@ -62,7 +62,8 @@ pub(crate) struct RequestArgs {
     /// How the curve is searched under task budgets.
     #[arg(long, value_enum, default_value_t = Scheme::Interpolation, help_heading = "Task budgets")]
     search: Scheme,
-    /// Labelled samples that decide about --accuracy-drop [default: those of --data, which then no longer judge independently].
+    /// Labelled samples that decide about --accuracy-drop [default: those of --data, which then no longer judge independently], or between designs
+    /// of a supernet [default: the calibration samples].
     #[arg(long, value_name = "PATH", help_heading = "Task budgets")]
     search_data: Option<PathBuf>,
     /// Calibration samples: .npz, .npy, a folder of images, or normal:MEAN,STD [default: MODEL.calib.npz; images are drawn without it].
@@ -127,7 +128,7 @@ pub(crate) struct Request {
     pub(crate) basis: Basis,
     list: Option<GivenList>,
     preprocessed: bool,
-    files: Vec<InputFile>,
+    pub(super) files: Vec<InputFile>,
 }
 
 impl RequestArgs {
@@ -145,6 +146,28 @@ impl RequestArgs {
     ///
     /// `assignment` is a file whose widths are taken as they are.
     pub(crate) fn load(&self, context: &Context, assignment: Option<&Path>) -> anyhow::Result<Request> {
+        self.read(context, assignment, false)
+    }
+
+    /// The same for a supernet, whose largest network is the network.
+    pub(crate) fn load_supernet(&self, context: &Context) -> anyhow::Result<Request> {
+        let given = [
+            ("--accuracy-drop", self.accuracy_drop.is_some()),
+            ("--min-sqnr", self.min_sqnr.is_some()),
+            ("--min-agreement", self.min_agreement.is_some()),
+            ("--candidates", !self.candidates.is_empty()),
+            ("--list", self.list.is_some()),
+        ];
+        match given.into_iter().find(|(_, given)| *given) {
+            Some((flag, _)) => Err(input_with_hint(
+                format!("{flag} is not for a supernet: its search looks for the highest accuracy, at the bit widths of its search space"),
+                "give budgets such as --latency; `apqc compile` takes the subnet.onnx that it writes with this flag",
+            )),
+            None => self.read(context, None, true),
+        }
+    }
+
+    fn read(&self, context: &Context, assignment: Option<&Path>, supernet: bool) -> anyhow::Result<Request> {
         let choice = inputs::required_target(self.target.as_deref(), self.lut.as_deref())?;
         let OnnxModel { network, mut files } = inputs::onnx(&self.model)?;
         let given = assignment.map(read_assignment).transpose()?;
@@ -162,7 +185,7 @@ impl RequestArgs {
         let (preprocess, preprocess_file) = inputs::preprocess(self.preprocess.as_deref(), &self.model, channels)?;
         let calibration = inputs::calibration(self.calib.as_deref(), &self.model, &sample_shape, self.samples, context.seed)?;
         let test = test_samples(self, &sample_shape)?;
-        let deciding = self.deciding(&sample_shape, test.as_ref())?;
+        let deciding = self.deciding(&sample_shape, test.as_ref(), supernet)?;
         let mut basis = basis((&network, &files), &grouping, &calibration.data, &preprocess, &options, context.seed);
         let list = self.list.as_deref().map(|path| given_list(path, &mut basis)).transpose()?;
         if let Some(list) = list.as_ref().filter(|list| list.file.metric == Metric::Accuracy.name()) {
@@ -190,13 +213,14 @@ impl RequestArgs {
 
 impl RequestArgs {
     /// Labelled samples that decide about accuracy, where they are not the test samples.
-    fn deciding(&self, sample_shape: &[usize], test: Option<&Samples>) -> anyhow::Result<Option<Samples>> {
+    fn deciding(&self, sample_shape: &[usize], test: Option<&Samples>, supernet: bool) -> anyhow::Result<Option<Samples>> {
         let hint = "give --search-data or --data PATH with labels (array `y`, or labels.csv); without labels there are --min-sqnr and --min-agreement";
-        let unlabelled = |source: &str| input_with_hint(format!("--accuracy-drop needs labels; {source} has none"), hint);
+        let asking = if supernet { "--search-data" } else { "--accuracy-drop" };
+        let unlabelled = |source: &str| input_with_hint(format!("{asking} needs labels; {source} has none"), hint);
         match (&self.search_data, self.accuracy_drop) {
-            (Some(_), None) => Err(input("--search-data decides about --accuracy-drop, which is not given")),
+            (Some(_), None) if !supernet => Err(input("--search-data decides about --accuracy-drop, which is not given")),
             (None, None) => Ok(None),
-            (Some(path), Some(_)) => {
+            (Some(path), _) => {
                 let samples = inputs::samples("search data", path, sample_shape, usize::MAX)?;
                 if samples.data.labels().is_none() {
                     return Err(unlabelled(samples.data.source()));

@@ -11,7 +11,6 @@ use apqc::quant::sensitivity::measured;
 use serde_json::Number;
 
 use super::layers::layers;
-use super::pruning::PruningReport;
 use super::search;
 use super::{
     BudgetReport, CalibrationReport, Fits, FloatReport, GroupReport, ListValues, Report, ResultReport, SCHEMA, SearchReport, SecondsReport,
@@ -35,8 +34,6 @@ pub(crate) struct Facts<'a> {
     pub(crate) metric: &'a str,
     /// Width of the network's output.
     pub(crate) output_bits: u8,
-    /// What was pruned, where that was asked for.
-    pub(crate) pruning: Option<PruningReport>,
     /// What the tool has to say before the compilation's own notes.
     pub(crate) notes: Vec<String>,
 }
@@ -46,7 +43,6 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
     let mut budgets: Vec<BudgetReport> = facts.budgets.iter().map(|budget| budget_report(*budget, compiled)).collect();
     budgets.extend(compiled.task.iter().flat_map(|task| &task.verdicts).map(search::task_budget));
     let mut notes = facts.notes;
-    notes.extend(facts.pruning.iter().flat_map(PruningReport::notes));
     compilation_notes(compiled, facts.network, &budgets, &mut notes);
     let memory = facts.target.memory();
     let totals = &compiled.totals;
@@ -95,9 +91,10 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
         groups: groups(compiled, facts.network, facts.metric),
         layers: layers(graph, compiled, facts.output_bits),
         streamed: compiled.lowered.streamed.iter().map(streamed).collect(),
-        pruning: facts.pruning,
+        pruning: None,
         search: search_report(compiled, facts.calibration_samples, facts.network.macs.saturating_mul(REFERENCE_BITS)),
         budgets,
+        supernet: None,
     }
 }
 
@@ -160,7 +157,7 @@ pub(crate) fn budget_name(quantity: Quantity) -> &'static str {
 }
 
 /// A value in the unit of [`budget_name`].
-fn in_unit(quantity: Quantity, value: u64) -> Number {
+pub(crate) fn in_unit(quantity: Quantity, value: u64) -> Number {
     match quantity {
         // A finite value always is a JSON number.
         Quantity::Latency => Number::from_f64(ms(value)).unwrap_or_else(|| value.into()),

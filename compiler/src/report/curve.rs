@@ -160,7 +160,7 @@ impl PointReport {
 }
 
 /// Name of a cost's axis, with its unit.
-fn cost_axis(name: &str) -> &'static str {
+pub(super) fn cost_axis(name: &str) -> &'static str {
     match name {
         "latency" => "latency (ms)",
         "energy" => "energy (mJ)",

@@ -46,14 +46,21 @@ pub(crate) fn check_destination(directory: &Path, force: bool) -> anyhow::Result
     anyhow::bail!("{shown} is not an output directory of apqc (it has no {MANIFEST}), so --force does not replace it");
 }
 
-/// Writes all files of a compilation to `directory`.
-pub(crate) fn write(directory: &Path, force: bool, compiled: &Compiled, report: &Report, manifest: &Manifest) -> anyhow::Result<()> {
-    let files = [
+/// Writes all files of a compilation to `directory`, and `more`.
+pub(crate) fn write(
+    directory: &Path,
+    force: bool,
+    (compiled, report): (&Compiled, &Report),
+    more: Vec<(&str, Vec<u8>)>,
+    manifest: &Manifest,
+) -> anyhow::Result<()> {
+    let mut files = vec![
         ("model.apq", compiled.lowered.file.to_vec()),
         ("report.json", json(report)?),
         ("layers.csv", layers_csv(&report.layers)?),
         ("assignment.toml", assignment_toml(report)?.into_bytes()),
     ];
+    files.extend(more);
     write_all(directory, force, &files, manifest)
 }
 

@@ -3,13 +3,15 @@
 mod build;
 pub(crate) mod curve;
 pub(crate) mod files;
+pub(crate) mod front;
 pub(crate) mod layers;
 mod plot;
 pub(crate) mod pruning;
 pub(crate) mod search;
+pub(crate) mod supernet;
 pub(crate) mod tables;
 
-pub(crate) use build::{Facts, build};
+pub(crate) use build::{Facts, budget_name, build, in_unit};
 
 use std::collections::BTreeMap;
 
@@ -55,6 +57,9 @@ pub(crate) struct Report {
     pub(crate) search: SearchReport,
     /// The budgets as stated.
     pub(crate) budgets: Vec<BudgetReport>,
+    /// How the network was found in a supernet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) supernet: Option<supernet::SupernetReport>,
 }
 
 /// Whether flash and RAM suffice.

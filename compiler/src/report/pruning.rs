@@ -4,6 +4,7 @@ use apq_search::Totals;
 use apqc::prune::{Pruning, SetOutcome, Tried};
 use serde::Serialize;
 
+use super::Report;
 use super::build::relative;
 use super::tables::table;
 use crate::units::{human_count, mj, ms};
@@ -71,6 +72,14 @@ pub(crate) struct TriedReport {
     pub(crate) widths: Vec<usize>,
 }
 
+impl Report {
+    /// Adds what was pruned.
+    pub(crate) fn prunes(&mut self, pruning: PruningReport) {
+        self.notes.extend(pruning.notes());
+        self.pruning = Some(pruning);
+    }
+}
+
 impl PruningReport {
     /// The report of a compilation; `macs` are those of the network as imported.
     pub(crate) fn new(pruning: &Pruning, macs: u64) -> PruningReport {
@@ -132,7 +141,7 @@ impl PruningReport {
     }
 
     /// What a reader should know.
-    pub(crate) fn notes(&self) -> Vec<String> {
+    fn notes(&self) -> Vec<String> {
         if self.pruned {
             return Vec::new();
         }

@@ -35,6 +35,7 @@ const MOST_SENSITIVE: usize = 5;
 pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_cache: bool, quiet: bool) -> String {
     let mut parts = Vec::new();
     let verdict = match (report.budgets.is_empty(), report.feasible) {
+        (true, _) if report.supernet.is_some() => "no budget: the most accurate design",
         (true, _) if report.search.assign_by == "file" => "bit widths as given",
         (true, _) => "no budget: the widest candidates",
         (false, true) => "every budget is met",
@@ -46,6 +47,7 @@ pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_c
         parts.push(budgets(report));
     }
     parts.push(result(report, target));
+    parts.extend(report.supernet.as_ref().map(super::supernet::table));
     if let (Some(greedy), Some(exact)) = (&report.search.greedy, &report.search.exact)
         && report.budgets.iter().any(|budget| !budget.task)
     {

@@ -1,7 +1,40 @@
 //! The search space of a once-for-all network: stages of inverted-residual blocks with elastic kernel, width and depth, and bit widths for each block.
 //!
 //! Source: "APQ: Joint Search for Network Architecture, Pruning and Quantization Policy", sections 3.1 and 3.2.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `presets` | the paper's space, and a small one |
+//! | `check` | limits of a space; whether a design is of a space |
+//! | `fingerprint` | a number by which files that belong to a space know it |
+//! | `count` | how many designs there are, exactly |
+//! | `choices` | the pairs of widths that a target leaves |
+//! | `sample` | random and uniform designs |
+//! | `encoding` | the one-hot vectors of a predictor |
+//! | `layers` | the layers of a design, as lookup tables know them |
+//! | `costs` | what designs cost, from tables |
+//! | `record` | data sets of evaluated designs |
 
+mod check;
+mod choices;
+mod costs;
+mod count;
+mod encoding;
+mod fingerprint;
+mod layers;
+mod presets;
+mod sample;
+
+pub mod record;
+
+pub use check::SpaceError;
+pub use choices::{Choices, ChoicesError};
+pub use costs::{CostsError, DesignCost, DesignCosts};
+pub use count::Count;
+pub use encoding::Encoding;
+pub use sample::{sample_architecture, sample_policy, uniform_policy};
+
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -132,10 +165,16 @@ impl Block {
     pub fn is_residual(&self) -> bool {
         self.stride == 1 && self.input_channels == self.output_channels
     }
+
+    /// The prefix of the names of its tensors and nodes, `stages.2.blocks.0`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        format!("stages.{}.blocks.{}", self.stage, self.position)
+    }
 }
 
 impl Space {
-    /// Every block at the largest depth, in the order of the network.
+    /// Every block at the largest depth, in the order of the network. For spaces that [`Space::check`] takes: it bounds what this allocates.
     #[must_use]
     pub fn blocks(&self) -> Vec<Block> {
         let mut blocks = Vec::new();

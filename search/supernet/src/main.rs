@@ -1,4 +1,9 @@
-//! Trains once-for-all networks and accuracy predictors.
-fn main() {
-    println!("{}", tch::Tensor::from_slice(&[1f32, 2.0]).sum(tch::Kind::Float));
+//! Trains once-for-all networks and accuracy predictors, and fine-tunes quantized networks. The only program of the project that needs libtorch.
+
+mod commands;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    commands::main()
 }

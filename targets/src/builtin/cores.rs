@@ -117,6 +117,7 @@ pub(super) fn description(name: &str) -> Option<Description> {
         candidates: candidates(&[(2, 8), (4, 8), (8, 8), (8, 16)]),
         memory: Memory { flash_bytes, ram_bytes: Some(ram_bytes) },
         kernels: kernels(arrangements),
+        search_exclusions: Vec::new(),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Prints every figure that the project claims beside the figure it is held to: `cargo xtask bench [SECTION [MODEL]]`.
 //!
-//! `firmware [--format json]` counts instructions on emulated cores. `accuracy`, `cost`, `speed` and `reach` are held to something and run where no section is named. The studies behind `docs/results.md`
+//! `firmware [--format json]` counts instructions on emulated cores, `search` times joint search; neither needs data. `accuracy`, `cost`, `speed` and `reach` are held to something and run where no section is named. The studies behind `docs/results.md`
 //! (`sensitivity`, `widths`, `ablation`, `adaround`, `subsets`, `calibration`) take long: each runs only where it is named, and on MobileNetV2 only
 //! where that is named too.
 //!
@@ -12,6 +12,7 @@ mod cost;
 mod firmware;
 mod lab;
 mod models;
+mod search;
 mod sensitivity;
 mod speed;
 mod study;
@@ -30,9 +31,12 @@ fn main() -> ExitCode {
     if section.as_deref() == Some("firmware") {
         return firmware::main(&std::env::args().skip(2).collect::<Vec<_>>());
     }
+    if section.as_deref() == Some("search") {
+        return search::main();
+    }
     let wanted = |name: &str| section.as_deref().is_none_or(|section| section == name);
     if let Some(name) = section.as_deref().filter(|name| !FIGURES.contains(name) && !STUDIES.contains(name)) {
-        eprintln!("error: unknown section \"{name}\"; the sections are firmware, {}, {}", FIGURES.join(", "), STUDIES.join(", "));
+        eprintln!("error: unknown section \"{name}\"; the sections are firmware, search, {}, {}", FIGURES.join(", "), STUDIES.join(", "));
         return ExitCode::from(2);
     }
     let model = std::env::args().nth(2);

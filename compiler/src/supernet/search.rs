@@ -1,0 +1,199 @@
+//! From budgets to the designs that are worth being tried for real.
+
+use apq_lut::Candidate;
+use apq_search::evolution::{
+    Deployment, Domain, Front, Options, Predicted, Scored, SearchError, Smallest, cheapest, evolve, pareto, sequential,
+};
+use apq_search::predictor::{Predictor, PredictorError};
+use apq_search::space::{Architecture, Design, DesignCosts, Encoding, Space, SpaceError};
+use apq_search::{Budget, Quantity, Totals};
+
+use super::product::Parallel;
+
+/// Where a design comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// The joint search over architecture, widths and bit widths.
+    Joint,
+    /// Architecture, then widths, then bit widths.
+    Sequential,
+    /// No design meets the budgets; this one misses them least.
+    Nearest,
+}
+
+impl Origin {
+    /// The name in `report.json`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Origin::Joint => "joint",
+            Origin::Sequential => "sequential",
+            Origin::Nearest => "nearest",
+        }
+    }
+}
+
+/// A design to be tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Proposal {
+    /// The design.
+    pub design: Design,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Accuracy, as the predictor has it.
+    pub predicted: f32,
+    /// Costs by the cost model; flash is at most this, RAM is 0.
+    pub totals: Totals,
+}
+
+/// What a search proposes.
+#[derive(Debug, Clone)]
+pub struct Proposals {
+    /// At least one, the highest prediction first, the sequential search's last.
+    pub designs: Vec<Proposal>,
+    /// Designs that were predicted, of both searches.
+    pub evaluations: u64,
+    /// Designs of the joint search that were over a budget.
+    pub discarded: u64,
+    /// Where no design meets the budgets: for each, the least that any design costs.
+    pub smallest: Option<Vec<Smallest>>,
+}
+
+/// Why there is nothing to propose.
+#[derive(Debug, thiserror::Error)]
+pub enum ProposeError {
+    /// The search.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// The predictor.
+    #[error(transparent)]
+    Predictor(#[from] PredictorError),
+    /// The space.
+    #[error(transparent)]
+    Space(#[from] SpaceError),
+}
+
+/// A space with what judges its designs.
+#[derive(Clone, Copy)]
+pub struct Judges<'a> {
+    /// Costs of designs on the target.
+    pub costs: &'a DesignCosts,
+    /// Their accuracy.
+    pub predictor: &'a Predictor,
+    /// Those that the cost tables know; RAM is not among them.
+    pub budgets: &'a [Budget],
+    /// Of all randomness.
+    pub seed: u64,
+}
+
+impl Judges<'_> {
+    /// The best `count` designs of the joint search, of different architectures as far as there are, and the one of the sequential search. Where no
+    /// design meets the budgets, one that misses them least.
+    ///
+    /// # Errors
+    /// A budget's quantity is not modelled, or the predictor is of another space.
+    pub fn propose(&self, count: usize) -> Result<Proposals, ProposeError> {
+        let space = self.costs.space();
+        let encoding = Encoding::new(space)?;
+        let domain = Domain::new(space, self.costs.choices()).map_err(SearchError::from)?;
+        let budgets = self.modelled_budgets();
+        let deployment = Deployment { domain: &domain, costs: self.costs, budgets: &budgets };
+        let mut scorer = Predicted::new(&encoding, self.predictor, Parallel)?;
+        let options = Options { seed: self.seed, ..Options::default() };
+        let found = match evolve(&deployment, &mut scorer, &options) {
+            Ok(found) => found,
+            Err(SearchError::Infeasible(smallest) | SearchError::Together(smallest)) => {
+                let (design, totals) = self.nearest(&domain, &budgets).ok_or(SearchError::Infeasible(smallest.clone()))?;
+                let predicted = self.predicted(&encoding, &design)?;
+                let nearest = Proposal { design, origin: Origin::Nearest, predicted, totals };
+                return Ok(Proposals { designs: vec![nearest], evaluations: 0, discarded: 0, smallest: Some(smallest) });
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let mut designs = spread(found.best, count);
+        let mut evaluations = found.evaluations;
+        match sequential(&deployment, widest(space), &mut scorer, &options) {
+            Ok(found) => {
+                let stages = found.chains.iter().flat_map(|chain| &chain.stages);
+                evaluations += stages.map(|stage| stage.evaluations).sum::<u64>();
+                let best = found.chains.into_iter().flat_map(|chain| chain.best).next();
+                let known = |best: &Scored| designs.iter().any(|own| own.design == best.design);
+                designs.extend(best.filter(|best| !known(best)).map(|best| proposal(best, Origin::Sequential)));
+            }
+            // What leaves no room for its stages.
+            Err(SearchError::Infeasible(_) | SearchError::Together(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+        Ok(Proposals { designs, evaluations, discarded: found.discarded, smallest: None })
+    }
+
+    /// The front of predicted accuracy against several costs. Where no design meets the budgets, it is that of all designs.
+    ///
+    /// # Errors
+    /// As [`Judges::propose`], and where an objective is not modelled.
+    pub fn front(&self, objectives: &[Quantity]) -> Result<Front, ProposeError> {
+        let space = self.costs.space();
+        let encoding = Encoding::new(space)?;
+        let domain = Domain::new(space, self.costs.choices()).map_err(SearchError::from)?;
+        let budgets = self.modelled_budgets();
+        let deployment = Deployment { domain: &domain, costs: self.costs, budgets: &budgets };
+        let mut scorer = Predicted::new(&encoding, self.predictor, Parallel)?;
+        let options = Options { seed: self.seed, ..Options::default() };
+        match pareto(&deployment, &mut scorer, objectives, &options) {
+            Err(SearchError::Infeasible(_) | SearchError::Together(_)) => {
+                Ok(pareto(&Deployment { budgets: &[], ..deployment }, &mut scorer, objectives, &options)?)
+            }
+            found => Ok(found?),
+        }
+    }
+
+    /// RAM is known of lowered networks only.
+    fn modelled_budgets(&self) -> Vec<Budget> {
+        self.budgets.iter().copied().filter(|budget| budget.quantity != Quantity::Ram).collect()
+    }
+
+    /// Of the designs that are cheapest by one of the budgets, the one whose worst budget is missed by the smallest factor.
+    fn nearest(&self, domain: &Domain, budgets: &[Budget]) -> Option<(Design, Totals)> {
+        let miss = |totals: &Totals| {
+            let factor =
+                |budget: &Budget| totals.get(budget.quantity).map_or(f64::INFINITY, |value| value as f64 / budget.limit.max(1) as f64);
+            budgets.iter().map(factor).fold(0.0, f64::max)
+        };
+        let known = |budget: &Budget| {
+            let (design, _) = cheapest(domain, self.costs, budget.quantity)?;
+            let totals = self.costs.cost(&design).ok()?.totals;
+            Some((design, totals))
+        };
+        budgets.iter().filter_map(known).min_by(|a, b| miss(&a.1).total_cmp(&miss(&b.1)))
+    }
+
+    fn predicted(&self, encoding: &Encoding, design: &Design) -> Result<f32, ProposeError> {
+        let ones = encoding.encode(&design.architecture, Some(&design.policy))?;
+        Ok(self.predictor.predict(&[ones], &mut Parallel)?.first().copied().unwrap_or(f32::NAN))
+    }
+}
+
+fn proposal(scored: Scored, origin: Origin) -> Proposal {
+    Proposal { design: scored.design, origin, predicted: scored.score, totals: scored.totals }
+}
+
+/// The best `count`; designs of an architecture that is already there only where there are no others.
+fn spread(best: Vec<Scored>, count: usize) -> Vec<Proposal> {
+    let mut seen: Vec<Architecture> = Vec::new();
+    let (mut first, mut rest) = (Vec::new(), Vec::new());
+    for scored in best {
+        let known = seen.contains(&scored.design.architecture);
+        if !known {
+            seen.push(scored.design.architecture.clone());
+        }
+        (if known { &mut rest } else { &mut first }).push(proposal(scored, Origin::Joint));
+    }
+    first.append(&mut rest);
+    first.truncate(count.max(1));
+    first.sort_by(|a, b| b.predicted.total_cmp(&a.predicted));
+    first
+}
+
+/// The widest pair of a space, at which the sequential search begins: w8a8 in the paper.
+fn widest(space: &Space) -> Candidate {
+    space.candidates.iter().copied().max_by_key(|pair| pair.product()).unwrap_or(space.fixed)
+}

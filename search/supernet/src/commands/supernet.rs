@@ -1,0 +1,285 @@
+//! `apqc-train supernet`.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use apq_search::space::Space;
+use apq_supernet::checkpoint::{self, Checkpoint};
+use apq_supernet::data::{Images, Preprocess};
+use apq_supernet::shrinking::{EpochRecord, Recipe, State, Training, accuracy, random_subnets};
+use clap::Args;
+use serde::Serialize;
+
+use super::Context;
+use super::failure::{input, input_with_hint};
+
+/// Trains a once-for-all network by progressive shrinking. A run that was stopped goes on where its last finished epoch ended.
+#[derive(Debug, Args)]
+pub(crate) struct SupernetArgs {
+    /// Training and test images: a folder of IDX files (gzipped or not), or a `.npz` with `x` (u8 [N, H, W, C]) and `y`.
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Images that only report, where --data is a `.npz`.
+    #[arg(long, value_name = "FILE.npz")]
+    test: Option<PathBuf>,
+    /// The search space: a preset (fashion, imagenet) or a JSON file.
+    #[arg(long, default_value = "fashion", value_name = "NAME|FILE.json")]
+    space: String,
+    /// Epochs of the full network, then with elastic kernels, depth and width.
+    #[arg(long, default_value = "8,1,1,5", value_delimiter = ',', num_args = 4, value_name = "N,N,N,N")]
+    epochs: Vec<u32>,
+    /// Learning rate at the beginning of each phase.
+    #[arg(long, default_value = "0.1,0.03,0.03,0.05", value_delimiter = ',', num_args = 4, value_name = "R,R,R,R")]
+    rates: Vec<f64>,
+    /// Images of a step.
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(2..), value_name = "N")]
+    batch: u16,
+    /// Of convolution and classifier weights.
+    #[arg(long, default_value_t = 1e-4, value_name = "X")]
+    weight_decay: f64,
+    /// Probability that goes to all classes alike.
+    #[arg(long, default_value_t = 0.05, value_name = "P")]
+    label_smoothing: f64,
+    /// Pixels by which training images are shifted at most.
+    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=16), value_name = "N")]
+    shift: u8,
+    /// Training images are not mirrored.
+    #[arg(long)]
+    no_mirror: bool,
+    /// Training images that are held out: the validation split of everything that follows.
+    #[arg(long, default_value_t = 5000, value_name = "N")]
+    validation: usize,
+    /// Preprocessing: a JSON file with `mean` and `std` of raw values [default: those of the training images].
+    #[arg(long, value_name = "FILE.json")]
+    preprocess: Option<PathBuf>,
+    /// Random subnets whose accuracy is reported at the end.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    subnets: usize,
+    /// Folder of the checkpoint and of the curves.
+    #[arg(short, long, default_value = "supernet", value_name = "DIR")]
+    output: PathBuf,
+    /// Starts over where another training was in the folder.
+    #[arg(long)]
+    force: bool,
+}
+
+/// What a finished training comes to.
+#[derive(Debug, Serialize)]
+struct Summary {
+    checkpoint: PathBuf,
+    epochs: u32,
+    accuracy_largest: f64,
+    accuracy_smallest: f64,
+    accuracy_subnets: Vec<f64>,
+    accuracy_subnets_mean: Option<f64>,
+    images: usize,
+}
+
+pub(crate) fn run(context: &Context, args: &SupernetArgs) -> anyhow::Result<()> {
+    let space = read_space(&args.space)?;
+    let all = Images::read(&args.data, "train")?;
+    let expected = space.input.map(|side| side as usize);
+    if all.shape != expected {
+        return Err(input(format!("space `{}` takes images of {expected:?}, {} has {:?}", space.name, args.data.display(), all.shape)));
+    }
+    if let Some(label) = all.labels.iter().find(|&&label| u32::from(label) >= space.classes) {
+        return Err(input(format!("{}: label {label}, and space `{}` has {} classes", args.data.display(), space.name, space.classes)));
+    }
+    if args.validation == 0 || args.validation + usize::from(args.batch) > all.len() {
+        return Err(input_with_hint(
+            format!("--validation {} and --batch {} do not fit in {} images", args.validation, args.batch, all.len()),
+            "hold out fewer images",
+        ));
+    }
+    let test = match &args.test {
+        Some(path) => Some(Images::read(path, "t10k")?),
+        None if args.data.is_dir() => Some(Images::read(&args.data, "t10k")?),
+        None => None,
+    };
+    let (train, held_out) = all.split(args.validation, context.seed);
+    let preprocess = match &args.preprocess {
+        Some(path) => read_preprocess(path)?,
+        None => preprocess_of(&train),
+    };
+    let recipe = recipe(args, context.seed)?;
+    std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make the folder {}", args.output.display()))?;
+    let path = args.output.join("checkpoint.safetensors");
+    let curves = args.output.join("curves.csv");
+    let mut training = start(context, args, &path, State { space, recipe, preprocess, epochs_done: 0 })?;
+
+    let total: u32 = training.state.recipe.epochs.iter().sum();
+    let bar = context.console.bar("train", u64::from(total - training.state.epochs_done) * train.len() as u64);
+    while let Some((phase, _)) = training.next() {
+        let epoch = training.state.epochs_done + 1;
+        bar.say(|| format!("{} {epoch}/{total}", phase.name()));
+        let Some(record) = training.epoch(&train, &held_out, |images| bar.advance(images as u64)) else { break };
+        // The curve first: an epoch that is done again replaces its line, one that is not there would be lost.
+        append(&curves, &record)?;
+        checkpoint::write(&path, &training.state, &training.supernet.parameters, &training.moments)?;
+        context.console.note(|| describe(&record, total));
+    }
+    drop(bar);
+    report(context, args, &training, &train, test.as_ref().unwrap_or(&held_out), path)
+}
+
+fn report(
+    context: &Context,
+    args: &SupernetArgs,
+    training: &Training,
+    train: &Images,
+    images: &Images,
+    checkpoint: PathBuf,
+) -> anyhow::Result<()> {
+    let space = &training.state.space;
+    let of = |architecture: &_| accuracy(&training.supernet, architecture, train, images, &training.state);
+    let random = random_subnets(&training.supernet, args.subnets, context.seed);
+    let subnets: Vec<f64> = random.iter().map(of).collect();
+    let mean = (!subnets.is_empty()).then(|| subnets.iter().sum::<f64>() / subnets.len() as f64);
+    let summary = Summary {
+        checkpoint,
+        epochs: training.state.epochs_done,
+        accuracy_largest: of(&space.largest()),
+        accuracy_smallest: of(&space.smallest()),
+        accuracy_subnets: subnets,
+        accuracy_subnets_mean: mean,
+        images: images.len(),
+    };
+    context.console.result(&summary, || {
+        let mut text = format!("accuracy on {} images\n", summary.images);
+        let mut line = |name: &str, value: f64| {
+            let _ = writeln!(text, "  {name:<28} {:.2} %", 100.0 * value);
+        };
+        line("largest", summary.accuracy_largest);
+        line("smallest", summary.accuracy_smallest);
+        if let Some(mean) = mean {
+            line(&format!("{} random subnets, mean", summary.accuracy_subnets.len()), mean);
+        }
+        let _ = write!(text, "checkpoint: {}", summary.checkpoint.display());
+        text
+    })
+}
+
+/// A new training, or the one in the folder where it is the same.
+fn start(context: &Context, args: &SupernetArgs, path: &Path, state: State) -> anyhow::Result<Training> {
+    let mut training = Training::new(state.space.clone(), state.recipe.clone(), state.preprocess, context.device);
+    if !path.exists() || args.force {
+        let _ = std::fs::remove_file(args.output.join("curves.csv"));
+        return Ok(training);
+    }
+    let found: Checkpoint<State> = checkpoint::read(path)?;
+    if (State { epochs_done: 0, ..found.state.clone() }) != state {
+        return Err(input_with_hint(
+            format!("{} belongs to a training with another space, recipe or preprocessing", path.display()),
+            "give the flags it was started with, another --output, or --force to start over",
+        ));
+    }
+    for (name, parameter) in &mut training.supernet.parameters {
+        let kept = found.parameters.get(name).filter(|kept| kept.size() == parameter.size());
+        let kept = kept.ok_or_else(|| input(format!("{}: no parameter `{name}` of shape {:?}", path.display(), parameter.size())))?;
+        tch::no_grad(|| parameter.copy_(kept));
+    }
+    training.moments = found.moments.into_iter().map(|(name, moment)| (name, moment.to_device(context.device))).collect();
+    training.state = found.state;
+    context.console.note(|| format!("going on after epoch {} of {}", training.state.epochs_done, path.display()));
+    Ok(training)
+}
+
+fn recipe(args: &SupernetArgs, seed: u64) -> anyhow::Result<Recipe> {
+    let four = |what: &str| input(format!("--{what} takes four values: full network, kernel, depth, width"));
+    let epochs: [u32; 4] = args.epochs.as_slice().try_into().map_err(|_| four("epochs"))?;
+    let rates: [f64; 4] = args.rates.as_slice().try_into().map_err(|_| four("rates"))?;
+    if epochs.iter().try_fold(0u32, |sum, &epochs| sum.checked_add(epochs)).is_none_or(|sum| sum == 0 || sum > 100_000) {
+        return Err(input("--epochs must come to 1..=100000 in all"));
+    }
+    let positive = |value: f64| value.is_finite() && value >= 0.0;
+    if !rates.iter().chain([&args.weight_decay]).all(|&value| positive(value)) || !(0.0..1.0).contains(&args.label_smoothing) {
+        return Err(input("learning rates and weight decay must not be negative, label smoothing lies in 0..1"));
+    }
+    Ok(Recipe {
+        epochs,
+        rates,
+        batch: args.batch.into(),
+        momentum: 0.9,
+        weight_decay: args.weight_decay,
+        label_smoothing: args.label_smoothing,
+        shift: args.shift.into(),
+        mirror: !args.no_mirror,
+        seed,
+    })
+}
+
+fn read_space(text: &str) -> anyhow::Result<Space> {
+    let space = match Space::preset(text) {
+        Some(space) => space,
+        None => {
+            let json = std::fs::read_to_string(text)
+                .with_context(|| format!("`{text}` is neither a preset ({}) nor a file that can be read", Space::PRESETS.join(", ")))?;
+            serde_json::from_str(&json).with_context(|| format!("{text} is not a search space"))?
+        }
+    };
+    space.check().with_context(|| format!("space `{}`", space.name))?;
+    Ok(space)
+}
+
+fn read_preprocess(path: &Path) -> anyhow::Result<Preprocess> {
+    let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let found: Preprocess =
+        serde_json::from_str(&json).with_context(|| format!("{} must hold one `mean` and one `std`", path.display()))?;
+    if !(found.mean.is_finite() && found.std.is_finite() && found.std > 0.0) {
+        return Err(input(format!("{}: `std` must be positive, and both finite", path.display())));
+    }
+    Ok(found)
+}
+
+/// Mean and standard deviation of all raw values.
+fn preprocess_of(images: &Images) -> Preprocess {
+    let mut counts = [0u64; 256];
+    images.pixels.iter().for_each(|&value| counts[usize::from(value)] += 1);
+    let count = images.pixels.len().max(1) as f64;
+    let mean = (0..256).map(|value| value as f64 * counts[value] as f64).sum::<f64>() / count;
+    let variance = (0..256).map(|value| (value as f64 - mean).powi(2) * counts[value] as f64).sum::<f64>() / count;
+    Preprocess { mean: mean as f32, std: variance.sqrt().max(1.0) as f32 }
+}
+
+/// Adds the epoch's line to the curves; a line of the same epoch, left by a run that was stopped before its checkpoint, is replaced.
+fn append(path: &Path, record: &EpochRecord) -> anyhow::Result<()> {
+    let failed = || format!("cannot write {}", path.display());
+    let mut lines: Vec<csv::StringRecord> = Vec::new();
+    if path.exists() {
+        let mut reader = csv::Reader::from_path(path).with_context(failed)?;
+        for line in reader.records() {
+            let line = line.with_context(failed)?;
+            if line.get(0).and_then(|epoch| epoch.parse::<u32>().ok()).is_some_and(|epoch| epoch < record.epoch) {
+                lines.push(line);
+            }
+        }
+    }
+    let mut rows = csv::Writer::from_writer(Vec::new());
+    rows.serialize(record)?;
+    let fresh = String::from_utf8(rows.into_inner()?)?;
+    let (header, line) = fresh.split_once('\n').unwrap_or((&fresh, ""));
+    let mut text = format!("{header}\n");
+    for kept in &lines {
+        let _ = writeln!(text, "{}", kept.iter().collect::<Vec<_>>().join(","));
+    }
+    text.push_str(line);
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
+    std::io::Write::write_all(&mut file, text.as_bytes()).with_context(failed)?;
+    file.persist(path).map_err(|error| error.error).with_context(failed)?;
+    Ok(())
+}
+
+fn describe(record: &EpochRecord, total: u32) -> String {
+    format!(
+        "epoch {}/{total} {:<6} loss {:.4} subnets {:.4}  held out: largest {:.2} % smallest {:.2} %  {:.0} s",
+        record.epoch,
+        record.phase,
+        record.loss_full,
+        record.loss_subnets,
+        100.0 * record.accuracy_largest,
+        100.0 * record.accuracy_smallest,
+        record.seconds
+    )
+}

@@ -28,7 +28,7 @@ fn network(used: usize) -> Network {
     let batch = Dim::Symbol("N");
     graph.input("input", &[batch, 3.into(), SIDE.into(), SIDE.into()]);
     let loud = |channel: usize| if channel < used { 1.0 } else { 0.05 };
-    let mut layer = |graph: &mut GraphBuilder, name: &str, input: &str, inputs: usize, kernel: usize| {
+    let layer = |graph: &mut GraphBuilder, name: &str, input: &str, inputs: usize, kernel: usize| {
         let (taps, output) = (kernel * kernel, format!("{name}.relu"));
         let mut weights = random::samples(name, WIDTH * inputs * taps, 1).concat();
         for (place, weight) in weights.iter_mut().enumerate() {

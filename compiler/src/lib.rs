@@ -22,6 +22,7 @@ pub mod pareto;
 pub mod passes;
 pub mod plan;
 pub mod prepare;
+pub mod prune;
 pub mod quant;
 pub mod supernet;
 pub mod task;

@@ -115,6 +115,7 @@ impl Drawer {
 impl Progress for Drawer {
     fn begin(&self, stage: Stage, steps: usize) {
         let name = match stage {
+            Stage::Prune => "prune",
             Stage::Calibrate => "calibrate",
             Stage::Sensitivity => "sensitivity",
             Stage::Assign => "assign",

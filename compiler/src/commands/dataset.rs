@@ -157,7 +157,8 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
     };
     let ranges: Vec<Vec<f32>> =
         (0..calibration.data.len().min(args.range_samples)).map(|index| calibration.data.to_f32(index, &preprocess)).collect();
-    let of_samples = |samples: &Samples| samples.file.as_ref().map_or_else(|| inputs::content_sha256(&samples.data), |file| file.sha256.clone());
+    let of_samples =
+        |samples: &Samples| samples.file.as_ref().map_or_else(|| inputs::content_sha256(&samples.data), |file| file.sha256.clone());
     let header = Header {
         schema: SCHEMA.into(),
         fingerprint: space.fingerprint_text(),
@@ -221,7 +222,9 @@ fn check_labels(data: &Dataset, classes: u32) -> anyhow::Result<()> {
     match data.labels() {
         None => Err(input_with_hint(format!("{from} has no labels"), "array `y` of a .npz, or labels.csv in a folder of images")),
         Some(labels) => match labels.iter().position(|label| *label >= classes) {
-            Some(sample) => Err(input(format!("{from} has label {} for sample {sample}, the supernet has {classes} classes", labels[sample]))),
+            Some(sample) => {
+                Err(input(format!("{from} has label {} for sample {sample}, the supernet has {classes} classes", labels[sample])))
+            }
             None => Ok(()),
         },
     }
@@ -234,15 +237,16 @@ fn merge_parts(context: &Context, args: &MergeArgs) -> anyhow::Result<Exit> {
     if !missing.is_empty() {
         let text = format!("{} of {} points are missing: {}", missing.len(), merged.header.points, ranges(&missing, RANGES_SHOWN));
         if !args.partial {
-            return Err(input_with_hint(text, "`apqc dataset sample` with the same flags goes on with a part; --partial joins what there is"));
+            return Err(input_with_hint(
+                text,
+                "`apqc dataset sample` with the same flags goes on with a part; --partial joins what there is",
+            ));
         }
         eprint_lossy(&format!("note: {text}"));
     }
     merged.write(&args.output)?;
     let json = json!({ "parts": args.parts.len(), "points": merged.points.len(), "repeated": merged.repeated, "missing": missing });
-    context.console.result(&json, || {
-        format!("{} parts, {} points: {}", args.parts.len(), merged.points.len(), args.output.display())
-    })?;
+    context.console.result(&json, || format!("{} parts, {} points: {}", args.parts.len(), merged.points.len(), args.output.display()))?;
     Ok(Exit::Done)
 }
 

@@ -11,11 +11,11 @@ mod export;
 mod failure;
 mod inputs;
 mod inspect;
-mod later;
 mod lut;
 mod pareto;
 mod profile;
 mod provenance;
+mod prune;
 mod request;
 mod run;
 mod search;
@@ -36,9 +36,12 @@ use failure::Exit;
 pub(crate) use inputs::{InputFile, sha256};
 pub(crate) use request::Request;
 
+/// What stands under the help.
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 a budget or tolerance was not met, 2 bad input or usage, 3 not supported, 101 a bug.";
+
 /// Compiles neural networks for small hardware at the fewest bits that keep them accurate.
 #[derive(Debug, Parser)]
-#[command(name = "apqc", version, after_help = later::AFTER_HELP, propagate_version = false, max_term_width = 120)]
+#[command(name = "apqc", version, after_help = AFTER_HELP, propagate_version = false, max_term_width = 120)]
 struct Cli {
     #[command(flatten)]
     global: Global,

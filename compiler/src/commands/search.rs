@@ -185,7 +185,12 @@ fn chosen_budgets(args: &CompareArgs, subject: &Subject) -> anyhow::Result<Vec<B
         }
     }
     let mut seen = Vec::new();
-    budgets.retain(|budget| !seen.contains(budget) && { seen.push(*budget); true });
+    budgets.retain(|budget| {
+        !seen.contains(budget) && {
+            seen.push(*budget);
+            true
+        }
+    });
     Ok(budgets)
 }
 

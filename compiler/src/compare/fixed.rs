@@ -111,7 +111,8 @@ impl FixedArchitectures<'_> {
         let costs = prepared.costs(self.model, false)?;
         let mut winners = Vec::new();
         for place in places {
-            options.budgets = self.common.iter().chain([&budgets[*place]]).filter(|budget| budget.quantity != Quantity::Ram).copied().collect();
+            options.budgets =
+                self.common.iter().chain([&budgets[*place]]).filter(|budget| budget.quantity != Quantity::Ram).copied().collect();
             let assigned = assign(&prepared, &list, &costs, &data, &options, progress)?;
             let totals: Totals = costs.totals(&assigned.assignment);
             if !options.budgets.iter().all(|budget| budget.met(&totals)) {

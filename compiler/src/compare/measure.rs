@@ -69,8 +69,7 @@ impl Workbench<'_> {
             }
             Ok(measured)
         };
-        let measured: Vec<Vec<(Design, f64)>> =
-            by_architecture.par_iter().map(of_architecture).collect::<Result<_, CompareError>>()?;
+        let measured: Vec<Vec<(Design, f64)>> = by_architecture.par_iter().map(of_architecture).collect::<Result<_, CompareError>>()?;
         Ok(Measures(measured.into_iter().flatten().collect()))
     }
 }

@@ -157,7 +157,8 @@ impl DatasetFile {
     /// # Errors
     /// The line cannot be written; then the file ends with the line before it.
     pub fn append(&mut self, point: Point) -> Result<(), DatasetError> {
-        let text = line(&point).map_err(|source| DatasetError::Write { path: self.path.clone(), kept: self.contents.points.len(), source })?;
+        let text =
+            line(&point).map_err(|source| DatasetError::Write { path: self.path.clone(), kept: self.contents.points.len(), source })?;
         self.write(&text)?;
         let last = self.contents.points.last_key_value().map(|(last, _)| *last);
         self.contents.sorted &= last.is_none_or(|last| last < point.index);

@@ -98,7 +98,8 @@ impl<'s> Subject<'s> {
         let Quantization { weight_ranges, activation_ranges, rounding, bias_correction, seed } = self.quantization;
         let executor = Executor::new(&self.graph);
         let (graph, samples) = (&self.graph, self.samples);
-        let rounder = Rounder { executor: &executor, grouping: &grouping, samples, method: rounding, rule: weight_ranges, seed, cache: None };
+        let rounder =
+            Rounder { executor: &executor, grouping: &grouping, samples, method: rounding, rule: weight_ranges, seed, cache: None };
         let nearest = |(node, of): (usize, &Node)| {
             let Some(float) = of.op.weights() else { return BTreeMap::new() };
             let round = |bits| self.layers.get((node, bits), || Arc::new(RoundedLayer::nearest(float, bits, weight_ranges)));

@@ -202,7 +202,16 @@ pub(crate) fn rows(
 pub(crate) fn csv(report: &CompareReport) -> anyhow::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let columns = [
-        "budget", "limit", "method", "seed", "latency_ms", "energy_mj", "bops", "accuracy_predicted", "accuracy_validation", "accuracy_test",
+        "budget",
+        "limit",
+        "method",
+        "seed",
+        "latency_ms",
+        "energy_mj",
+        "bops",
+        "accuracy_predicted",
+        "accuracy_validation",
+        "accuracy_test",
         "from_sequential",
     ];
     writer.write_record(columns)?;

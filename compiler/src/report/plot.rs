@@ -179,7 +179,10 @@ impl Plot {
             if matches!(series.mark, Mark::Line | Mark::Dashes) {
                 let dashes = if series.mark == Mark::Dashes { " stroke-dasharray=\"6 4\"" } else { "" };
                 let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.2},{y:.2}")).collect();
-                line(format_args!("<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>", path.join(" ")));
+                line(format_args!(
+                    "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>",
+                    path.join(" ")
+                ));
             }
             for (x, y) in points {
                 line(format_args!("{}", mark(series.mark, x, y, colour)));

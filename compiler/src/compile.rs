@@ -66,6 +66,8 @@ pub struct Data<'a> {
 /// A stage of the pipeline, for progress bars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stage {
+    /// Channels that can go, and what they are worth.
+    Prune,
     /// Ranges of all tensors.
     Calibrate,
     /// The sensitivity list.
@@ -80,6 +82,8 @@ pub enum Stage {
     Lower,
     /// The integer runtime over calibration and test data.
     Evaluate,
+    /// Points of a dataset.
+    Sample,
     /// Designs of a supernet, by what is predicted of them.
     Search,
     /// The best of them, for real.
@@ -235,6 +239,46 @@ pub fn compile(
     progress: &dyn Progress,
 ) -> Result<Compiled, CompileError> {
     let start = Instant::now();
+    let mut unjudged = unjudged(network, target, model, data, options, store, progress)?;
+    unjudged.judge(network, data, progress)?;
+    unjudged.compiled.seconds.total = start.elapsed().as_secs_f64();
+    Ok(unjudged.compiled)
+}
+
+/// A compiled network before the test samples have been run.
+pub(crate) struct Unjudged {
+    /// Without what the test samples say.
+    pub(crate) compiled: Compiled,
+    /// The file that ends at the logits, where the shipped one is another.
+    logits: Option<Lowered>,
+}
+
+impl Unjudged {
+    /// Runs the test samples, where there are any.
+    pub(crate) fn judge(&mut self, network: &Network, data: &Data<'_>, progress: &dyn Progress) -> Result<(), CompileError> {
+        let Some(test) = data.test else { return Ok(()) };
+        progress.begin(Stage::Evaluate, 2 * test.len());
+        let lowered = self.logits.as_ref().unwrap_or(&self.compiled.lowered);
+        let file = Model::new_checked(&lowered.file).map_err(LowerError::Refused)?;
+        let float = run_reference(network, test, data.preprocess, || progress.step())?;
+        let integer = run_integer(&file, Arithmetic::Native, test, || progress.step())?;
+        self.compiled.float_quality = Some(quality(&float, test.labels(), None));
+        self.compiled.integer_quality = Some(quality(&integer, test.labels(), Some(&float)));
+        Ok(())
+    }
+}
+
+/// Everything but the test samples.
+pub(crate) fn unjudged(
+    network: &Network,
+    target: &Target,
+    model: Option<&dyn CostModel>,
+    data: &Data<'_>,
+    options: &Options,
+    store: (&dyn ListStore, &str),
+    progress: &dyn Progress,
+) -> Result<Unjudged, CompileError> {
+    let start = Instant::now();
     let prepared = Prepared::new(network, target, data, options, progress)?;
     let mut seconds = Seconds { calibrate: start.elapsed().as_secs_f64(), ..Seconds::default() };
     let at = Instant::now();
@@ -263,28 +307,25 @@ pub fn compile(
     let feasible = options.budgets.iter().all(|budget| budget.met(&totals)) && assigned.task.as_ref().is_none_or(|task| task.met);
 
     let file = Model::new_checked(&logits.file).map_err(LowerError::Refused)?;
-    progress.begin(Stage::Evaluate, data.calibration.len() + data.test.map_or(0, |test| 2 * test.len()));
+    progress.begin(Stage::Evaluate, data.calibration.len());
     let outputs = run_integer(&file, Arithmetic::Native, data.calibration, || progress.step())?;
     let calibration_sqnr_db = sqnr_db(&prepared.reference_outputs, &outputs).unwrap_or(f64::NEG_INFINITY);
-    let (mut float_quality, mut integer_quality) = (None, None);
-    if let Some(test) = data.test {
-        let float = run_reference(network, test, data.preprocess, || progress.step())?;
-        let integer = run_integer(&file, Arithmetic::Native, test, || progress.step())?;
-        float_quality = Some(quality(&float, test.labels(), None));
-        integer_quality = Some(quality(&integer, test.labels(), Some(&float)));
-    }
     seconds.total = start.elapsed().as_secs_f64();
     let nodes = (0..network.graph.nodes.len()).map(crate::graph::NodeId);
     let node_costs = nodes.map(|node| costs.node(node, &assigned.assignment)).collect();
     let not_modelled = costs.not_modelled().into_iter().map(String::from).collect();
     let simulation = CodeSimulation::new(&quantized).ok_or_else(|| LowerError::NoQuantizer(network.graph.name.clone()))?;
     drop(costs);
-    Ok(Compiled {
+    let (lowered, logits) = match kept {
+        Some(kept) => (kept, Some(logits)),
+        None => (logits, None),
+    };
+    let compiled = Compiled {
         simulation,
         evaluations: assigned.task.as_ref().map_or(1, |task| task.evaluated.len()),
         assignment: assigned.assignment,
         feasible,
-        lowered: kept.unwrap_or(logits),
+        lowered,
         node_costs,
         totals,
         list,
@@ -296,13 +337,14 @@ pub fn compile(
         rounding: options.rounding,
         correction,
         calibration_sqnr_db,
-        float_quality,
-        integer_quality,
+        float_quality: None,
+        integer_quality: None,
         forward_passes,
         seconds,
         raw_input: prepared.raw_input,
         grouping: prepared.grouping,
-    })
+    };
+    Ok(Unjudged { compiled, logits })
 }
 
 /// Outputs of the float reference for every sample, in order.

@@ -5,9 +5,11 @@
 
 pub mod assign;
 pub mod assignment;
+pub mod compare;
 pub mod compile;
 pub mod cost;
 pub mod data;
+pub mod dataset;
 pub mod evaluate;
 pub mod export;
 pub mod float;
@@ -20,6 +22,7 @@ pub mod pareto;
 pub mod passes;
 pub mod plan;
 pub mod prepare;
+pub mod prune;
 pub mod quant;
 pub mod supernet;
 pub mod task;

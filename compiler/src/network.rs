@@ -33,6 +33,8 @@ pub struct Network {
     pub graph: Graph,
     /// Multiply-accumulates of the network as imported, to which relative BOPs refer.
     pub macs: u64,
+    /// The network before channels were pruned from `graph`, where they were.
+    pub unpruned: Option<Box<Graph>>,
     /// As the float reference reads it.
     proto: pb::ModelProto,
     folder: Option<std::path::PathBuf>,
@@ -51,7 +53,18 @@ impl Network {
         let proto = rewritten.unwrap_or(proto);
         passes::simplify(&mut graph, trace)?;
         let macs = graph.total_macs();
-        Ok(Network { graph, macs, proto, folder: folder.map(Path::to_path_buf) })
+        Ok(Network { graph, macs, unpruned: None, proto, folder: folder.map(Path::to_path_buf) })
+    }
+
+    /// The same model with channels pruned: `graph` is what is compiled, the model as imported remains what it is held against.
+    pub fn pruned(&self, graph: Graph) -> Network {
+        let unpruned = Some(Box::new(self.imported().clone()));
+        Network { graph, macs: self.macs, unpruned, proto: self.proto.clone(), folder: self.folder.clone() }
+    }
+
+    /// The network as imported, which is the float network that results are compared with.
+    pub fn imported(&self) -> &Graph {
+        self.unpruned.as_deref().unwrap_or(&self.graph)
     }
 
     /// The quantizer groups for a target, at its own candidates or at those given.

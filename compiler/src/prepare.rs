@@ -62,7 +62,7 @@ pub struct Prepared<'a> {
     pub executor: Executor<'a>,
     /// Calibration samples as the network takes them.
     pub samples: Vec<Vec<f32>>,
-    /// The float network's output for each of them.
+    /// The output of the float network as imported for each of them.
     pub reference_outputs: Vec<Vec<f32>>,
     /// Quantizers of every tensor and layer at every width.
     pub bank: Bank,
@@ -114,7 +114,10 @@ impl<'a> Prepared<'a> {
         }
         let executor = Executor::new(graph);
         let samples: Vec<Vec<f32>> = (0..data.calibration.len()).map(|index| data.calibration.to_f32(index, data.preprocess)).collect();
-        let reference_outputs = check_import(network, &executor, &samples)?;
+        let reference_outputs = match &network.unpruned {
+            None => check_import(network, &executor, &samples)?,
+            Some(unpruned) => check_import(network, &Executor::new(unpruned), &samples)?,
+        };
         progress.begin(Stage::Calibrate, 2 * samples.len());
         let calibration = Calibration::new(&executor, &samples, || progress.step());
         let layers = match options.rounding {
@@ -299,7 +302,7 @@ fn check_labels(network: &Network, data: &Dataset) -> Result<(), CompileError> {
 /// Runs every sample in floats, and the first ones on tract too.
 fn check_import(network: &Network, executor: &Executor<'_>, samples: &[Vec<f32>]) -> Result<Vec<Vec<f32>>, CompileError> {
     use rayon::prelude::*;
-    let float = Simulation::float(&network.graph);
+    let float = Simulation::float(executor.graph());
     let outputs: Vec<Vec<f32>> = samples.par_iter().map(|sample| executor.run(&float, sample)).collect();
     if let Some(sample) = outputs.iter().position(|output| output.iter().any(|v| !v.is_finite())) {
         return Err(CompileError::NotFinite(sample));

@@ -223,19 +223,6 @@ fn published_tables_are_imported() {
 }
 
 #[test]
-fn what_this_build_lacks_is_refused_by_name() {
-    let sandbox = Sandbox::new();
-    for command in ["search compare x", "dataset sample"] {
-        let name = command.split_whitespace().next().unwrap();
-        sandbox.fails(command, 2, &["this build does not have", name]);
-    }
-    let flags = ["--prune", "--refine"];
-    for flag in flags {
-        sandbox.fails(&format!("compile net.onnx --target host {flag}"), 2, &["this build does not have", flag.split(' ').next().unwrap()]);
-    }
-}
-
-#[test]
 fn data_that_do_not_fit_are_refused_with_both_shapes() {
     let sandbox = Sandbox::new();
     fs::write(sandbox.path("features.onnx"), features_model(6)).unwrap();

@@ -166,6 +166,39 @@ fn the_exact_assignment_stands_beside_the_greedy_one() {
 }
 
 #[test]
+fn pruning_is_searched_with_the_widths_and_reported() {
+    let sandbox = Sandbox::new();
+    sandbox.fails("compile MODEL host --prune", 2, &["--prune needs a budget", "--bops"]);
+    sandbox.fails("compile MODEL host --prune --bops 0.2 --assign x.toml", 2, &["--prune", "--assign"]);
+    let bits = sandbox.json("compile MODEL host --bops 0.4 -o bits", 0);
+    let both = sandbox.json("compile MODEL host --prune --bops 0.4 -o both", 0);
+    assert!(bits.get("pruning").is_none());
+    let pruning = &both["pruning"];
+    let tried = pruning["tried"].as_array().unwrap();
+    assert_eq!(tried.iter().filter(|one| one["chosen"] == true).count(), 1, "{pruning}");
+    assert_eq!((&tried[0]["sqnr_db"], &tried[0]["bops_relative"]), (&bits["result"]["sqnr_db"], &bits["result"]["bops_relative"]));
+    assert!(number(&both["result"]["sqnr_db"]) >= number(&bits["result"]["sqnr_db"]));
+    assert_eq!(pruning["pruned"] == true, tried[0]["chosen"] == false);
+    // The classifier reaches the output, and the report says so.
+    let sets = pruning["sets"].as_array().unwrap();
+    assert!(sets.last().unwrap()["kept"].as_str().unwrap().contains("output"), "{pruning}");
+
+    // Below what bits alone reach, channels go; the layers, their shapes and the file show it.
+    let pruned = sandbox.json("compile MODEL host --prune --bops 0.06 -o pruned", 0);
+    assert_eq!((&pruned["pruning"]["pruned"], &pruned["feasible"]), (&true.into(), &true.into()));
+    assert!(whole(&pruned["result"]["macs"]) < whole(&both["result"]["macs"]) && number(&pruned["result"]["bops_relative"]) <= 0.06);
+    let narrower = pruned["pruning"]["sets"].as_array().unwrap().iter().find(|set| set["width_after"] != set["width_before"]).unwrap();
+    let layer = pruned["layers"].as_array().unwrap().iter().find(|layer| layer["name"] == narrower["name"]).unwrap();
+    assert_eq!(layer["output_shape"].as_array().unwrap().last(), Some(&narrower["width_after"]));
+    let run = sandbox.run("inspect pruned/model.apq");
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let shape: Vec<String> = layer["output_shape"].as_array().unwrap().iter().skip(1).map(Value::to_string).collect();
+    assert!(run.stdout.contains(&shape.join("x")), "{} in\n{}", shape.join("x"), run.stdout);
+    let manifest: Value = serde_json::from_slice(&sandbox.bytes("pruned/manifest.json")).unwrap();
+    assert_eq!(manifest["flags"]["prune"], true);
+}
+
+#[test]
 fn given_assignments_are_taken_as_they_are() {
     let sandbox = Sandbox::new();
     let searched = sandbox.json("compile MODEL host --bops 0.4 -o first", 0);

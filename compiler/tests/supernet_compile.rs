@@ -11,9 +11,13 @@ use apq_onnx::supernet::{Supernet, read};
 use apq_search::Quantity;
 use apq_search::space::{Design, DesignCosts, Encoding};
 use apq_targets::Target;
-use apqc::data::{Dataset, Preprocess, Raw};
+use apqc::assign::SearchOptions;
+use apqc::compile::{Data, Options};
+use apqc::data::{self, Dataset, Preprocess, Raw};
 use apqc::evaluate::top1;
-use apqc::supernet::{FloatSubnet, Images};
+use apqc::quant::ranges::RangeRule;
+use apqc::quant::rounding::Rounding;
+use apqc::supernet::{Bench, FloatSubnet, Images};
 use ndarray::{Array1, Array4};
 use ndarray_npy::NpzWriter;
 use prost::Message;
@@ -295,4 +299,88 @@ fn the_front_of_accuracy_and_costs_comes_in_one_run() {
     assert!(sandbox.path("front/pareto.svg").is_file());
     let missed = sandbox.json("pareto --target bitfusion supernet.onnx --points 2 --latency 1ns --iterations 10 -o missed", 1);
     assert!(missed["points"].as_array().unwrap().iter().all(|point| point["feasible"] == false));
+}
+
+#[test]
+fn searches_are_compared_at_several_budgets() {
+    let sandbox = Sandbox::new();
+    let line = "search compare supernet.onnx --target bitfusion --search-data valid.npz --scratch supernet.predictor --seeds 2 --finalists 3 \
+                --iterations 6 --samples 16 --rounding nearest";
+    let report = sandbox.json(&format!("{line} --budgets latency:auto bops:0.05,0.1 -o a --threads 1"), 0);
+    let rows = report["budgets"].as_array().unwrap();
+    assert_eq!(rows.len(), 7);
+    let costs = sandbox.costs(&Target::builtin("bitfusion").unwrap());
+    let (reference, mut found, mut ahead) = (128.0 * largest_macs(&costs) as f64, 0, 0);
+    for row in rows {
+        let (name, limit) = (row["budget"]["name"].as_str().unwrap(), number(&row["budget"]["limit"]));
+        for method in ["joint", "joint_scratch", "sequential", "fixed_architecture", "random", "fixed8", "fixed6", "fixed4"] {
+            assert!(row.as_object().unwrap().contains_key(method), "{method}");
+            for seed in row[method]["seeds"].as_array().into_iter().flatten() {
+                found += 1;
+                assert!(number(&seed[name]) <= limit * (1.0 + 1e-9), "{method} {name} {limit}: {seed}");
+                let accuracies = [&seed["accuracy_validation"], &seed["accuracy_test"]].map(number);
+                assert!(accuracies.iter().all(|accuracy| (0.0..=1.0).contains(accuracy)));
+                if let Ok(design) = serde_json::from_value::<Design>(seed["design"].clone()) {
+                    assert_eq!(seed["bops"], costs.cost(&design).unwrap().totals.bops, "{method}");
+                }
+            }
+        }
+        let of_seed = |method: &str, seed: usize| &row[method]["seeds"][seed];
+        // The sequential search's winner is among the joint search's designs.
+        for seed in 0..2 {
+            let accuracy = |method: &str| number(&of_seed(method, seed)["accuracy_validation"]);
+            assert!(accuracy("joint") >= accuracy("sequential"));
+            ahead += usize::from(accuracy("joint") > accuracy("sequential"));
+        }
+        assert!((number(&row["joint"]["bops_relative"]) - number(&row["joint"]["bops"]) / reference).abs() < 1e-6);
+    }
+    assert!(found > 7 * 8 && ahead > 0, "{found} {ahead}");
+    assert_eq!(report["ahead_of_sequential"]["latency_ms"]["pairs"], 10);
+
+    // What counts is what a design is worth to compilation.
+    let options = Options {
+        candidates: sandbox.supernet.space().candidates.clone(),
+        budgets: Vec::new(),
+        weight_ranges: RangeRule::Mse,
+        activation_ranges: RangeRule::Mse,
+        estimator: apq_search::Estimator::Pooled,
+        output_bits: 8,
+        rounding: Rounding::Nearest,
+        bias_correction: true,
+        seed: 0,
+        layer_cache: None,
+        keep_softmax: false,
+        search: SearchOptions::default(),
+    };
+    let load = |name: &str, limit| data::load_at_most(&sandbox.path(name), &[SIZE, SIZE, 1], limit).unwrap();
+    let (calibration, validation, test) = (load("supernet.calib.npz", 16), load("valid.npz", 40), load("supernet.test.npz", 50));
+    let (preprocess, target) = (Preprocess::new(vec![40.0], vec![60.0], 1).unwrap(), Target::builtin("bitfusion").unwrap());
+    let of = |samples: &Dataset, design: &Design| {
+        let data = Data { calibration: &calibration, test: None, preprocess: &preprocess };
+        Bench::new(&sandbox.supernet, &target, data, Some(samples), &options, 1).try_out(design).unwrap().accuracy
+    };
+    for seed in [&rows[1]["joint"]["seeds"][0], &rows[4]["sequential"]["seeds"][1]] {
+        let design: Design = serde_json::from_value(seed["design"].clone()).unwrap();
+        assert_eq!(of(&validation, &design), seed["accuracy_validation"].as_f64());
+        assert_eq!(of(&test, &design), seed["accuracy_test"].as_f64());
+    }
+
+    // Files, and no influence of threads.
+    let lines = String::from_utf8(sandbox.bytes("a/compare.csv")).unwrap().lines().count();
+    assert_eq!(lines, found + 1);
+    for name in ["compare-latency.svg", "compare-bops.svg"] {
+        assert!(String::from_utf8(sandbox.bytes(&format!("a/{name}"))).unwrap().contains("</svg>"), "{name}");
+    }
+    sandbox.json(&format!("{line} --budgets latency:auto bops:0.05,0.1 -o b --threads 3"), 0);
+    assert_eq!(sandbox.bytes("a/compare.csv"), sandbox.bytes("b/compare.csv"));
+
+    // Nothing meets the first budget.
+    let report = sandbox.json(&format!("{} --budgets latency:1ns,1s -o d", line.replace("--seeds 2", "--seeds 1")), 0);
+    assert!(report["budgets"][0]["joint"].is_null() && !report["budgets"][1]["joint"].is_null());
+    assert!(report["notes"].to_string().contains("the smallest is"), "{}", report["notes"]);
+    sandbox.fails(&format!("{line} --budgets latency:5"), 2, &["--budgets", "unit"]);
+    sandbox.fails(&format!("{line} --budgets speed:5"), 2, &["--budgets", "latency:auto"]);
+    sandbox.fails(&format!("{} --budgets latency:auto", line.replace("bitfusion", "host")), 3, &["latency is not modelled"]);
+    fs::write(sandbox.path("plain.onnx"), sandbox.supernet.extract(&sandbox.supernet.space().smallest()).unwrap().to_onnx()).unwrap();
+    sandbox.fails("search compare plain.onnx --target bitfusion", 2, &["ordinary network", "docs/supernet.md"]);
 }

@@ -115,6 +115,7 @@ impl Drawer {
 impl Progress for Drawer {
     fn begin(&self, stage: Stage, steps: usize) {
         let name = match stage {
+            Stage::Prune => "prune",
             Stage::Calibrate => "calibrate",
             Stage::Sensitivity => "sensitivity",
             Stage::Assign => "assign",
@@ -122,6 +123,7 @@ impl Progress for Drawer {
             Stage::Correct => "correct",
             Stage::Lower => "lower",
             Stage::Evaluate => "evaluate",
+            Stage::Sample => "sample",
             Stage::Search => "search",
             Stage::Check => "check",
         };

@@ -7,6 +7,7 @@ use apq_search::evolution::SearchError;
 use apq_search::space::{ChoicesError, CostsError};
 use apq_targets::{Target, TargetError};
 use apqc::assignment::AssignmentError;
+use apqc::compare::CompareError;
 use apqc::compile::CompileError;
 use apqc::data::DataError;
 use apqc::evaluate::RunError;
@@ -135,6 +136,20 @@ fn class(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
             TrialError::Compile(inner) => class(inner),
             TrialError::Supernet(_) => Some(Exit::Input),
         };
+    }
+    if let Some(error) = cause.downcast_ref::<CompareError>() {
+        return match error {
+            CompareError::Search(inner) => class(inner),
+            CompareError::Trial(inner) => class(inner),
+            CompareError::Compile(inner) => class(inner),
+            _ => Some(Exit::Input),
+        };
+    }
+    if let Some(error) = cause.downcast_ref::<SearchError>() {
+        return Some(if matches!(error, SearchError::NotModelled(_)) { Exit::Unsupported } else { Exit::Input });
+    }
+    if let Some(error) = cause.downcast_ref::<ChoicesError>() {
+        return Some(if matches!(error, ChoicesError::Space(_)) { Exit::Input } else { Exit::Unsupported });
     }
     if let Some(error) = cause.downcast_ref::<CostsError>() {
         return Some(if matches!(error, CostsError::Choices(ChoicesError::Space(_))) { Exit::Input } else { Exit::Unsupported });

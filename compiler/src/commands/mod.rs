@@ -3,6 +3,7 @@
 mod choices;
 mod compile;
 mod console;
+mod dataset;
 mod destination;
 mod device;
 mod eval;
@@ -10,13 +11,14 @@ mod export;
 mod failure;
 mod inputs;
 mod inspect;
-mod later;
 mod lut;
 mod pareto;
 mod profile;
 mod provenance;
+mod prune;
 mod request;
 mod run;
+mod search;
 mod sensitivity;
 mod supernet;
 mod supernet_front;
@@ -34,9 +36,12 @@ use failure::Exit;
 pub(crate) use inputs::{InputFile, sha256};
 pub(crate) use request::Request;
 
+/// What stands under the help.
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 a budget or tolerance was not met, 2 bad input or usage, 3 not supported, 101 a bug.";
+
 /// Compiles neural networks for small hardware at the fewest bits that keep them accurate.
 #[derive(Debug, Parser)]
-#[command(name = "apqc", version, after_help = later::AFTER_HELP, propagate_version = false, max_term_width = 120)]
+#[command(name = "apqc", version, after_help = AFTER_HELP, propagate_version = false, max_term_width = 120)]
 struct Cli {
     #[command(flatten)]
     global: Global,
@@ -75,11 +80,13 @@ enum Command {
     Profile(Box<profile::ProfileArgs>),
     Export(export::ExportArgs),
     #[command(subcommand)]
+    Dataset(dataset::DatasetCommand),
+    #[command(subcommand)]
     Lut(lut::LutCommand),
     #[command(subcommand)]
     Targets(targets::TargetsCommand),
-    #[command(flatten)]
-    Later(later::LaterCommand),
+    #[command(subcommand)]
+    Search(search::SearchCommand),
 }
 
 /// Everything that a command needs beside its own flags.
@@ -141,8 +148,9 @@ fn execute(cli: Cli) -> anyhow::Result<Exit> {
         Command::Inspect(args) => inspect::inspect(&context, &args),
         Command::Profile(args) => profile::profile(&context, &args),
         Command::Export(args) => export::export(&context, &args),
+        Command::Dataset(command) => dataset::dataset(&context, &command),
         Command::Lut(command) => lut::lut(&context, &command),
         Command::Targets(command) => targets::targets(&context, &command),
-        Command::Later(command) => Err(later::refuse(&command)),
+        Command::Search(command) => search::search(&context, &command),
     }
 }

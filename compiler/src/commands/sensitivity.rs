@@ -91,7 +91,7 @@ impl MetricName {
 /// Most parts of a list; there are never that many measurements.
 const SHARDS_MAX: usize = 1 << 16;
 
-fn shard(text: &str) -> Result<Shard, String> {
+pub(super) fn shard(text: &str) -> Result<Shard, String> {
     let numbers = text.split_once('/').and_then(|(index, count)| Some(Shard { index: index.parse().ok()?, count: count.parse().ok()? }));
     numbers
         .filter(|shard| (1..=shard.count).contains(&shard.index) && shard.count <= SHARDS_MAX)

@@ -29,15 +29,14 @@ const BIAS_FRACTION_BITS: i32 = 14;
 
 pub(super) fn lower_layer(
     float: &Weights,
-    shape: &WeightShape,
-    arrangement: Arrangement,
+    (shape, stored_bits, arrangement): (&WeightShape, u8, Arrangement),
     rounded: &RoundedLayer,
     input: &ActivationQuantizer,
     output: &ActivationQuantizer,
 ) -> Result<LoweredLayer, LowerError> {
     let RoundedLayer { weights: quantized, bias } = rounded;
     let row_len = float.row_len();
-    let bits = WeightBits::try_from(quantized.bits).map_err(|_| LowerError::Bits(quantized.bits))?;
+    let bits = WeightBits::try_from(stored_bits).map_err(|_| LowerError::Bits(stored_bits))?;
     let mut raised = Vec::new();
     let mut channels = Vec::with_capacity(float.outputs());
     for (channel, codes) in quantized.codes.chunks_exact(row_len.max(1)).enumerate() {

@@ -155,7 +155,7 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
         tensors.push(TensorSpec {
             name: tensor.name.clone(),
             shape: tensor.shape.clone(),
-            bits: activation_bits(quantizer.bits)?,
+            bits: activation_bits(network.stored_bits(quantizer.bits))?,
             scale: quantizer.scale,
             zero_point: quantizer.zero_point,
             offset: 0,
@@ -191,7 +191,7 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
             output: node.output.0,
             group: network.grouping.of_node[index],
             // The entries of a table are clamped already.
-            clamp: if matches!(node.op, Op::Table { .. }) { None } else { clamp_codes(node.clamp, &output) },
+            clamp: if matches!(node.op, Op::Table { .. }) { None } else { clamp_codes(node.clamp, &output).or(wide(network, &output)) },
             scratch: Region::default(),
         });
     }
@@ -230,6 +230,11 @@ fn describe(network: &QuantizedNetwork<'_>, input: &RawInput, detail: Detail) ->
     Ok(Description { spec, raised, node_of })
 }
 
+/// The codes of a narrow tensor whose codes lie in bytes.
+fn wide(network: &QuantizedNetwork<'_>, output: &ActivationQuantizer) -> Option<[i32; 2]> {
+    (network.stored_bits(output.bits) > output.bits).then(|| output.code_range().into())
+}
+
 /// The node that writes a tensor of the model into the arena.
 fn constant_node(network: &QuantizedNetwork<'_>, id: TensorId, values: &[f32]) -> Result<NodeSpec, LowerError> {
     let tensor = network.graph.tensor(id);
@@ -265,7 +270,7 @@ pub(crate) fn aliases(network: &QuantizedNetwork<'_>) -> Vec<Option<usize>> {
     for node in graph.nodes.iter().filter(shows) {
         let source = node.inputs[0];
         let root = aliases[source.0].unwrap_or(source.0);
-        let bits = usize::from(network.bits(source));
+        let bits = usize::from(network.stored_bits(network.bits(source)));
         let (from, to) = (graph.tensors[root].channels(), graph.tensor(node.output).channels());
         // Sub-byte pixels start at a byte: the bytes are the same where no pixel of either shape is padded.
         if bits >= 6 || from == to || (from * bits % 8 == 0 && to * bits % 8 == 0) {
@@ -305,7 +310,8 @@ fn operator(network: &QuantizedNetwork<'_>, id: NodeId, detail: Detail) -> Resul
             let arrangement = network.layout.map_or(Arrangement::RowMajor, arranged);
             let (weighted, raised) = match detail {
                 Detail::Whole => {
-                    let lowered = layer::lower_layer(weights, &shape, arrangement, rounded, &input, &output)?;
+                    let stored = network.stored_bits(rounded.weights.bits);
+                    let lowered = layer::lower_layer(weights, (&shape, stored, arrangement), rounded, &input, &output)?;
                     (lowered.spec, lowered.raised)
                 }
                 Detail::Outline => (layer::outline(rounded.weights.bits, arrangement)?, Vec::new()),

@@ -36,6 +36,9 @@ pub struct QuantizedNetwork<'a> {
     pub keep_softmax: bool,
     /// The target whose kernels say how weights are arranged in the file; row by row where there is none.
     pub layout: Option<&'a Target>,
+    /// Whether codes of fewer than 8 bits lie in bytes: a file with the same results, which is larger, and faster on a computer. Only for networks whose
+    /// narrow tensors come from convolutions, fully connected layers and sums.
+    pub in_bytes: bool,
     /// For each node, its weights and bias at its width; `None` where it has none.
     layers: Vec<Option<Arc<RoundedLayer>>>,
 }
@@ -45,13 +48,18 @@ impl<'a> QuantizedNetwork<'a> {
     pub fn new(graph: &'a Graph, grouping: &'a Grouping, bank: &'a Bank, assignment: Vec<Candidate>, output_bits: u8) -> Self {
         let layer = |(node, group): (usize, &Option<usize>)| bank.layers[node].get(&assignment[(*group)?].weight_bits).cloned();
         let layers = grouping.of_node.iter().enumerate().map(layer).collect();
-        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, keep_softmax: false, layout: None, layers }
+        QuantizedNetwork { graph, grouping, bank, assignment, output_bits, keep_softmax: false, layout: None, in_bytes: false, layers }
     }
 
     /// Width of a tensor.
     pub fn bits(&self, tensor: TensorId) -> u8 {
         self.grouping.of_tensor[tensor.0]
             .map_or(self.grouping.output_bits(tensor, self.output_bits), |group| self.assignment[group].activation_bits)
+    }
+
+    /// Width in which codes of that many bits are stored.
+    pub fn stored_bits(&self, bits: u8) -> u8 {
+        if self.in_bytes { bits.max(8) } else { bits }
     }
 
     /// Quantizer of a tensor.

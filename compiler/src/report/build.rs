@@ -91,6 +91,7 @@ pub(crate) fn build(compiled: &Compiled, facts: Facts<'_>) -> Report {
         groups: groups(compiled, facts.network, facts.metric),
         layers: layers(graph, compiled, facts.output_bits),
         streamed: compiled.lowered.streamed.iter().map(streamed).collect(),
+        pruning: None,
         search: search_report(compiled, facts.calibration_samples, facts.network.macs.saturating_mul(REFERENCE_BITS)),
         budgets,
         supernet: None,
@@ -102,7 +103,7 @@ fn streamed(stretch: &StreamedStretch) -> StreamedReport {
     StreamedReport { layers, strips, recomputed_macs: 0, moved_bytes }
 }
 
-fn relative(bops: u64, macs: u64) -> f64 {
+pub(super) fn relative(bops: u64, macs: u64) -> f64 {
     if macs == 0 { 0.0 } else { bops as f64 / (REFERENCE_BITS * macs) as f64 }
 }
 

@@ -1,11 +1,13 @@
 //! What a compilation found, as data ([`Report`]), as files ([`files`]) and as tables for people ([`tables`]).
 
 mod build;
+pub(crate) mod compare;
 pub(crate) mod curve;
 pub(crate) mod files;
 pub(crate) mod front;
 pub(crate) mod layers;
 mod plot;
+pub(crate) mod pruning;
 pub(crate) mod search;
 pub(crate) mod supernet;
 pub(crate) mod tables;
@@ -49,6 +51,9 @@ pub(crate) struct Report {
     /// Stretches of the network that run in strips of rows, so that the arena meets its budget.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) streamed: Vec<StreamedReport>,
+    /// What was pruned, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) pruning: Option<pruning::PruningReport>,
     /// How the assignment was found.
     pub(crate) search: SearchReport,
     /// The budgets as stated.

@@ -9,6 +9,8 @@ use std::fmt::Write as _;
 pub(crate) enum Mark {
     /// A line through all points, with a dot at each.
     Line,
+    /// The same, dashed.
+    Dashes,
     /// Dots alone.
     Dots,
     /// Rings around points that other series have.
@@ -174,9 +176,13 @@ impl Plot {
         for (index, series) in self.series.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             let points: Vec<(f64, f64)> = Self::finite(series).map(at).collect();
-            if series.mark == Mark::Line {
+            if matches!(series.mark, Mark::Line | Mark::Dashes) {
+                let dashes = if series.mark == Mark::Dashes { " stroke-dasharray=\"6 4\"" } else { "" };
                 let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.2},{y:.2}")).collect();
-                line(format_args!("<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>", path.join(" ")));
+                line(format_args!(
+                    "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>",
+                    path.join(" ")
+                ));
             }
             for (x, y) in points {
                 line(format_args!("{}", mark(series.mark, x, y, colour)));
@@ -192,7 +198,7 @@ impl Plot {
 
 fn mark(mark: Mark, x: f64, y: f64, colour: &str) -> String {
     match mark {
-        Mark::Line | Mark::Dots => format!("<circle cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"3\" fill=\"{colour}\"/>"),
+        Mark::Line | Mark::Dashes | Mark::Dots => format!("<circle cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"3\" fill=\"{colour}\"/>"),
         Mark::Rings => format!("<circle cx=\"{x:.2}\" cy=\"{y:.2}\" r=\"6\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.5\"/>"),
     }
 }
@@ -226,14 +232,14 @@ mod tests {
             title: "a < b & \u{1}".into(),
             x: "r".into(),
             y: "SQNR (dB)".into(),
-            series: vec![series("one", Mark::Line), series("two", Mark::Dots), series("three", Mark::Rings)],
+            series: vec![series("one", Mark::Line), series("two", Mark::Dots), series("three", Mark::Rings), series("four", Mark::Dashes)],
         };
         let svg = plot.svg();
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         assert!(svg.contains("a &lt; b &amp; \u{fffd}") && svg.contains("SQNR (dB)"));
         assert!(!svg.contains("inf") && !svg.contains("NaN"));
         // Two finite points in each series, and one mark in the legend.
-        assert_eq!(svg.matches("<circle").count(), 9);
+        assert_eq!((svg.matches("<circle").count(), svg.matches("<polyline").count(), svg.matches("dasharray").count()), (12, 2, 1));
         let coordinate = |circle: &str, name: &str| -> f64 {
             let rest = &circle[circle.find(name).unwrap() + name.len()..];
             rest[..rest.find('"').unwrap()].parse().unwrap()

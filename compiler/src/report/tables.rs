@@ -56,6 +56,7 @@ pub(crate) fn summary(report: &Report, target: &Target, directory: &Path, from_c
     if let Some(task) = &report.search.task {
         parts.push(task_table(task));
     }
+    parts.extend(report.pruning.as_ref().map(|pruning| pruning.text()));
     parts.push(widths(report));
     parts.extend(most_sensitive(report));
     if quiet {

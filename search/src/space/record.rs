@@ -36,8 +36,14 @@ pub struct Quantization {
     pub activation_ranges: String,
     /// Rule for the ranges of weights.
     pub weight_ranges: String,
+    /// Samples that gave the ranges of activations: the first of those that calibrated norms.
+    pub range_samples: u64,
     /// How weights were rounded.
     pub rounding: String,
+    /// Whether biases were corrected where held-out samples improved.
+    pub bias_correction: bool,
+    /// The target whose kernels decided about the widths to choose from; `None`: all of the space's.
+    pub target: Option<String>,
     /// Steps of quantization-aware fine-tuning before the evaluation.
     pub finetune_steps: u32,
 }
@@ -56,7 +62,7 @@ pub struct Header {
     pub seed: u64,
     /// Points of the whole data set.
     pub points: u64,
-    /// `[i, n]`, from 1: this file has the points whose index is i - 1 modulo n.
+    /// `[i, n]`, from 1: this file has the points of the architectures ([`Header::unit`]) whose number is i - 1 modulo n.
     pub shard: Option<[u32; 2]>,
     /// Samples on which each point was evaluated.
     pub samples: u64,
@@ -64,6 +70,12 @@ pub struct Header {
     pub data: String,
     /// SHA-256 of the supernet.
     pub supernet: String,
+    /// SHA-256 of the samples that calibrated norms and ranges.
+    pub calibration: String,
+    /// Samples that calibrated norms.
+    pub norm_samples: u64,
+    /// SHA-256 of the preprocessing.
+    pub preprocess: String,
     /// Of a quantized data set.
     pub quantization: Option<Quantization>,
 }
@@ -122,16 +134,23 @@ impl Header {
     /// # Errors
     /// [`RecordError::Header`], the first field that is wrong.
     pub fn check(&self, space: &Space) -> Result<(), RecordError> {
+        self.check_form()?;
+        let own = space.fingerprint_text();
+        if self.fingerprint == own {
+            return Ok(());
+        }
+        let reason = format!("is {:?}: the file is of another search space than `{}` ({own})", self.fingerprint, space.name);
+        Err(RecordError::Header { field: "fingerprint", reason })
+    }
+
+    /// Checks what can be checked without the space.
+    ///
+    /// # Errors
+    /// [`RecordError::Header`], the first field that is wrong.
+    pub fn check_form(&self) -> Result<(), RecordError> {
         let fail = |field, reason: String| Err(RecordError::Header { field, reason });
         if self.schema != SCHEMA {
             return fail("schema", format!("is not `{SCHEMA}`: another version wrote the file"));
-        }
-        let own = space.fingerprint_text();
-        if self.fingerprint != own {
-            return fail(
-                "fingerprint",
-                format!("is {:?}: the file is of another search space than `{}` ({own})", self.fingerprint, space.name),
-            );
         }
         if self.points == 0 || self.points > POINTS_MAX {
             return fail("points", format!("is {}; it can be 1 to {POINTS_MAX}", self.points));
@@ -144,7 +163,9 @@ impl Header {
         if self.samples == 0 {
             return fail("samples", "is 0".into());
         }
-        for (field, sha256) in [("data", &self.data), ("supernet", &self.supernet)] {
+        for (field, sha256) in
+            [("data", &self.data), ("supernet", &self.supernet), ("calibration", &self.calibration), ("preprocess", &self.preprocess)]
+        {
             if !is_hex(sha256, 64) {
                 return fail(field, "is not a SHA-256: 64 hexadecimal digits".into());
             }
@@ -156,10 +177,18 @@ impl Header {
         }
     }
 
+    /// Number of the architecture of a point: points that share one have the same number, and lie in the same shard.
+    #[must_use]
+    pub fn unit(&self, index: u64) -> u64 {
+        let fresh = self.points / 2;
+        let shared = self.kind == Kind::Quantized && index >= fresh;
+        if shared { fresh + (index - fresh) / POLICIES_PER_ARCHITECTURE } else { index }
+    }
+
     /// Whether this file, and not another shard, has the point of that index.
     #[must_use]
     pub fn holds(&self, index: u64) -> bool {
-        let of_shard = |[shard, count]: [u32; 2]| index.checked_rem(count.into()) == Some(u64::from(shard.saturating_sub(1)));
+        let of_shard = |[shard, count]: [u32; 2]| self.unit(index).checked_rem(count.into()) == Some(u64::from(shard.saturating_sub(1)));
         index < self.points && self.shard.is_none_or(of_shard)
     }
 
@@ -175,16 +204,13 @@ impl Header {
     /// [`POLICIES_PER_ARCHITECTURE`] points in a row share an architecture (APQ, section 4).
     #[must_use]
     pub fn design(&self, space: &Space, choices: &Choices, index: u64) -> (Architecture, Option<Policy>) {
-        let fresh = self.points / 2;
-        let shared = self.kind == Kind::Quantized && index >= fresh;
-        let of_architecture = if shared { fresh + (index - fresh) / POLICIES_PER_ARCHITECTURE } else { index };
         // Architectures and policies are drawn from streams of their own, those of floats from others than those of quantized points.
         let stream = |policy: bool, index: u64| {
             let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
             rng.set_stream(index << 2 | u64::from(self.kind == Kind::Quantized) << 1 | u64::from(policy));
             rng
         };
-        let architecture = sample_architecture(space, &mut stream(false, of_architecture));
+        let architecture = sample_architecture(space, &mut stream(false, self.unit(index)));
         let policy = (self.kind == Kind::Quantized).then(|| sample_policy(choices, &architecture, &mut stream(true, index)));
         (architecture, policy)
     }
@@ -196,6 +222,19 @@ impl Point {
     /// # Errors
     /// The first thing that is wrong.
     pub fn check(&self, space: &Space, header: &Header) -> Result<(), RecordError> {
+        self.check_form(header)?;
+        let design = match &self.policy {
+            None => space.check_architecture(&self.architecture),
+            Some(policy) => space.check_design(&Design { architecture: self.architecture.clone(), policy: policy.clone() }),
+        };
+        design.map_err(|reason| RecordError::Design { index: self.index, reason })
+    }
+
+    /// Checks what can be checked without the space.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check_form(&self, header: &Header) -> Result<(), RecordError> {
         let index = self.index;
         let fail = |reason: String| Err(RecordError::Point { index, reason });
         if !header.holds(index) {
@@ -207,10 +246,6 @@ impl Point {
         if (header.kind == Kind::Quantized) != self.policy.is_some() {
             return fail("bit widths belong to quantized points, and to them only".into());
         }
-        let design = match &self.policy {
-            None => space.check_architecture(&self.architecture),
-            Some(policy) => space.check_design(&Design { architecture: self.architecture.clone(), policy: policy.clone() }),
-        };
-        design.map_err(|reason| RecordError::Design { index, reason })
+        Ok(())
     }
 }

@@ -4,8 +4,15 @@ use apq_search::space::record::{Header, Kind, POLICIES_PER_ARCHITECTURE, Point, 
 use apq_search::space::{Architecture, Choices, Space};
 
 fn header(kind: Kind) -> Header {
-    let quantization =
-        Quantization { activation_ranges: "mse".into(), weight_ranges: "mse".into(), rounding: "nearest".into(), finetune_steps: 0 };
+    let quantization = Quantization {
+        activation_ranges: "mse".into(),
+        weight_ranges: "mse".into(),
+        range_samples: 64,
+        rounding: "nearest".into(),
+        bias_correction: true,
+        target: None,
+        finetune_steps: 0,
+    };
     Header {
         schema: SCHEMA.into(),
         fingerprint: Space::fashion().fingerprint_text(),
@@ -16,6 +23,9 @@ fn header(kind: Kind) -> Header {
         samples: 2000,
         data: "0123456789abcdef".repeat(4),
         supernet: "f".repeat(64),
+        calibration: "0".repeat(64),
+        norm_samples: 256,
+        preprocess: "a".repeat(64),
         quantization: (kind == Kind::Quantized).then_some(quantization),
     }
 }
@@ -82,6 +92,10 @@ fn what_does_not_belong_is_named() {
     let point = Point { index: 3, architecture, policy, accuracy: 1.0 };
     let second = Header { shard: Some([2, 2]), ..head.clone() };
     assert_eq!((second.check(&space), point.check(&space, &second)), (Ok(()), Ok(())));
+    // Ten points of one architecture lie in one shard.
+    let of = |index: u64| [1, 2, 3].map(|shard| Header { shard: Some([shard, 3]), ..head.clone() }.holds(index));
+    assert!((0..60).all(|index| of(index).into_iter().filter(|holds| *holds).count() == 1));
+    assert!((30..60).all(|index| of(index) == of(index / 10 * 10)) && of(30) != of(40));
     assert!(second.is_sibling(&head) && !second.is_sibling(&Header { seed: 1, ..head.clone() }));
     assert!(point.check(&space, &Header { shard: Some([1, 2]), ..head.clone() }).is_err());
     assert!(Point { index: 60, ..point.clone() }.check(&space, &head).is_err());

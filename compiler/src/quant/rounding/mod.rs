@@ -7,6 +7,7 @@ mod adaround;
 mod descent;
 mod factor;
 mod moments;
+mod refit;
 mod rows;
 mod store;
 
@@ -26,6 +27,7 @@ use crate::graph::{Node, NodeId, Weights};
 use adaround::Learner;
 use descent::Fit;
 use moments::{Moments, Rows};
+pub use refit::{InputMoments, refitted};
 use rows::Sampling;
 pub use store::LayerCache;
 
@@ -151,9 +153,7 @@ impl Rounder<'_> {
     }
 
     fn images(&self) -> &[Vec<f32>] {
-        let graph = self.executor.graph();
-        let peak = crate::graph::live_elements(graph) * size_of::<f32>();
-        &self.samples[..self.samples.len().min((LIVE_BYTES / peak.max(1)).max(1))]
+        images_within(self.executor.graph(), self.samples)
     }
 
     /// Runs all images side by side, node by node; `visit` may replace the layer of a node before it runs.
@@ -243,6 +243,12 @@ impl Rounder<'_> {
             })
             .collect()
     }
+}
+
+/// As many samples as may be alive at once.
+fn images_within<'s>(graph: &crate::graph::Graph, samples: &'s [Vec<f32>]) -> &'s [Vec<f32>] {
+    let peak = crate::graph::live_elements(graph) * size_of::<f32>();
+    &samples[..samples.len().min((LIVE_BYTES / peak.max(1)).max(1))]
 }
 
 /// One group of output channels, to be rounded.

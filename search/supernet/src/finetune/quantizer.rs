@@ -42,7 +42,6 @@ impl Quantizer {
     }
 
     /// Rounded and clipped values of the same shape.
-    #[must_use]
     pub fn apply(&self, x: &Tensor) -> Tensor {
         x.fake_quantize_per_tensor_affine(self.scale, self.zero_point, 0, self.code_max)
     }

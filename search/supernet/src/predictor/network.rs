@@ -56,7 +56,6 @@ impl Network {
     }
 
     /// Standardised accuracy `[N]` for inputs `[N, dimensions]`, f32.
-    #[must_use]
     pub fn forward(&self, inputs: &Tensor) -> Tensor {
         let mut x = inputs.shallow_clone();
         for (weight, bias) in &self.layers {

@@ -8,7 +8,7 @@ use apq_search::predictor::{Dense, MatrixProduct, Portable, Predictor, Scale};
 use apq_search::space::{DesignCosts, Encoding, Space, sample_architecture, sample_policy};
 use apq_search::{Budget, Quantity};
 use apq_targets::{BitFusion, Target};
-use apqc::supernet::product::Parallel;
+use apqc::supernet::Parallel;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 

@@ -25,7 +25,7 @@ pub use propose::{Contest, Proposed};
 pub enum Method {
     /// Architecture, widths and bit widths together, with the predictor that was transferred.
     Joint,
-    /// The same with a predictor that was trained without transfer; the sequential search's winner does not join its designs.
+    /// The same with a predictor that was trained without transfer; what the other predictor chose does not join its designs.
     JointScratch,
     /// Architecture, then widths, then bit widths.
     Sequential,

@@ -3,7 +3,7 @@
 use apq_lut::Candidate;
 use apq_search::evolution::{Deployment, Domain, Options, Predicted, Scored, Scorer, SearchError, evolve, random, sequential};
 use apq_search::predictor::Predictor;
-use apq_search::space::{Architecture, DesignCosts, Encoding};
+use apq_search::space::{Architecture, DesignCosts, Encoding, Space};
 use apq_search::{Budget, Quantity};
 use rayon::prelude::*;
 
@@ -87,17 +87,29 @@ impl Contest<'_> {
         let options = Options { seed, ..self.options.clone() };
         let best = match method {
             Method::Random => random(&deployment, scorer, &options)?.best,
-            Method::Sequential => {
-                let widest = space.candidates.iter().copied().max_by_key(|pair| pair.product()).unwrap_or(space.fixed);
-                let chains = sequential(&deployment, widest, scorer, &options)?.chains;
-                let mut best: Vec<Scored> = chains.into_iter().flat_map(|chain| chain.best).collect();
-                best.sort_by(|a, b| b.score.total_cmp(&a.score));
-                best
+            Method::Sequential => chained(space, &deployment, scorer, &options)?,
+            // As `apqc compile`: the joint search begins with what the stages end with.
+            Method::Joint | Method::JointScratch => {
+                let initial = match chained(space, &deployment, scorer, &options) {
+                    Ok(best) => best.into_iter().take(1).map(|best| best.design).collect(),
+                    Err(SearchError::Infeasible(_) | SearchError::Together(_)) => Vec::new(),
+                    Err(error) => return Err(error.into()),
+                };
+                evolve(&deployment, scorer, &Options { initial, ..options })?.best
             }
             _ => evolve(&deployment, scorer, &options)?.best,
         };
         Ok(spread(best, self.finalists))
     }
+}
+
+/// The best designs of the chains of stages that begin at the widest pair, the best first.
+fn chained(space: &Space, deployment: &Deployment<'_>, scorer: &mut dyn Scorer, options: &Options) -> Result<Vec<Scored>, SearchError> {
+    let widest = space.candidates.iter().copied().max_by_key(|pair| pair.product()).unwrap_or(space.fixed);
+    let chains = sequential(deployment, widest, scorer, options)?.chains;
+    let mut best: Vec<Scored> = chains.into_iter().flat_map(|chain| chain.best).collect();
+    best.sort_by(|a, b| b.score.total_cmp(&a.score));
+    Ok(best)
 }
 
 /// The first `count`; designs of an architecture that is already there only where there are no others.

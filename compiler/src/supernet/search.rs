@@ -103,8 +103,18 @@ impl Judges<'_> {
         let deployment = Deployment { domain: &domain, costs: self.costs, budgets: &budgets };
         let mut scorer = Predicted::new(&encoding, self.predictor, Parallel)?;
         let options = Options { seed: self.seed, iterations: self.iterations, ..Options::default() };
+        let chains = match sequential(&deployment, widest(space), &mut scorer, &options) {
+            Ok(found) => found.chains,
+            // What leaves no room for its stages.
+            Err(SearchError::Infeasible(_) | SearchError::Together(_)) => Vec::new(),
+            Err(error) => return Err(error.into()),
+        };
+        let mut evaluations = chains.iter().flat_map(|chain| &chain.stages).map(|stage| stage.evaluations).sum::<u64>();
+        let winner: Option<Scored> = chains.into_iter().flat_map(|chain| chain.best).next();
+        // The joint search begins with what the stages ended with: it cannot fall behind them.
+        let initial = winner.iter().map(|best| best.design.clone()).collect();
         let mut watched = Watched { scorer: &mut scorer, best: BTreeMap::new() };
-        let found = match evolve(&deployment, &mut watched, &options) {
+        let found = match evolve(&deployment, &mut watched, &Options { initial, ..options }) {
             Ok(found) => found,
             Err(SearchError::Infeasible(smallest) | SearchError::Together(smallest)) => {
                 let (design, totals) = self.nearest(&domain, &budgets).ok_or(SearchError::Infeasible(smallest.clone()))?;
@@ -114,25 +124,15 @@ impl Judges<'_> {
             }
             Err(error) => return Err(error.into()),
         };
+        evaluations += found.evaluations;
         let totals = |design: &Design| self.costs.cost(design).map(|cost| cost.totals);
         let joint =
             |(predicted, design): (f32, Design)| Ok(Proposal { totals: totals(&design)?, design, origin: Origin::Joint, predicted });
         let ranked = watched.ranked().into_iter().take(count.max(1));
         let mut designs = ranked.map(joint).collect::<Result<Vec<Proposal>, SpaceError>>()?;
-        let mut evaluations = found.evaluations;
-        match sequential(&deployment, widest(space), &mut scorer, &options) {
-            Ok(found) => {
-                let stages = found.chains.iter().flat_map(|chain| &chain.stages);
-                evaluations += stages.map(|stage| stage.evaluations).sum::<u64>();
-                let best = found.chains.into_iter().flat_map(|chain| chain.best).next();
-                let known = |best: &Scored| designs.iter().any(|own| own.design == best.design);
-                let sequential =
-                    |Scored { design, score, totals }| Proposal { design, origin: Origin::Sequential, predicted: score, totals };
-                designs.extend(best.filter(|best| !known(best)).map(sequential));
-            }
-            // What leaves no room for its stages.
-            Err(SearchError::Infeasible(_) | SearchError::Together(_)) => {}
-            Err(error) => return Err(error.into()),
+        let known = |best: &Scored| designs.iter().any(|own| own.design == best.design);
+        if let Some(Scored { design, score, totals }) = winner.filter(|best| !known(best)) {
+            designs.push(Proposal { design, origin: Origin::Sequential, predicted: score, totals });
         }
         Ok(Proposals { designs, evaluations, discarded: found.discarded, smallest: None })
     }

@@ -27,7 +27,7 @@ pub(crate) struct SupernetArgs {
     #[arg(long, default_value = "fashion", value_name = "NAME|FILE.json")]
     space: String,
     /// Epochs of the full network, then with elastic kernels, depth and width.
-    #[arg(long, default_value = "8,1,1,5", value_delimiter = ',', value_name = "N,N,N,N")]
+    #[arg(long, default_value = "12,2,3,13", value_delimiter = ',', value_name = "N,N,N,N")]
     epochs: Vec<u32>,
     /// Learning rate at the beginning of each phase.
     #[arg(long, default_value = "0.1,0.03,0.03,0.05", value_delimiter = ',', value_name = "R,R,R,R")]

@@ -58,9 +58,6 @@ pub(crate) struct CompareArgs {
     /// Designs of each search that are checked for real, at most.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one, help_heading = "Comparison")]
     finalists: usize,
-    /// Iterations of each evolution; random search scores as many designs.
-    #[arg(long, value_name = "N", default_value_t = 500, value_parser = at_least_one, help_heading = "Comparison")]
-    iterations: usize,
     /// Output directory [default: MODEL.compare.d].
     #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
@@ -125,7 +122,7 @@ pub(crate) fn search(context: &Context, command: &SearchCommand) -> anyhow::Resu
         predictor: &subject.predictor,
         scratch: scratch.as_ref().map(|(predictor, _)| predictor),
         common: &subject.request.options.budgets,
-        options: Options { iterations: args.iterations, ..Options::default() },
+        options: Options { iterations: args.supernet.iterations, ..Options::default() },
         finalists: args.finalists,
     };
     let start = Instant::now();
@@ -158,7 +155,9 @@ pub(crate) fn search(context: &Context, command: &SearchCommand) -> anyhow::Resu
         seconds,
     };
     let mut manifest = subject.request.manifest(context, &args.request);
-    for (flag, value) in [("seeds", json!(args.seeds)), ("finalists", json!(args.finalists)), ("iterations", json!(args.iterations))] {
+    for (flag, value) in
+        [("seeds", json!(args.seeds)), ("finalists", json!(args.finalists)), ("iterations", json!(args.supernet.iterations))]
+    {
         manifest.flags.insert(flag.into(), value);
     }
     manifest.flags.insert("budgets".into(), report.budgets.iter().map(|row| json!(row.budget)).collect());

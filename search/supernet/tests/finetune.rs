@@ -95,5 +95,5 @@ fn what_does_not_belong_is_refused() {
     refused("data.npz", &[], &["data.npz"]);
     refused("design.json", &["--supernet", "data.npz"], &["data.npz"]);
     refused("design.json", &["--preprocess", "design.json"], &["mean"]);
-    refused("design.json", &["--rate", "-1"], &["--rate"]);
+    refused("design.json", &["--rate", "0"], &["--rate"]);
 }

@@ -47,3 +47,9 @@ fn tiny() -> Space {
         ..Space::fashion()
     }
 }
+
+/// Two stages, a wide one behind a narrow one.
+fn narrow_and_wide() -> Space {
+    let stage = |channels, stride| Stage { channels, stride, depths: vec![2, 3, 4] };
+    Space { stages: vec![stage(8, 1), stage(24, 2)], ..Space::fashion() }
+}

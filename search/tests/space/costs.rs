@@ -9,7 +9,7 @@ use apq_search::space::{
 use apq_targets::{BitFusion, Target};
 use proptest::prelude::*;
 
-use crate::{bits, rng, tiny};
+use crate::{bits, narrow_and_wide, rng, tiny};
 
 fn design(costs: &DesignCosts, seed: u64) -> Design {
     let mut rng = rng(seed);
@@ -33,7 +33,7 @@ fn published() -> Option<Table> {
 
 #[test]
 fn the_layers_of_a_small_design_by_hand() {
-    let space = Space::fashion();
+    let space = narrow_and_wide();
     let mut architecture = space.smallest();
     architecture.0[5] = Some(BlockShape { kernel: 7, channels: 112 });
     let target = Target::builtin("host").unwrap();

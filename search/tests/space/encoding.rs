@@ -29,7 +29,7 @@ fn the_dimensions_of_the_presets() {
     let widths: usize =
         [16, 24, 24, 24, 24, 40, 40, 40, 40, 80, 80, 80, 80, 96, 96, 96, 96, 192, 192, 192, 192].map(|base| base / 4 + 1).iter().sum();
     assert_eq!(Encoding::new(&Space::imagenet()).unwrap().dimensions(), 21 * (3 + 12) + widths);
-    assert_eq!(Encoding::new(&Space::fashion()).unwrap().dimensions(), 8 * (3 + 12) + 5 + 3 * 3 + 3 + 3 * 7);
+    assert_eq!(Encoding::new(&Space::fashion()).unwrap().dimensions(), 8 * (3 + 12) + 5 + 4 * 7 + 3 * 11);
 }
 
 #[test]

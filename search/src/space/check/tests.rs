@@ -1,5 +1,5 @@
 use super::*;
-use crate::space::{BlockBits, BlockShape, Choices, uniform_policy};
+use crate::space::{BlockBits, BlockShape, Choices, Stage, uniform_policy};
 
 const W8A8: Candidate = Candidate { weight_bits: 8, activation_bits: 8 };
 
@@ -71,7 +71,8 @@ fn every_field_has_limits() {
 
 #[test]
 fn what_is_not_of_the_space_is_named() {
-    let space = Space::fashion();
+    let stage = |channels, stride| Stage { channels, stride, depths: [2, 3, 4].into() };
+    let space = Space { stages: [stage(8, 1), stage(24, 2)].into(), ..Space::fashion() };
     let largest = space.largest();
     let changed = |change: fn(&mut Architecture)| {
         let mut other = largest.clone();

@@ -63,8 +63,10 @@ pub(super) enum Pass<'a> {
     Float,
     /// The same; the mean of each channel behind a norm is written down.
     Means(&'a mut BTreeMap<String, Tensor>),
-    /// Codes; the quantizers are fitted to the batch on the way. Where there are means, biases are corrected so that they hold again.
-    Fit(&'a mut BTreeMap<String, Quantizer>, Option<&'a BTreeMap<String, Tensor>>),
+    /// Weights as codes, activations in floats, to which the quantizers are fitted: what the compiler sees of the result.
+    Fit(&'a mut BTreeMap<String, Quantizer>),
+    /// Codes; biases are corrected on the way, so that these means hold again.
+    Correct(&'a BTreeMap<String, Tensor>),
     /// Codes.
     Codes,
     /// Codes, in training.
@@ -119,16 +121,13 @@ impl Quantized {
         }
         let mut means = BTreeMap::new();
         let _ = tch::no_grad(|| network.forward(&images, &mut Pass::Means(&mut means)));
-        network.fit_ranges(&images, Some(&means));
+        network.fit(&images);
+        let _ = tch::no_grad(|| network.forward(&images, &mut Pass::Correct(&means)));
         Ok(network)
     }
 
     /// Fits all ranges to the weights as they are now and to `images`.
     pub fn fit(&mut self, images: &Tensor) {
-        self.fit_ranges(images, None);
-    }
-
-    fn fit_ranges(&mut self, images: &Tensor, means: Option<&BTreeMap<String, Tensor>>) {
         tch::no_grad(|| {
             let names: Vec<String> = self.subnet.convolutions().iter().map(|convolution| convolution.name.clone()).collect();
             for name in names.iter().map(String::as_str).chain([CLASSIFIER]) {
@@ -136,20 +135,31 @@ impl Quantized {
                 self.shares.insert(name.to_owned(), shares);
             }
             let mut quantizers = BTreeMap::new();
-            let _ = self.forward(&images.to_device(self.device()), &mut Pass::Fit(&mut quantizers, means));
+            let _ = self.forward(&images.to_device(self.device()), &mut Pass::Fit(&mut quantizers));
             self.quantizers = quantizers;
         });
     }
 
-    /// The subnet with the parameters as they are now.
+    /// The subnet with the parameters as they are now: weights as their codes stand for, with the norms folded in. Other weights of the same codes would have
+    /// other ranges and, in floats, other means, to which a compiler would correct.
     ///
     /// # Errors
     /// Parameters that are not finite.
     pub fn subnet(&self) -> Result<Subnet, SupernetError> {
         let mut subnet = self.subnet.clone();
-        for (name, parameter) in &self.parameters {
-            subnet.set(name, values(parameter))?;
+        for convolution in self.subnet.convolutions() {
+            let Some((factor, mean)) = self.norms.get(&convolution.name) else { continue };
+            let [scale, bias, means, variance] = convolution.norm();
+            let folded = self.parameter(&bias, &Pass::Codes) - mean * factor;
+            let each = |value: f32| vec![value; convolution.outputs];
+            subnet.set(&convolution.weight(), values(&self.weight(&convolution.name, &Pass::Codes)))?;
+            subnet.set(&bias, values(&folded))?;
+            subnet.set(&scale, each(1.0))?;
+            subnet.set(&means, each(0.0))?;
+            subnet.set(&variance, each(1.0 - EPSILON as f32))?;
         }
+        subnet.set("classifier.weight", values(&self.weight(CLASSIFIER, &Pass::Codes)))?;
+        subnet.set("classifier.bias", values(self.parameter("classifier.bias", &Pass::Codes)))?;
         Ok(subnet)
     }
 
@@ -216,7 +226,7 @@ impl Quantized {
                 means.insert(name.clone(), channel_means(&normal));
                 normal
             }
-            (Pass::Fit(_, Some(means)), Some((factor, mean))) => {
+            (Pass::Correct(means), Some((factor, mean))) => {
                 let normal = y + shift(bias - mean * factor);
                 let Some(wanted) = means.get(name) else { return normal };
                 let correction = wanted - channel_means(&normal);
@@ -233,7 +243,7 @@ impl Quantized {
         match pass {
             Pass::Statistics(_) => self.parameter(&format!("{name}.weight"), pass).shallow_clone(),
             Pass::Float | Pass::Means(_) => self.folded(name, pass),
-            Pass::Fit(..) | Pass::Codes | Pass::Train(_) => {
+            Pass::Fit(_) | Pass::Correct(_) | Pass::Codes | Pass::Train(_) => {
                 let folded = self.folded(name, pass);
                 match self.shares.get(name) {
                     Some(shares) => quantized_weight(&folded, shares, self.bits.of(name).weight_bits),
@@ -254,12 +264,13 @@ impl Quantized {
     fn activation(&self, tensor: &str, x: &Tensor, bits: Candidate, pass: &mut Pass<'_>) -> Tensor {
         match pass {
             Pass::Statistics(_) | Pass::Float | Pass::Means(_) => x.shallow_clone(),
-            Pass::Fit(quantizers, _) => {
-                let quantizer = Quantizer::fitted(x, bits.activation_bits);
-                quantizers.insert(tensor.to_owned(), quantizer);
-                quantizer.apply(x)
+            Pass::Fit(quantizers) => {
+                quantizers.insert(tensor.to_owned(), Quantizer::fitted(x, bits.activation_bits));
+                x.shallow_clone()
             }
-            Pass::Codes | Pass::Train(_) => self.quantizers.get(tensor).map_or_else(|| x.shallow_clone(), |quantizer| quantizer.apply(x)),
+            Pass::Correct(_) | Pass::Codes | Pass::Train(_) => {
+                self.quantizers.get(tensor).map_or_else(|| x.shallow_clone(), |quantizer| quantizer.apply(x))
+            }
         }
     }
 

@@ -62,11 +62,12 @@ pub(super) fn fitted_shares(weight: &Tensor, bits: u8) -> Tensor {
     best.map_or_else(|| flat.new_ones([flat.size()[0]], (Kind::Float, flat.device())), |(_, shares)| shares)
 }
 
-/// Weights `[O, ...]` as signed codes of `bits` times a scale for each output channel, which clips at `shares` of the channel's largest magnitude.
+/// Weights `[O, ...]` as signed codes of `bits` times a scale for each output channel, which clips at `shares` of the channel's largest magnitude. The lowest
+/// code is not used: so the largest code has the largest magnitude, and who sees the result alone finds the scale again.
 pub(super) fn quantized_weight(weight: &Tensor, shares: &Tensor, bits: u8) -> Tensor {
     let code_max = (1i64 << (bits - 1)) - 1;
     let largest = weight.detach().flatten(1, -1).abs().amax([1i64].as_slice(), false);
     let scale = (largest * shares / code_max as f64).clamp_min(SCALE_MIN);
     let zero = Tensor::zeros(scale.size(), (Kind::Int, weight.device()));
-    weight.fake_quantize_per_channel_affine(&scale, &zero, 0, -code_max - 1, code_max)
+    weight.fake_quantize_per_channel_affine(&scale, &zero, 0, -code_max, code_max)
 }

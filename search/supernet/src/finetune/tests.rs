@@ -102,4 +102,9 @@ fn eight_bits_are_close_to_floats_and_four_learn() {
     let exported = network.subnet().unwrap();
     assert!(exported.values("classifier.bias").iter().any(|&value| value != 0.0));
     assert!(apq_onnx::summary(&exported.to_onnx()).is_ok());
+    // Who quantizes it again finds the same codes.
+    let block = exported.convolutions()[1].clone();
+    let weight = Tensor::from_slice(exported.values(&block.weight())).reshape([block.outputs as i64, -1]);
+    let again = super::quantizer::quantized_weight(&weight, &super::quantizer::fitted_shares(&weight, 4), 4);
+    assert!(again.allclose(&weight, 1e-5, 1e-7, false));
 }

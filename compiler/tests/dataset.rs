@@ -262,3 +262,40 @@ fn the_example_for_slurm_gives_the_dataset_of_one_run() {
     sandbox.done(&format!("{QUANTIZED} -o whole.jsonl"));
     assert_eq!(sandbox.read("merged.jsonl"), sandbox.read("whole.jsonl"));
 }
+
+/// The trainer's place is taken by a script: what it is called with, and what becomes of its network.
+#[test]
+fn points_may_be_trained_before_they_are_measured() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("bin")).unwrap();
+    fs::write(sandbox.path("train.npz"), "").unwrap();
+    let line = "dataset sample net.onnx --kind quantized --data valid.npz --points 2 --finetune 7 --train train.npz -o tuned.jsonl";
+    let run = || {
+        let mut command = sandbox.command(line);
+        command.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display())).output().unwrap()
+    };
+    let said = |output: &Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    let missing = run();
+    assert!(missing.status.code() == Some(2) && said(&missing).contains("cargo xtask train"), "{}", said(&missing));
+    sandbox.fails(&line.replace(" --train train.npz", ""), 2, &["--train"]);
+    sandbox.fails(&line.replace("quantized", "float"), 2, &["--finetune"]);
+    let script = |text: &str| {
+        fs::write(sandbox.path("bin/apqc-train"), format!("#!/bin/sh\n{text}\n")).unwrap();
+        fs::set_permissions(sandbox.path("bin/apqc-train"), fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    script("echo no memory left >&2; exit 4");
+    let failed = run();
+    assert!(failed.status.code() == Some(2) && said(&failed).contains("no memory left"), "{}", said(&failed));
+    // Its network is the smallest of another supernet, whatever the design is.
+    let other = small::supernet(5);
+    fs::write(sandbox.path("other.onnx"), other.extract(&other.space().smallest()).unwrap().to_onnx()).unwrap();
+    script("echo \"$@\" >> calls; for last; do :; done; cp other.onnx \"$last\"");
+    let tuned = run();
+    assert!(tuned.status.success(), "{}", said(&tuned));
+    let calls = sandbox.read("calls");
+    assert_eq!(calls.matches("finetune -q --seed 0 --steps 7 --supernet net.onnx --data train.npz --design ").count(), 2, "{calls}");
+    let lines: Vec<Value> = sandbox.read("tuned.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((lines.len(), &lines[0]["quantization"]["finetune_steps"]), (3, &7.into()));
+    sandbox.fails(&line.replace(" --finetune 7 --train train.npz", ""), 2, &["quantization", "finetune_steps"]);
+}

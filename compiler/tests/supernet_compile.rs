@@ -384,3 +384,16 @@ fn searches_are_compared_at_several_budgets() {
     fs::write(sandbox.path("plain.onnx"), sandbox.supernet.extract(&sandbox.supernet.space().smallest()).unwrap().to_onnx()).unwrap();
     sandbox.fails("search compare plain.onnx --target bitfusion", 2, &["ordinary network", "docs/supernet.md"]);
 }
+
+#[test]
+fn a_budget_for_ram_is_searched() {
+    let sandbox = Sandbox::new();
+    let line = "compile --target cortex-m4 supernet.onnx --search-data valid.npz --designs 2 --iterations 40 -o a";
+    let arena = |report: &Value| number(&report["result"]["arena_bytes"]);
+    let free = arena(&sandbox.json(line, 0));
+    let limit = (free * 0.6) as u64;
+    let report = sandbox.json(&format!("{line} --ram {limit}B"), 0);
+    assert!(arena(&report) <= limit as f64 && report["feasible"] == true, "{} of {limit}, without a budget {free}", arena(&report));
+    let missed = sandbox.json(&format!("{line} --ram 64B"), 1);
+    assert_eq!(missed["budgets"][0]["met"], false);
+}

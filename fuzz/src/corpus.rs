@@ -6,8 +6,10 @@
 use std::fs;
 use std::path::Path;
 
+use apq_examples::onnx::supernet::{self, Tensor, tensor_shapes};
 use apq_examples::onnx::{Dim, GraphBuilder};
 use apq_lut::{Candidate, Table};
+use apq_search::space::{Encoding, Space, Stage, Stem};
 use apq_targets::{BitFusion, Target};
 
 use crate::Failure;
@@ -43,8 +45,17 @@ pub(crate) fn write(folder: &Path) -> Result<(), Failure> {
     files.push(("lut/ours.json".into(), table.to_json().map_err(|error| error.to_string())?.into_bytes()));
     let published = r#"{"(16, 32, 8, 3, 1, 1, 1)-W4A8": {"latency": 0.5, "energy": 0.25}, "tail": {"latency": 1.0, "energy": 2.0}}"#;
     files.push(("lut/published.json".into(), published.into()));
+    let space = small_space();
+    let tensor = |(name, shape): (String, Vec<usize>)| {
+        let values = weights(shape.iter().product()).into_iter().map(f32::abs).collect();
+        (name, Tensor { shape, values })
+    };
+    let tensors = tensor_shapes(&space).into_iter().map(tensor).collect();
+    files.push(("supernet/small.onnx".into(), supernet::write(&space, &tensors).map_err(|error| error.to_string())?));
+    files.push(("predictor/small.safetensors".into(), predictor(&space)?));
     for (name, bytes) in files {
         let path = folder.join(name);
+        path.parent().map_or(Ok(()), fs::create_dir_all).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         fs::write(&path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     Ok(())
@@ -59,6 +70,54 @@ fn start(side: usize) -> GraphBuilder {
     let mut graph = GraphBuilder::new(13);
     graph.input("x", &[Dim::Symbol("N"), 3.into(), side.into(), side.into()]);
     graph
+}
+
+/// The search space of the supernet and the predictor.
+pub(crate) fn small_space() -> Space {
+    let pair = Candidate { weight_bits: 4, activation_bits: 8 };
+    let stage = |channels, depths: &[u8]| Stage { channels, stride: 1, depths: depths.to_vec() };
+    Space {
+        name: "small".into(),
+        input: [6, 6, 1],
+        classes: 2,
+        stem: Stem { channels: 2, kernel: 3, stride: 2 },
+        first: Some(2),
+        stages: vec![stage(2, &[1, 2]), stage(3, &[1])],
+        head: 3,
+        kernels: vec![3, 5],
+        expansion: [1, 2],
+        channel_step: 1,
+        candidates: vec![pair],
+        fixed: pair,
+    }
+}
+
+/// A predictor with layers of two, as safetensors: the length of the header, the header, the values.
+fn predictor(space: &Space) -> Result<Vec<u8>, Failure> {
+    let dimensions = Encoding::new(space).map_err(|error| error.to_string())?.dimensions();
+    let facts = format!(r#"{{\"version\":1,\"space\":\"{}\",\"mean\":0.5,\"std\":0.1}}"#, space.fingerprint_text());
+    let mut header = format!(r#"{{"__metadata__":{{"apq.predictor":"{facts}"}}"#);
+    let mut values: Vec<f32> = Vec::new();
+    let shapes: [(&str, &[usize]); 8] = [
+        ("layers.0.weight", &[dimensions, 2]),
+        ("layers.0.bias", &[2]),
+        ("layers.1.weight", &[2, 2]),
+        ("layers.1.bias", &[2]),
+        ("layers.2.weight", &[2, 2]),
+        ("layers.2.bias", &[2]),
+        ("output.weight", &[2]),
+        ("output.bias", &[1]),
+    ];
+    for (name, shape) in shapes {
+        let begin = 4 * values.len();
+        values.extend(weights(shape.iter().product()));
+        header += &format!(r#","{name}":{{"dtype":"F32","shape":{shape:?},"data_offsets":[{begin},{}]}}"#, 4 * values.len());
+    }
+    header.push('}');
+    let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+    bytes.extend(header.into_bytes());
+    bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+    Ok(bytes)
 }
 
 /// Convolutions and a classifier.

@@ -1,12 +1,16 @@
 //! The readers of files. A target is a line in [`ALL`] and a folder in the corpus.
 
+use apq_examples::onnx::supernet;
 use apq_lut::{Table, import_published};
 use apq_runtime::build::{AlignedBytes, seal};
 use apq_runtime::{Arithmetic, Kernel, Model, Session};
 use apqc::network::Network;
 use apqc::quant::groups::{Grouping, QuantizerGroup};
+use apqc::supernet::read_predictor;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
+
+use crate::corpus::small_space;
 
 /// One reader.
 pub(crate) struct Target {
@@ -25,6 +29,8 @@ pub(crate) const ALL: &[Target] = &[
     Target { name: "target", run: |file| text(file, target), repair: nothing },
     Target { name: "assignment", run: |file| text(file, assignment), repair: nothing },
     Target { name: "lut", run: |file| text(file, lut), repair: nothing },
+    Target { name: "supernet", run: once_for_all, repair: nothing },
+    Target { name: "predictor", run: |file| read_predictor(file, &small_space()).is_ok(), repair: nothing },
 ];
 
 fn nothing(_: &mut [u8], _: &mut ChaCha8Rng) {}
@@ -112,5 +118,19 @@ fn lut(text: &str) -> bool {
     };
     let again = Table::from_json(&table.to_json().expect("a legal table can be written"));
     assert_eq!(again.as_ref(), Ok(&table), "a table that is read back is another");
+    true
+}
+
+/// A supernet; one that is accepted survives its own form, and its extreme subnets are ordinary networks.
+fn once_for_all(file: &[u8]) -> bool {
+    let Ok(Some(read)) = supernet::read(file) else {
+        return false;
+    };
+    for architecture in [read.space().smallest(), read.space().largest()] {
+        let subnet = read.extract(&architecture).expect("an architecture of the space");
+        assert_eq!(supernet::read(&subnet.to_onnx()), Ok(None), "a subnet is an ordinary network");
+    }
+    let again = supernet::read(&read.to_onnx());
+    assert_eq!(again, Ok(Some(read)), "a supernet that is read back is another");
     true
 }

@@ -8,7 +8,7 @@ use apq_onnx::supernet::{METADATA_KEY, Supernet};
 use apq_search::space::Choices;
 use apq_search::space::record::{self, Header, Kind, SCHEMA};
 use apqc::data::Dataset;
-use apqc::dataset::{Bench, DatasetFile, Measure, Quantization, merge, ranges, sample};
+use apqc::dataset::{Bench, DatasetFile, Measure, Quantization, Tuner, merge, ranges, sample};
 use apqc::lower::RawInput;
 use apqc::prepare::raw_type;
 use apqc::quant::sensitivity::Shard;
@@ -20,6 +20,7 @@ use super::choices::{Ranges, RoundingBy, at_least_one};
 use super::console::eprint_lossy;
 use super::failure::{Exit, input, input_with_hint};
 use super::inputs::{InputFile, Samples};
+use super::trainer::Trainer;
 use super::{Context, destination, inputs};
 
 /// Accuracies of subnets, from which a predictor learns.
@@ -34,7 +35,7 @@ pub(crate) enum DatasetCommand {
 pub(crate) struct SampleArgs {
     /// The supernet.
     #[arg(value_name = "SUPERNET.onnx")]
-    supernet: PathBuf,
+    pub(super) supernet: PathBuf,
     /// What is measured.
     #[arg(long, value_enum)]
     kind: KindName,
@@ -67,7 +68,7 @@ pub(crate) struct SampleArgs {
     target: Option<String>,
     /// Mean and standard deviation of the input [default: SUPERNET.json].
     #[arg(long, value_name = "FILE.json")]
-    preprocess: Option<PathBuf>,
+    pub(super) preprocess: Option<PathBuf>,
     /// How the ranges of weights are found.
     #[arg(long, value_enum, default_value_t = Ranges::Mse)]
     weight_ranges: Ranges,
@@ -77,6 +78,12 @@ pub(crate) struct SampleArgs {
     /// How weights are rounded. The rules that learn or solve take several times as long.
     #[arg(long, value_enum, default_value_t = RoundingBy::Nearest)]
     rounding: RoundingBy,
+    /// Train the network of each point with its quantizers for so many steps before it is measured, by `apqc-train finetune`.
+    #[arg(long, value_name = "STEPS", requires = "train", value_parser = clap::value_parser!(u32).range(1..))]
+    finetune: Option<u32>,
+    /// Images to train on, as `apqc-train finetune --data` takes them.
+    #[arg(long, value_name = "PATH", requires = "finetune")]
+    train: Option<PathBuf>,
     /// Take biases as they are where weights are rounded to nearest, instead of correcting them where held-out samples improve.
     #[arg(long)]
     no_bias_correction: bool,
@@ -139,6 +146,11 @@ pub(crate) fn dataset(context: &Context, command: &DatasetCommand) -> anyhow::Re
 }
 
 fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
+    let trainer = match (args.finetune, &args.train) {
+        (Some(_), _) if args.kind == KindName::Float => return Err(input("--finetune trains with quantizers: it is for --kind quantized")),
+        (Some(steps), Some(images)) => Some(Trainer::find(args, images, steps, context.seed)?),
+        _ => None,
+    };
     let (supernet, supernet_file) = supernet(&args.supernet)?;
     let space = supernet.space();
     let choice = args.target.as_deref().map(inputs::target).transpose()?;
@@ -179,7 +191,7 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
             rounding: quantization.rounding.name().into(),
             bias_correction: quantization.bias_correction,
             target: choice.as_ref().map(|choice| choice.target.name().to_string()),
-            finetune_steps: 0,
+            finetune_steps: args.finetune.unwrap_or(0),
         }),
     };
     let path = args.output.clone().unwrap_or_else(|| inputs::beside(&args.supernet, args.kind.ending()));
@@ -193,7 +205,10 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
     let input = RawInput { raw: raw_type(&data.data), preprocess };
     let measure = match args.kind {
         KindName::Float => Measure::Float(&images),
-        KindName::Quantized => Measure::Integer { ranges: &ranges, quantization, input: &input },
+        KindName::Quantized => {
+            let tuner = trainer.as_ref().map(|trainer| trainer as &dyn Tuner);
+            Measure::Integer { ranges: &ranges, quantization, input: &input, tuner }
+        }
     };
     let drawer = context.console.progress();
     let start = Instant::now();

@@ -23,6 +23,7 @@ mod sensitivity;
 mod supernet;
 mod supernet_front;
 mod targets;
+mod trainer;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;

@@ -9,6 +9,7 @@ use apq_onnx::supernet::Supernet;
 use apq_search::evolution::Smallest;
 use apq_search::predictor::Predictor;
 use apq_search::space::DesignCosts;
+use apq_search::{Budget, Quantity};
 use apqc::compile::{Compiled, Options, Progress, Stage, compile as compile_network};
 use apqc::data::Dataset;
 use apqc::supernet::{Bench, Checked, Extracted, Judges, PredictorFacts, Proposals, best, check_nodes, read_predictor};
@@ -124,7 +125,14 @@ impl Subject {
     }
 
     pub(super) fn judges(&self, seed: u64, iterations: usize) -> Judges<'_> {
-        Judges { costs: &self.costs, predictor: &self.predictor, budgets: &self.request.options.budgets, seed, iterations }
+        Judges {
+            costs: &self.costs,
+            predictor: &self.predictor,
+            budgets: &self.request.options.budgets,
+            seed,
+            iterations,
+            arena_scale: None,
+        }
     }
 
     /// Samples on which designs are compared.
@@ -143,21 +151,46 @@ impl Subject {
 pub(super) fn compile(context: &Context, asked: &Asked<'_>, supernet: &Supernet) -> anyhow::Result<Exit> {
     let subject = Subject::load(context, asked.request, asked.flags, supernet)?;
     let drawer = context.console.progress();
-    drawer.begin(Stage::Search, 0);
-    let start = Instant::now();
-    let proposals = subject.judges(context.seed, asked.flags.iterations).propose(asked.designs)?;
-    let searched = start.elapsed().as_secs_f64();
-
-    let start = Instant::now();
     let bench = subject.bench(supernet);
-    let checked = bench.check(&proposals.designs, &drawer)?;
+    let mut judges = subject.judges(context.seed, asked.flags.iterations);
+    let ram = subject.request.options.budgets.iter().find(|budget| budget.quantity == Quantity::Ram);
+    judges.arena_scale = ram.map(|_| ARENA_SCALE);
+    let mut seconds = (0.0, 0.0);
+    let mut round = 0;
+    let (proposals, checked) = loop {
+        drawer.begin(Stage::Search, 0);
+        let start = Instant::now();
+        let proposals = judges.propose(asked.designs)?;
+        seconds.0 += start.elapsed().as_secs_f64();
+        let start = Instant::now();
+        let checked = bench.check(&proposals.designs, &drawer)?;
+        seconds.1 += start.elapsed().as_secs_f64();
+        round += 1;
+        let done = proposals.smallest.is_some() || checked.iter().any(|one| one.feasible) || round == ROUNDS;
+        match (ram, &mut judges.arena_scale) {
+            (Some(budget), Some(scale)) if !done => *scale *= overrun(&checked, budget),
+            _ => break (proposals, checked),
+        }
+    };
     let chosen = best(&checked).ok_or_else(|| input("the search proposed no design"))?;
-    let seconds = (searched, start.elapsed().as_secs_f64());
 
     let found = Found { subject: &subject, bench: &bench, proposals: &proposals, checked: &checked, chosen };
     let mut section = found.section(supernet);
     (section.seconds.search, section.seconds.check) = seconds;
     finish(context, asked, &found, section, &drawer)
+}
+
+/// Arena for each byte of the largest step where the search begins: low, since plans let tensors overlap and stream rows.
+const ARENA_SCALE: f64 = 0.5;
+
+/// Searches under a budget for RAM, at most, each with a scale that what was lowered before has taught.
+const ROUNDS: usize = 5;
+
+/// The factor by which arenas were larger than estimated, at least: by that of the smallest.
+fn overrun(checked: &[Checked], budget: &Budget) -> f64 {
+    const MARGIN: f64 = 1.05;
+    let least = checked.iter().map(|one| one.trial.ram_bytes).min().unwrap_or(0);
+    MARGIN * (least as f64 / budget.limit.max(1) as f64).max(1.0)
 }
 
 /// The result of the search.
@@ -221,7 +254,7 @@ impl Found<'_> {
             Some(_) => {}
         }
         if let Some(smallest) = &self.proposals.smallest {
-            notes.push(format!("no design of the supernet meets the budgets; the smallest for each alone: {}", listed(smallest)));
+            notes.push(format!("no design of the supernet meets the budgets{}", listed(smallest)));
         }
         let (own, largest) = (extracted.network.graph.total_macs(), request.network.macs);
         notes.push(format!("r is relative to the largest network of the supernet: {own} of {largest} multiply-accumulates are left"));
@@ -235,7 +268,8 @@ fn listed(smallest: &[Smallest]) -> String {
         let shown = |value| in_unit(budget.quantity, value);
         format!("{} {} (budget {})", budget_name(budget.quantity), shown(*value), shown(budget.limit))
     };
-    smallest.iter().map(one).collect::<Vec<_>>().join(", ")
+    let all = smallest.iter().map(one).collect::<Vec<_>>().join(", ");
+    if all.is_empty() { all } else { format!("; the smallest for each alone: {all}") }
 }
 
 /// Compiles the chosen design and writes everything.

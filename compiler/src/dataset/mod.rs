@@ -14,5 +14,5 @@ pub use error::DatasetError;
 pub use file::{Contents, DatasetFile, read};
 pub use graph::subnet_graph;
 pub use merge::{Merged, merge, ranges};
-pub use sample::{Bench, Measure, SampleError, sample};
+pub use sample::{Bench, Measure, SampleError, Tuner, sample};
 pub use subject::{Quantization, Subject, accuracy};

@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use apq_onnx::supernet::{Subnet, Supernet, SupernetError};
 use apq_search::space::record::{Header, Point};
-use apq_search::space::{Architecture, Choices};
+use apq_search::space::{Architecture, Choices, Design};
 use rayon::prelude::*;
 
 use super::error::DatasetError;
@@ -13,6 +13,7 @@ use super::subject::{Quantization, Subject};
 use crate::compile::{CompileError, Progress, Stage};
 use crate::data::Dataset;
 use crate::lower::RawInput;
+use crate::network::Network;
 use crate::supernet::{FloatSubnet, Images, calibrate};
 
 /// Why points could not be evaluated.
@@ -31,6 +32,14 @@ pub enum SampleError {
         index: u64,
         /// What went wrong.
         source: CompileError,
+    },
+    /// Its fine-tuning.
+    #[error("point {index}: fine-tuning failed: {reason}")]
+    Tune {
+        /// The point.
+        index: u64,
+        /// What went wrong.
+        reason: String,
     },
     /// A point of the file is not what its header says.
     #[error("point {0} of the file is another design than this tool draws for its header; begin a new file")]
@@ -64,7 +73,18 @@ pub enum Measure<'a> {
         quantization: Quantization,
         /// What raw samples are.
         input: &'a RawInput,
+        /// Trains each network with its quantizers before it is measured.
+        tuner: Option<&'a dyn Tuner>,
     },
+}
+
+/// Trains the networks of designs.
+pub trait Tuner: Sync {
+    /// The network of a design after training with its quantizers, as ONNX; nodes have the names of the subnet's.
+    ///
+    /// # Errors
+    /// What went wrong, for people.
+    fn tune(&self, design: &Design) -> Result<Vec<u8>, String>;
 }
 
 /// Evaluates the points of a file's shard that it does not have, each appended when it is finished; `choices` are those of the header's target.
@@ -112,7 +132,15 @@ impl Bench<'_> {
         for &index in unit {
             let (architecture, policy) = header.design(self.supernet.space(), choices, index);
             let accuracy = match (&self.measure, &policy) {
-                (Measure::Integer { ranges, quantization, input }, Some(policy)) => {
+                (Measure::Integer { tuner: Some(tuner), ranges, quantization, input }, Some(policy)) => {
+                    let design = Design { architecture: architecture.clone(), policy: policy.clone() };
+                    let onnx = tuner.tune(&design).map_err(|reason| SampleError::Tune { index, reason })?;
+                    let failed = |source| SampleError::Point { index, source };
+                    let network = Network::load(&onnx, "tuned", None, |_, _, _| ()).map_err(|error| failed(error.into()))?;
+                    let subject = Subject::of_graph(network.graph, self.supernet.space(), ranges, *quantization).map_err(failed)?;
+                    subject.accuracy(policy, input, self.data).map_err(failed)?
+                }
+                (Measure::Integer { ranges, quantization, input, .. }, Some(policy)) => {
                     let subject = match &mut subject {
                         Some(subject) => subject,
                         none => {

@@ -64,8 +64,14 @@ impl<'s> Subject<'s> {
     /// # Errors
     /// A bug: subnets are checked when they are made.
     pub fn new(subnet: &Subnet, samples: &'s [Vec<f32>], quantization: Quantization) -> Result<Subject<'s>, CompileError> {
-        let graph = subnet_graph(subnet).map_err(NetworkError::from)?;
-        let space = subnet.space();
+        Subject::of_graph(subnet_graph(subnet).map_err(NetworkError::from)?, subnet.space(), samples, quantization)
+    }
+
+    /// The same for the graph of a subnet of `space`.
+    ///
+    /// # Errors
+    /// A layer of the graph has no group.
+    pub fn of_graph(graph: Graph, space: &Space, samples: &'s [Vec<f32>], quantization: Quantization) -> Result<Subject<'s>, CompileError> {
         let grouping = group(&graph, &[space.fixed], |_, _| true)?;
         let calibration = Calibration::new(&Executor::new(&graph), samples, || ());
         Ok(Subject {

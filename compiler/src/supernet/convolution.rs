@@ -47,7 +47,7 @@ pub(super) fn convolve(
     for (channel, offset) in output.channels_mut().zip(finish.offset) {
         let values = channel.as_flattened_mut();
         if finish.clamp {
-            values.iter_mut().for_each(|v| *v = (*v + offset).max(0.0).min(6.0));
+            values.iter_mut().for_each(|v| *v = (*v + offset).clamp(0.0, 6.0));
         } else {
             values.iter_mut().for_each(|v| *v += offset);
         }
@@ -104,7 +104,7 @@ fn depthwise(convolution: &Convolution, weights: &[f32], finish: Finish<'_>, inp
             taps(rows, kernel, weights, *offset, stride, row);
         }
         if finish.clamp {
-            to.as_flattened_mut().iter_mut().for_each(|v| *v = v.max(0.0).min(6.0));
+            to.as_flattened_mut().iter_mut().for_each(|v| *v = v.clamp(0.0, 6.0));
         }
     }
 }

@@ -124,7 +124,7 @@ pub fn calibrate(subnet: &mut Subnet, images: &Images) -> Result<(), SupernetErr
                 let values = channel.as_flattened_mut();
                 values.iter_mut().for_each(|v| *v = *v * scale + offset);
                 if convolution.is_clamped() {
-                    values.iter_mut().for_each(|v| *v = v.max(0.0).min(6.0));
+                    values.iter_mut().for_each(|v| *v = v.clamp(0.0, 6.0));
                 }
             }
             flow.close(&convolution);

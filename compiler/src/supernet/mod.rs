@@ -2,6 +2,7 @@
 //!
 //! `docs/supernet.md` is the file's format, `apq_onnx::supernet` reads and cuts it.
 
+mod arena;
 mod convolution;
 mod forward;
 mod planes;

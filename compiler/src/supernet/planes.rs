@@ -63,10 +63,10 @@ impl Images {
         let batches = first.map(|first| {
             let count = LANES.min(data.len() - first);
             let mut values = vec![[0.0; LANES]; channels * height * width];
-            for lane in 0..count {
-                for (place, value) in data.to_f32(first + lane, preprocess).into_iter().enumerate() {
+            for image in first..first + count {
+                for (place, value) in data.to_f32(image, preprocess).into_iter().enumerate() {
                     let (pixel, channel) = (place / channels, place % channels);
-                    values[channel * height * width + pixel][lane] = value;
+                    values[channel * height * width + pixel][image - first] = value;
                 }
             }
             Batch { input: Planes { shape, values }, count }

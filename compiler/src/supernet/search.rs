@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use apq_lut::Candidate;
 use apq_search::evolution::{
-    Deployment, Domain, Front, Options, Predicted, Scored, Scorer, SearchError, Smallest, cheapest, evolve, pareto, sequential,
+    Costs, Deployment, Domain, Front, Options, Predicted, Scored, Scorer, SearchError, Smallest, cheapest, evolve, pareto, sequential,
 };
 use apq_search::predictor::{Predictor, PredictorError};
 use apq_search::space::{Architecture, Design, DesignCosts, Encoding, Space, SpaceError};
 use apq_search::{Budget, Quantity, Totals};
 
+use super::arena::ArenaCosts;
 use super::product::Parallel;
 
 /// Where a design comes from.
@@ -81,12 +82,15 @@ pub struct Judges<'a> {
     pub costs: &'a DesignCosts,
     /// Their accuracy.
     pub predictor: &'a Predictor,
-    /// Those that the cost tables know; RAM is not among them.
+    /// All that designs have to meet.
     pub budgets: &'a [Budget],
     /// Of all randomness.
     pub seed: u64,
     /// Of an evolution.
     pub iterations: usize,
+    /// Arena of a network for each byte that its largest step needs. RAM is estimated by it; without it, a budget for RAM is left to those who lower
+    /// networks.
+    pub arena_scale: Option<f64>,
 }
 
 impl Judges<'_> {
@@ -99,8 +103,12 @@ impl Judges<'_> {
         let space = self.costs.space();
         let encoding = Encoding::new(space)?;
         let domain = Domain::new(space, self.costs.choices()).map_err(SearchError::from)?;
-        let budgets = self.modelled_budgets();
-        let deployment = Deployment { domain: &domain, costs: self.costs, budgets: &budgets };
+        let arena = ArenaCosts { costs: self.costs, scale: self.arena_scale.unwrap_or(0.0) };
+        let (costs, budgets): (&dyn Costs, _) = match self.arena_scale {
+            Some(_) => (&arena, self.budgets.to_vec()),
+            None => (self.costs, self.modelled_budgets()),
+        };
+        let deployment = Deployment { domain: &domain, costs, budgets: &budgets };
         let mut scorer = Predicted::new(&encoding, self.predictor, Parallel)?;
         let options = Options { seed: self.seed, iterations: self.iterations, ..Options::default() };
         let chains = match sequential(&deployment, widest(space), &mut scorer, &options) {
@@ -117,9 +125,12 @@ impl Judges<'_> {
         let found = match evolve(&deployment, &mut watched, &Options { initial, ..options }) {
             Ok(found) => found,
             Err(SearchError::Infeasible(smallest) | SearchError::Together(smallest)) => {
-                let (design, totals) = self.nearest(&domain, &budgets).ok_or(SearchError::Infeasible(smallest.clone()))?;
+                let design = nearest(&deployment).ok_or(SearchError::Infeasible(smallest.clone()))?;
+                let totals = self.costs.cost(&design)?.totals;
                 let predicted = self.predicted(&encoding, &design)?;
                 let nearest = Proposal { design, origin: Origin::Nearest, predicted, totals };
+                // Of RAM there is an estimate only.
+                let smallest = smallest.into_iter().filter(|one| one.budget.quantity != Quantity::Ram).collect();
                 return Ok(Proposals { designs: vec![nearest], evaluations: 0, discarded: 0, smallest: Some(smallest) });
             }
             Err(error) => return Err(error.into()),
@@ -131,8 +142,8 @@ impl Judges<'_> {
         let ranked = watched.ranked().into_iter().take(count.max(1));
         let mut designs = ranked.map(joint).collect::<Result<Vec<Proposal>, SpaceError>>()?;
         let known = |best: &Scored| designs.iter().any(|own| own.design == best.design);
-        if let Some(Scored { design, score, totals }) = winner.filter(|best| !known(best)) {
-            designs.push(Proposal { design, origin: Origin::Sequential, predicted: score, totals });
+        if let Some(Scored { design, score, .. }) = winner.filter(|best| !known(best)) {
+            designs.push(Proposal { totals: totals(&design)?, design, origin: Origin::Sequential, predicted: score });
         }
         Ok(Proposals { designs, evaluations, discarded: found.discarded, smallest: None })
     }
@@ -157,30 +168,32 @@ impl Judges<'_> {
         }
     }
 
-    /// RAM is known of lowered networks only.
+    /// All but RAM.
     fn modelled_budgets(&self) -> Vec<Budget> {
         self.budgets.iter().copied().filter(|budget| budget.quantity != Quantity::Ram).collect()
-    }
-
-    /// Of the designs that are cheapest by one of the budgets, the one whose worst budget is missed by the smallest factor.
-    fn nearest(&self, domain: &Domain, budgets: &[Budget]) -> Option<(Design, Totals)> {
-        let miss = |totals: &Totals| {
-            let factor =
-                |budget: &Budget| totals.get(budget.quantity).map_or(f64::INFINITY, |value| value as f64 / budget.limit.max(1) as f64);
-            budgets.iter().map(factor).fold(0.0, f64::max)
-        };
-        let known = |budget: &Budget| {
-            let (design, _) = cheapest(domain, self.costs, budget.quantity)?;
-            let totals = self.costs.cost(&design).ok()?.totals;
-            Some((design, totals))
-        };
-        budgets.iter().filter_map(known).min_by(|a, b| miss(&a.1).total_cmp(&miss(&b.1)))
     }
 
     fn predicted(&self, encoding: &Encoding, design: &Design) -> Result<f32, ProposeError> {
         let ones = encoding.encode(&design.architecture, Some(&design.policy))?;
         Ok(self.predictor.predict(&[ones], &mut Parallel)?.first().copied().unwrap_or(f32::NAN))
     }
+}
+
+/// Of the designs that are cheapest by one of the budgets, the one whose worst budget is missed by the smallest factor.
+fn nearest(deployment: &Deployment<'_>) -> Option<Design> {
+    let Deployment { domain, costs, budgets } = *deployment;
+    let known = |budget: &Budget| {
+        let (design, _) = cheapest(domain, costs, budget.quantity)?;
+        let totals = costs.totals(&design)?;
+        Some((design, excess(budgets, &totals)))
+    };
+    budgets.iter().filter_map(known).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(design, _)| design)
+}
+
+/// The largest part of a budget that is used: above 1 where one is missed.
+pub(super) fn excess(budgets: &[Budget], totals: &Totals) -> f64 {
+    let part = |budget: &Budget| totals.get(budget.quantity).map_or(f64::INFINITY, |value| value as f64 / budget.limit.max(1) as f64);
+    budgets.iter().map(part).fold(0.0, f64::max)
 }
 
 /// A scorer that remembers the best design of each architecture.

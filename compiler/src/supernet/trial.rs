@@ -1,5 +1,7 @@
 //! Designs tried for real: cut out of the supernet, measured anew, quantized, lowered, and run as integers.
 
+use std::cmp::Ordering;
+
 use apq_lut::Candidate;
 use apq_onnx::supernet::{Subnet, Supernet, SupernetError};
 use apq_runtime::{Arithmetic, Model};
@@ -7,7 +9,7 @@ use apq_search::Totals;
 use apq_search::space::{Architecture, BlockBits, Design, Policy, Space};
 use apq_targets::Target;
 
-use super::search::Proposal;
+use super::search::{Proposal, excess};
 use super::{FloatSubnet, Images, calibrate};
 use crate::compile::{CompileError, Data, Options, Progress, Stage};
 use crate::data::Dataset;
@@ -180,6 +182,8 @@ pub struct Checked {
     pub trial: Trial,
     /// Whether its lowered network meets every budget.
     pub feasible: bool,
+    /// The largest part of a budget that its lowered network uses: above 1 where one is missed.
+    pub excess: f64,
 }
 
 impl Bench<'_> {
@@ -194,18 +198,20 @@ impl Bench<'_> {
             progress.step();
             let totals = Totals { flash_bytes: trial.flash_bytes, ram_bytes: trial.ram_bytes, ..proposal.totals };
             let feasible = self.options.budgets.iter().all(|budget| budget.met(&totals));
-            Ok(Checked { proposal: proposal.clone(), trial, feasible })
+            Ok(Checked { proposal: proposal.clone(), trial, feasible, excess: excess(&self.options.budgets, &totals) })
         };
         proposals.iter().map(check).collect()
     }
 }
 
-/// The place of the best: of those that meet the budgets, the one with the highest measured accuracy; of equal ones, the one with the highest prediction.
+/// The place of the best: of those that meet the budgets, the one with the highest measured accuracy; of equal ones, the one with the highest prediction. Where
+/// none meets them, the one that comes nearest.
 pub fn best(checked: &[Checked]) -> Option<usize> {
-    let merit = |one: &Checked| (one.feasible, one.trial.accuracy.unwrap_or(0.0), one.proposal.predicted);
     let better = |a: &Checked, b: &Checked| {
-        let (a, b) = (merit(a), merit(b));
-        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)).is_gt()
+        let nearer = if a.feasible || b.feasible { Ordering::Equal } else { b.excess.total_cmp(&a.excess) };
+        let accuracy = |one: &Checked| one.trial.accuracy.unwrap_or(0.0);
+        let merit = nearer.then(accuracy(a).total_cmp(&accuracy(b))).then(a.proposal.predicted.total_cmp(&b.proposal.predicted));
+        a.feasible.cmp(&b.feasible).then(merit).is_gt()
     };
     (0..checked.len()).reduce(|best, index| if better(&checked[index], &checked[best]) { index } else { best })
 }

@@ -12,7 +12,10 @@ fn dataset(path: &Path, kind: Kind, points: u64, shard: Option<[u32; 2]>) {
     let quantization = (kind == Kind::Quantized).then(|| Quantization {
         activation_ranges: "mse".into(),
         weight_ranges: "mse".into(),
+        range_samples: 64,
         rounding: "nearest".into(),
+        bias_correction: true,
+        target: None,
         finetune_steps: 0,
     });
     let header = Header {
@@ -25,6 +28,9 @@ fn dataset(path: &Path, kind: Kind, points: u64, shard: Option<[u32; 2]>) {
         samples: 1000,
         data: "0".repeat(64),
         supernet: "1".repeat(64),
+        calibration: "3".repeat(64),
+        norm_samples: 256,
+        preprocess: "4".repeat(64),
         quantization,
     };
     let choices = Choices::new(&space, None).unwrap();

@@ -38,7 +38,7 @@ pub(crate) struct FinetuneArgs {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
     batch: u16,
     /// Learning rate at the beginning.
-    #[arg(long, default_value_t = 1e-3, value_name = "R")]
+    #[arg(long, default_value_t = 2e-4, value_name = "R")]
     rate: f64,
     /// Pixels by which training images are shifted at most.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(0..=16), value_name = "N")]

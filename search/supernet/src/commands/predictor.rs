@@ -44,11 +44,11 @@ pub(crate) struct PredictorArgs {
     #[arg(long, value_name = "N", default_value_t = 2000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pairs: u32,
     /// Also train on so many quantized points, with and without transfer: the learning curve, written beside the output as `.curve.csv` and `.curve.json`.
-    #[arg(long, value_name = "N,N,...", value_delimiter = ',', conflicts_with = "scratch")]
-    curve: Vec<usize>,
-    /// Steps of each training.
-    #[arg(long, value_name = "N", default_value_t = 1200, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
-    steps: u32,
+    #[arg(long, value_name = "N,N,...", value_delimiter = ',', conflicts_with = "scratch", value_parser = clap::value_parser!(u32).range(10..))]
+    curve: Vec<u32>,
+    /// Steps of 64 points of each training [default: 1200, or 20 passes over the points where that is more].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    steps: Option<u32>,
     /// Replace what is there.
     #[arg(long)]
     force: bool,
@@ -100,9 +100,16 @@ pub(crate) fn run(context: &Context, args: &PredictorArgs) -> anyhow::Result<()>
     let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
     let (train, held) = split(&quantized, args.held_out, &encoding, &mut rng)?;
     let held_pairs = pairs(&held.accuracies, args.pairs as usize, &mut rng);
-    let plan = Plan { dimensions: encoding.dimensions(), blocks: space.blocks().len(), steps: args.steps as usize, seed: context.seed };
-    let trainings = 1 + usize::from(float.is_some()) + 2 * args.curve.len();
-    let bar = context.console.bar("predictor", (trainings * plan.steps) as u64);
+    let plan = Plan {
+        dimensions: encoding.dimensions(),
+        blocks: space.blocks().len(),
+        steps: args.steps.map(|steps| steps as usize),
+        seed: context.seed,
+    };
+    let sizes: Vec<usize> = args.curve.iter().map(|&size| size as usize).collect();
+    let steps_curve: usize = sizes.iter().map(|&size| 2 * plan.steps(size)).sum();
+    let steps_float = float.as_ref().map_or(0, |float| plan.steps(float.points.len()));
+    let bar = context.console.bar("predictor", (steps_float + plan.steps(train.len()) + steps_curve) as u64);
     let mut tick = || bar.advance(1);
 
     let mut pairwise_float = None;
@@ -119,7 +126,7 @@ pub(crate) fn run(context: &Context, args: &PredictorArgs) -> anyhow::Result<()>
     let network = plan.quantized(base.as_ref().map(|(network, _)| network), &train, &mut tick)?;
     let pairwise = pairwise_accuracy(&network.predict(&held.inputs), &held.accuracies, &held_pairs);
     let curve = match &base {
-        Some((float, _)) => curve::curve(&plan, float, &train, &args.curve, &held, &held_pairs, &mut tick)?,
+        Some((float, _)) => curve::curve(&plan, float, &train, &sizes, &held, &held_pairs, &mut tick)?,
         None => Vec::new(),
     };
     drop(bar);

@@ -61,8 +61,10 @@ pub(super) enum Pass<'a> {
     Statistics(&'a mut BTreeMap<String, (Tensor, Tensor)>),
     /// Floats, with the parameters as they came.
     Float,
-    /// Codes; the quantizers are fitted to the batch on the way.
-    Fit(&'a mut BTreeMap<String, Quantizer>),
+    /// The same; the mean of each channel behind a norm is written down.
+    Means(&'a mut BTreeMap<String, Tensor>),
+    /// Codes; the quantizers are fitted to the batch on the way. Where there are means, biases are corrected so that they hold again.
+    Fit(&'a mut BTreeMap<String, Quantizer>, Option<&'a BTreeMap<String, Tensor>>),
     /// Codes.
     Codes,
     /// Codes, in training.
@@ -115,12 +117,18 @@ impl Quantized {
             let factor = network.scale(&name) / (variance + EPSILON).sqrt();
             network.norms.insert(name, (factor, mean));
         }
-        network.fit(&images);
+        let mut means = BTreeMap::new();
+        let _ = tch::no_grad(|| network.forward(&images, &mut Pass::Means(&mut means)));
+        network.fit_ranges(&images, Some(&means));
         Ok(network)
     }
 
     /// Fits all ranges to the weights as they are now and to `images`.
     pub fn fit(&mut self, images: &Tensor) {
+        self.fit_ranges(images, None);
+    }
+
+    fn fit_ranges(&mut self, images: &Tensor, means: Option<&BTreeMap<String, Tensor>>) {
         tch::no_grad(|| {
             let names: Vec<String> = self.subnet.convolutions().iter().map(|convolution| convolution.name.clone()).collect();
             for name in names.iter().map(String::as_str).chain([CLASSIFIER]) {
@@ -128,7 +136,7 @@ impl Quantized {
                 self.shares.insert(name.to_owned(), shares);
             }
             let mut quantizers = BTreeMap::new();
-            let _ = self.forward(&images.to_device(self.device()), &mut Pass::Fit(&mut quantizers));
+            let _ = self.forward(&images.to_device(self.device()), &mut Pass::Fit(&mut quantizers, means));
             self.quantizers = quantizers;
         });
     }
@@ -203,6 +211,18 @@ impl Quantized {
                 statistics.insert(name.clone(), (mean, variance));
                 normal
             }
+            (Pass::Means(means), Some((factor, mean))) => {
+                let normal = y + shift(bias - mean * factor);
+                means.insert(name.clone(), channel_means(&normal));
+                normal
+            }
+            (Pass::Fit(_, Some(means)), Some((factor, mean))) => {
+                let normal = y + shift(bias - mean * factor);
+                let Some(wanted) = means.get(name) else { return normal };
+                let correction = wanted - channel_means(&normal);
+                let _ = bias.shallow_clone().g_add_(&correction);
+                normal + shift(correction)
+            }
             (_, Some((factor, mean))) => y + shift(bias - mean * factor),
             (_, None) => y,
         }
@@ -212,8 +232,8 @@ impl Quantized {
     fn weight(&self, name: &str, pass: &Pass<'_>) -> Tensor {
         match pass {
             Pass::Statistics(_) => self.parameter(&format!("{name}.weight"), pass).shallow_clone(),
-            Pass::Float => self.folded(name, pass),
-            Pass::Fit(_) | Pass::Codes | Pass::Train(_) => {
+            Pass::Float | Pass::Means(_) => self.folded(name, pass),
+            Pass::Fit(..) | Pass::Codes | Pass::Train(_) => {
                 let folded = self.folded(name, pass);
                 match self.shares.get(name) {
                     Some(shares) => quantized_weight(&folded, shares, self.bits.of(name).weight_bits),
@@ -233,8 +253,8 @@ impl Quantized {
 
     fn activation(&self, tensor: &str, x: &Tensor, bits: Candidate, pass: &mut Pass<'_>) -> Tensor {
         match pass {
-            Pass::Statistics(_) | Pass::Float => x.shallow_clone(),
-            Pass::Fit(quantizers) => {
+            Pass::Statistics(_) | Pass::Float | Pass::Means(_) => x.shallow_clone(),
+            Pass::Fit(quantizers, _) => {
                 let quantizer = Quantizer::fitted(x, bits.activation_bits);
                 quantizers.insert(tensor.to_owned(), quantizer);
                 quantizer.apply(x)
@@ -249,7 +269,12 @@ impl Quantized {
     }
 
     fn parameter(&self, name: &str, pass: &Pass<'_>) -> &Tensor {
-        let set = if matches!(pass, Pass::Float) { &self.originals } else { &self.parameters };
+        let set = if matches!(pass, Pass::Float | Pass::Means(_)) { &self.originals } else { &self.parameters };
         set.get(name).unwrap_or_else(|| panic!("no parameter `{name}`"))
     }
+}
+
+/// Mean of each channel of `[N, C, H, W]`.
+fn channel_means(x: &Tensor) -> Tensor {
+    x.mean_dim([0i64, 2, 3].as_slice(), false, Kind::Float)
 }

@@ -11,8 +11,8 @@ pub struct Plan {
     pub dimensions: usize,
     /// Blocks of the space.
     pub blocks: usize,
-    /// Steps of each training.
-    pub steps: usize,
+    /// Steps of each training, where somebody has said so.
+    pub steps: Option<usize>,
     /// Of weights and order.
     pub seed: u64,
 }
@@ -21,9 +21,21 @@ pub struct Plan {
 const ONES_FLOAT: usize = 2;
 const ONES_QUANTIZED: usize = 6;
 
+/// Points of a step.
+const BATCH: usize = 64;
+/// Fewest steps of a training, and fewest passes over the points.
+const STEPS_MIN: usize = 1200;
+const PASSES_MIN: usize = 20;
+
 impl Plan {
-    fn schedule(&self) -> Schedule {
-        Schedule { steps: self.steps, batch: 64, rate: 1e-3, weight_decay: 0.1, ranking: 0.5 }
+    /// Steps of a training on so many points.
+    #[must_use]
+    pub fn steps(&self, points: usize) -> usize {
+        self.steps.unwrap_or((points * PASSES_MIN / BATCH).max(STEPS_MIN))
+    }
+
+    fn schedule(&self, points: usize) -> Schedule {
+        Schedule { steps: self.steps(points), batch: BATCH, rate: 1e-3, weight_decay: 0.1, ranking: 0.5 }
     }
 
     /// The predictor of float accuracy. The rows of inputs that no sample has, those of the bit widths, are zero. `tick` is called after each step.
@@ -32,7 +44,7 @@ impl Plan {
     /// libtorch.
     pub fn float(&self, samples: &Samples, tick: &mut dyn FnMut()) -> Result<Network, TchError> {
         let mut network = Network::new(self.dimensions, ONES_FLOAT * self.blocks, self.seed);
-        fit(&mut network, samples, None, &self.schedule(), self.seed, tick)?;
+        fit(&mut network, samples, &self.schedule(samples.len()), self.seed, tick)?;
         let uses = super::network::values(&samples.inputs.sum_dim_intlist([0i64].as_slice(), false, Kind::Float));
         let unused: Vec<usize> = uses.iter().enumerate().filter(|(_, uses)| **uses == 0.0).map(|(input, _)| input).collect();
         network.clear_inputs(&unused);
@@ -50,7 +62,7 @@ impl Plan {
             network.restore(&float.snapshot());
             network.scale_output(slope(&network.predict(&samples.inputs), samples).max(0.0));
         }
-        fit(&mut network, samples, None, &self.schedule(), self.seed, tick)?;
+        fit(&mut network, samples, &self.schedule(samples.len()), self.seed, tick)?;
         Ok(network)
     }
 }

@@ -41,7 +41,7 @@ fn points(count: usize, quantized: bool, seed: u64) -> (Vec<Vec<u32>>, Samples) 
 
 fn plan() -> Plan {
     let space = Space::fashion();
-    Plan { dimensions: Encoding::new(&space).unwrap().dimensions(), blocks: space.blocks().len(), steps: 150, seed: 3 }
+    Plan { dimensions: Encoding::new(&space).unwrap().dimensions(), blocks: space.blocks().len(), steps: Some(150), seed: 3 }
 }
 
 fn evaluated(network: &Network, held: &Samples) -> f64 {
@@ -67,7 +67,7 @@ fn transfer_is_ahead_where_points_are_few() {
 #[test]
 fn training_is_a_function_of_its_seed() {
     tch::set_num_threads(1);
-    let plan = Plan { steps: 20, ..plan() };
+    let plan = Plan { steps: Some(20), ..plan() };
     let (_, few) = points(50, true, 5);
     let outputs = |plan: &Plan| plan.quantized(None, &few, &mut || ()).unwrap().predict(&few.inputs);
     assert_eq!(outputs(&plan), outputs(&plan));
@@ -76,7 +76,7 @@ fn training_is_a_function_of_its_seed() {
 
 #[test]
 fn inference_without_libtorch_agrees() {
-    let plan = Plan { steps: 20, ..plan() };
+    let plan = Plan { steps: Some(20), ..plan() };
     let (ones, samples) = points(700, true, 6);
     let network = plan.quantized(None, &samples, &mut || ()).unwrap();
     let tensors: Vec<Vec<f32>> = network.tensors().iter().map(|(_, tensor)| values(tensor)).collect();

@@ -76,27 +76,16 @@ pub struct Schedule {
     pub ranking: f64,
 }
 
-/// Fits `network` to `samples`, whose accuracies are taken as `(accuracy - mean) / std`. With points held back in `validation`, the best weights for them are
-/// kept; without, the last. `tick` is called after each step.
+/// Fits `network` to `samples`, whose accuracies are taken as `(accuracy - mean) / std`. `tick` is called after each step.
 ///
 /// # Errors
 /// libtorch.
-pub fn fit(
-    network: &mut Network,
-    samples: &Samples,
-    validation: Option<&Samples>,
-    schedule: &Schedule,
-    seed: u64,
-    mut tick: impl FnMut(),
-) -> Result<(), TchError> {
-    /// How often validation is looked at.
-    const LOOKS: usize = 20;
+pub fn fit(network: &mut Network, samples: &Samples, schedule: &Schedule, seed: u64, mut tick: impl FnMut()) -> Result<(), TchError> {
     let (mean, std) = samples.moments();
     let targets = Tensor::from_slice(&samples.accuracies.iter().map(|&a| (a - mean) / std).collect::<Vec<f32>>());
     let mut optimizer = AdamW { wd: schedule.weight_decay, ..AdamW::default() }.build(network.store(), schedule.rate)?;
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut order: Vec<i64> = Vec::new();
-    let mut best: Option<(f64, Vec<Tensor>)> = None;
     for step in 0..schedule.steps {
         optimizer.set_lr(schedule.rate_at(step));
         if order.len() < schedule.batch.min(samples.len()) {
@@ -107,19 +96,6 @@ pub fn fit(
         let (inputs, targets) = (samples.inputs.index_select(0, &rows).to_kind(Kind::Float), targets.index_select(0, &rows));
         optimizer.backward_step(&loss(&network.forward(&inputs), &targets, schedule.ranking));
         tick();
-        if let Some(held) = validation
-            && (step + 1) % schedule.steps.div_ceil(LOOKS) == 0
-        {
-            let predicted = Tensor::from_slice(&network.predict(&held.inputs));
-            let is = Tensor::from_slice(&held.accuracies.iter().map(|&a| (a - mean) / std).collect::<Vec<f32>>());
-            let now = loss(&predicted, &is, schedule.ranking).double_value(&[]);
-            if best.as_ref().is_none_or(|(least, _)| now < *least) {
-                best = Some((now, network.snapshot()));
-            }
-        }
-    }
-    if let Some((_, weights)) = best {
-        network.restore(&weights);
     }
     Ok(())
 }
@@ -127,9 +103,6 @@ pub fn fit(
 /// Huber loss of the values, and the logistic loss of the order of every two of them.
 fn loss(outputs: &Tensor, targets: &Tensor, ranking: f64) -> Tensor {
     let values = outputs.huber_loss(targets, Reduction::Mean, 1.0);
-    if ranking == 0.0 {
-        return values;
-    }
     let differences = |of: &Tensor| of.unsqueeze(1) - of.unsqueeze(0);
     let margins = differences(outputs) * differences(targets).sign();
     values + (margins * -4.0).softplus().mean(Kind::Float) * ranking

@@ -11,9 +11,6 @@ use crate::graph::{Graph, NodeId, Op};
 use crate::quant::rounding::InputMoments;
 use crate::quant::sensitivity::energy;
 
-/// Fewer samples than this are not split into those that are fitted and those that judge.
-const SPLIT_MIN: usize = 8;
-
 /// Samples that judge, at most.
 const JUDGES_MAX: usize = 64;
 
@@ -21,6 +18,11 @@ const JUDGES_MAX: usize = 64;
 pub struct Losses {
     /// For each set, channels gone and the noise, both ascending.
     points: Vec<Vec<(usize, f64)>>,
+}
+
+/// Every other sample from `first` on: 0 for those that are fitted, 1 for those that judge.
+pub(super) fn every_other<T: Clone>(samples: &[T], first: usize) -> Vec<T> {
+    samples.iter().skip(first).step_by(2).cloned().collect()
 }
 
 /// One width of one set, to be measured.
@@ -34,9 +36,7 @@ impl Losses {
     /// Measures the sets of `prunable`. `progress` is called after each judging sample.
     pub fn measure(executor: &Executor<'_>, prunable: &Prunable, samples: &[Vec<f32>], progress: impl Fn() + Sync) -> Losses {
         let graph = executor.graph();
-        let every_other = |first: usize| -> Vec<Vec<f32>> { samples.iter().skip(first).step_by(2).cloned().collect() };
-        let (fitted, mut judges) =
-            if samples.len() < SPLIT_MIN { (samples.to_vec(), samples.to_vec()) } else { (every_other(0), every_other(1)) };
+        let (fitted, mut judges) = (every_other(samples, 0), every_other(samples, 1));
         judges.truncate(JUDGES_MAX);
         let mut trials: Vec<Trial> = (0..prunable.sets.len())
             .flat_map(|set| measured(prunable, set).into_iter().map(move |gone| (set, gone)))
@@ -69,7 +69,7 @@ impl Losses {
 
     /// Number of samples that judge, of this many.
     pub fn judges(samples: usize) -> usize {
-        if samples < SPLIT_MIN { samples } else { (samples / 2).min(JUDGES_MAX) }
+        (samples / 2).min(JUDGES_MAX)
     }
 
     /// The noise where `gone` channels of a set are gone: between measured widths along a power law.

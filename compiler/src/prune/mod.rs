@@ -24,16 +24,17 @@ use apq_targets::Target;
 use rayon::prelude::*;
 
 use crate::compile::{CompileError, Compiled, Data, ListStore, Options, Progress, Stage, Unjudged, unjudged};
-use crate::evaluate::sqnr_db;
+use crate::evaluate::quality;
 use crate::float::{Executor, Simulation};
 use crate::graph::Graph;
 use crate::network::{Network, NetworkError};
 use crate::quant::groups::Grouping;
-use crate::quant::rounding::refitted;
+use crate::quant::rounding::{RIDGES, refitted};
 use costs::{DesignCosts, excess};
-use losses::Losses;
+use losses::{Losses, every_other};
 use search::Joint;
 use sets::Prunable;
+use slice::Sliced;
 
 /// What is compiled, as for [`compile`](crate::compile::compile).
 #[derive(Clone, Copy)]
@@ -99,15 +100,29 @@ pub struct Tried {
     pub macs: u64,
     /// Weights and biases.
     pub parameters: usize,
-    /// SQNR of the pruned network in floats against the unpruned one over the calibration samples, in dB, before and after its weights were fitted;
-    /// `None` for the unpruned one.
-    pub float_sqnr_db: Option<(f64, f64)>,
+    /// The pruned network in floats against the unpruned one; `None` for the unpruned one.
+    pub float: Option<FloatWorth>,
     /// Costs of the lowered file.
     pub totals: Totals,
     /// SQNR of the integers against the unpruned float network over the calibration samples, in dB.
     pub sqnr_db: f64,
-    /// Whether every budget is met.
+    /// The same, less what the fit flatters itself on the samples that it was made for: what decides.
+    pub judged_sqnr_db: f64,
+    /// Whether every budget is met; what a task budget asks of the calibration samples also on those that were not fitted.
     pub feasible: bool,
+}
+
+/// SQNR of a pruned network in floats against the unpruned one, in dB.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FloatWorth {
+    /// On all calibration samples, before its weights were fitted.
+    pub zeroed: f64,
+    /// On all calibration samples, fitted to all of them.
+    pub fitted: f64,
+    /// Fitted to half of the samples, on the other half.
+    pub held_out: f64,
+    /// Share of that other half with the unpruned network's top class.
+    pub held_out_agreement: f64,
 }
 
 /// The network as it is, compiled: where the joint search begins.
@@ -135,11 +150,14 @@ const SHARES: [f64; 5] = [0.85, 0.7, 0.55, 0.4, 0.3];
 /// Networks in succession that bring nothing, before the task search ends.
 const MISSES_MAX: usize = 2;
 
+/// Calibration samples without which nothing is pruned: some are fitted, others judge.
+const SAMPLES_MIN: usize = 2;
+
 /// Inputs on which a pruned network is compared with the zeroed one.
 const CHECKED: usize = 2;
 
 /// Compiles a network with and without pruning, and keeps what is best: under task budgets, of those that meet all budgets, the one with the fewest bit
-/// operations; else the one with the highest SQNR on the calibration samples.
+/// operations; else the one with the highest SQNR on the calibration samples, less what a fit flatters itself there.
 ///
 /// # Errors
 /// As [`compile`](crate::compile::compile).
@@ -147,7 +165,7 @@ pub fn compile(job: &Job<'_>) -> Result<Outcome, CompileError> {
     let start = Instant::now();
     let graph = &job.network.graph;
     let mut search = Search::new(job)?;
-    if search.prunable.sets.iter().any(|set| set.kept.is_none()) {
+    if search.prunable.sets.iter().any(|set| set.kept.is_none()) && search.samples.len() >= SAMPLES_MIN {
         search.under_efficiency_budgets()?;
         search.under_task_budgets()?;
     }
@@ -200,7 +218,7 @@ impl<'a> Search<'a> {
         let executor = Executor::new(graph);
         let reference = outputs(&executor, &samples);
         let compiled = &unjudged.compiled;
-        let tried = vec![tried(prunable.widths(), graph, compiled, None)];
+        let tried = vec![tried(prunable.widths(), graph, (compiled, job.options), None)];
         let unpruned = Unpruned {
             grouping: compiled.grouping.clone(),
             list: compiled.list.clone(),
@@ -277,18 +295,49 @@ impl<'a> Search<'a> {
         for sample in self.samples.iter().take(CHECKED) {
             checker::check(graph, &sliced.graph, &sliced.left, sample).map_err(|fault| CompileError::Check(fault.to_string()))?;
         }
-        job.progress.begin(Stage::Prune, graph.nodes.len());
-        let fitted = refitted(&self.executor, &sliced.graph, &sliced.left, &self.samples, || job.progress.step());
-        let worth = |graph: &Graph| sqnr_db(&self.reference, &outputs(&Executor::new(graph), &self.samples)).unwrap_or(f64::NEG_INFINITY);
-        let float_sqnr_db = Some((worth(&sliced.graph), worth(&fitted)));
+        let (fitted, worth) = self.fitted(&sliced);
         let network = job.network.pruned(fitted);
         let unjudged = run(job, &network)?;
-        self.tried.push(tried(widths, &network.graph, &unjudged.compiled, float_sqnr_db));
-        let better = is_better(&unjudged.compiled, &self.best.unjudged.compiled, job.options);
+        let tried = tried(widths, &network.graph, (&unjudged.compiled, job.options), Some(worth));
+        let better = self.tried.get(self.best.index).is_none_or(|best| is_better(&tried, best, job.options));
+        self.tried.push(tried);
         if better {
             self.best = Best { unjudged, network: Some(network), index: self.tried.len() - 1 };
         }
         Ok(better)
+    }
+}
+
+impl Search<'_> {
+    /// The weights that are left fitted to all samples, with the ridge that is best where half of them are fitted and the others judge.
+    fn fitted(&self, sliced: &Sliced) -> (Graph, FloatWorth) {
+        let pruned = (&sliced.graph, sliced.left.as_slice());
+        let progress = self.job.progress;
+        let fit = |samples: &[Vec<f32>], ridge: f64| {
+            progress.begin(Stage::Prune, sliced.graph.nodes.len());
+            refitted(&self.executor, pruned, samples, ridge, || progress.step())
+        };
+        let worth = |graph: &Graph, samples: &[Vec<f32>], reference: &[Vec<f32>]| {
+            let quality = quality(&outputs(&Executor::new(graph), samples), None, Some(reference));
+            (quality.sqnr_db.unwrap_or(f64::NEG_INFINITY), quality.agreement.unwrap_or(0.0))
+        };
+        let seen = every_other(&self.samples, 0);
+        let (judges, judged) = (every_other(&self.samples, 1), every_other(&self.reference, 1));
+        let mut best = (f64::NEG_INFINITY, 0.0, RIDGES[0]);
+        for ridge in RIDGES {
+            let (sqnr_db, agreement) = worth(&fit(&seen, ridge), &judges, &judged);
+            if sqnr_db > best.0 {
+                best = (sqnr_db, agreement, ridge);
+            }
+        }
+        let fitted = fit(&self.samples, best.2);
+        let worth = FloatWorth {
+            zeroed: worth(&sliced.graph, &self.samples, &self.reference).0,
+            fitted: worth(&fitted, &self.samples, &self.reference).0,
+            held_out: best.0,
+            held_out_agreement: best.1,
+        };
+        (fitted, worth)
     }
 }
 
@@ -301,26 +350,33 @@ fn outputs(executor: &Executor<'_>, samples: &[Vec<f32>]) -> Vec<Vec<f32>> {
     samples.par_iter().map(|sample| executor.run(&float, sample)).collect()
 }
 
-fn tried(widths: Vec<usize>, graph: &Graph, compiled: &Compiled, float_sqnr_db: Option<(f64, f64)>) -> Tried {
+fn tried(widths: Vec<usize>, graph: &Graph, (compiled, options): (&Compiled, &Options), float: Option<FloatWorth>) -> Tried {
     let weights = graph.nodes.iter().filter_map(|node| node.op.weights());
+    let noise = |db: f64| 10f64.powf(-db / 10.0);
+    let flattered = float.map_or(0.0, |worth| (noise(worth.held_out) - noise(worth.fitted)).max(0.0));
+    let judged_sqnr_db = -10.0 * (noise(compiled.calibration_sqnr_db) + flattered).log10();
+    let task = &options.search.task.budgets;
+    let holds = task.sqnr_db_min.is_none_or(|least| judged_sqnr_db >= least)
+        && task.agreement_min.zip(float).is_none_or(|(least, worth)| worth.held_out_agreement >= least);
     Tried {
         widths,
         macs: graph.total_macs(),
         parameters: weights.map(|weights| weights.values.len() + weights.outputs()).sum(),
-        float_sqnr_db,
+        float,
         totals: compiled.totals,
         sqnr_db: compiled.calibration_sqnr_db,
-        feasible: compiled.feasible,
+        judged_sqnr_db: if float.is_some() { judged_sqnr_db } else { compiled.calibration_sqnr_db },
+        feasible: compiled.feasible && (float.is_none() || holds),
     }
 }
 
 /// Whether `one` is better than `other`; an equal one is not.
-fn is_better(one: &Compiled, other: &Compiled, options: &Options) -> bool {
+fn is_better(one: &Tried, other: &Tried, options: &Options) -> bool {
     if one.feasible != other.feasible {
         return one.feasible;
     }
     let nearer = || {
-        let [one, other] = [one, other].map(|compiled| excess(&options.budgets, &compiled.totals));
+        let [one, other] = [one, other].map(|tried| excess(&options.budgets, &tried.totals));
         (one != other).then_some(one < other)
     };
     let fewer = || (one.totals.bops != other.totals.bops).then_some(one.totals.bops < other.totals.bops);
@@ -329,5 +385,5 @@ fn is_better(one: &Compiled, other: &Compiled, options: &Options) -> bool {
         (true, false) => fewer(),
         (true, true) => None,
     };
-    by_cost.unwrap_or(one.calibration_sqnr_db > other.calibration_sqnr_db)
+    by_cost.unwrap_or(one.judged_sqnr_db > other.judged_sqnr_db)
 }

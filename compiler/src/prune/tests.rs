@@ -285,11 +285,11 @@ fn least_squares_make_up_for_channels_that_others_know() {
         samples.iter().map(|sample| executor.run(&Simulation::float(graph), sample)).collect()
     };
     let reference = outputs(&graph);
-    let fitted = refitted(&executor, &pruned.graph, &pruned.left, &samples, || ());
+    let fitted = refitted(&executor, (&pruned.graph, &pruned.left), &samples, 0.1, || ());
     let worth = |graph: &Graph| sqnr_db(&reference, &outputs(graph)).expect("finite");
     let (before, after) = (worth(&pruned.graph), worth(&fitted));
     assert!(before < 10.0 && after > 30.0, "{before} dB, {after} dB");
     // Nothing gone, nothing changed.
     let whole = at(&graph, &prunable, &prunable.widths());
-    assert_eq!(refitted(&executor, &whole.graph, &whole.left, &samples, || ()), graph);
+    assert_eq!(refitted(&executor, (&whole.graph, &whole.left), &samples, 0.1, || ()), graph);
 }

@@ -45,12 +45,17 @@ pub(crate) struct TriedReport {
     pub(crate) feasible: bool,
     /// Of the integers against the unpruned float network over the calibration samples.
     pub(crate) sqnr_db: f64,
+    /// The same, less what the fit flatters itself on the samples that it was made for: what decides.
+    pub(crate) judged_sqnr_db: f64,
     /// Of the pruned network in floats before its weights were fitted.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) float_sqnr_db_before: Option<f64>,
+    pub(crate) float_sqnr_db_zeroed: Option<f64>,
     /// And after.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) float_sqnr_db_after: Option<f64>,
+    pub(crate) float_sqnr_db_fitted: Option<f64>,
+    /// Fitted to half of the samples, on the other half.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) float_sqnr_db_held_out: Option<f64>,
     /// Multiply-accumulates.
     pub(crate) macs: u64,
     /// Weights and biases.
@@ -89,8 +94,10 @@ impl PruningReport {
                 chosen: index == pruning.chosen,
                 feasible: tried.feasible,
                 sqnr_db: tried.sqnr_db,
-                float_sqnr_db_before: tried.float_sqnr_db.map(|(before, _)| before),
-                float_sqnr_db_after: tried.float_sqnr_db.map(|(_, after)| after),
+                judged_sqnr_db: tried.judged_sqnr_db,
+                float_sqnr_db_zeroed: tried.float.map(|worth| worth.zeroed),
+                float_sqnr_db_fitted: tried.float.map(|worth| worth.fitted),
+                float_sqnr_db_held_out: tried.float.map(|worth| worth.held_out),
                 macs: tried.macs,
                 parameters: tried.parameters,
                 bops_relative: relative(bops, macs),
@@ -117,13 +124,14 @@ impl PruningReport {
 
     /// The section for people.
     pub(crate) fn text(&self) -> String {
-        let mut rows = table(&["pruning", "MACs", "BOPs, relative", "SQNR", "budgets", ""], 1);
+        let mut rows = table(&["pruning", "MACs", "BOPs, relative", "SQNR", "not fitted", "budgets", ""], 1);
         for (index, tried) in self.tried.iter().enumerate() {
             rows.add_row([
                 if index == 0 { "none".into() } else { format!("{index}") },
                 human_count(tried.macs),
                 format!("{:.4}", tried.bops_relative),
                 format!("{:.2} dB", tried.sqnr_db),
+                format!("{:.2} dB", tried.judged_sqnr_db),
                 String::from(if tried.feasible { "met" } else { "missed" }),
                 String::from(if tried.chosen { "taken" } else { "" }),
             ]);

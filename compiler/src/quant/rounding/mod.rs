@@ -27,7 +27,7 @@ use crate::graph::{Node, NodeId, Weights};
 use adaround::Learner;
 use descent::Fit;
 use moments::{Moments, Rows};
-pub use refit::{InputMoments, refitted};
+pub use refit::{InputMoments, RIDGES, refitted};
 use rows::Sampling;
 pub use store::LayerCache;
 

@@ -10,11 +10,15 @@ use super::{INDEPENDENT_POSITIONS, columns, images_within};
 use crate::float::{Executor, Layer, Simulation, Values};
 use crate::graph::{Graph, Node, NodeId, Op, Weights};
 
-/// Ridge for each weight of an output channel and independent sample, in units of the mean square of the inputs.
-const RIDGE: f64 = 0.1;
+/// Ridges for each weight of an output channel and independent sample, in units of the mean square of the inputs, among which samples that are not fitted
+/// may choose.
+pub const RIDGES: [f64; 3] = [0.1, 1.0, 10.0];
 
-fn ridge(row_len: usize, images: usize, sampled: usize) -> f64 {
-    RIDGE * row_len as f64 / (images * sampled.min(INDEPENDENT_POSITIONS)).max(1) as f64
+/// The ridge where nothing chooses.
+const RIDGE: f64 = 1.0;
+
+fn ridge(each: f64, row_len: usize, images: usize, sampled: usize) -> f64 {
+    each * row_len as f64 / (images * sampled.min(INDEPENDENT_POSITIONS)).max(1) as f64
 }
 
 /// How the inputs of a layer vary together: what it takes to leave some of them out.
@@ -62,7 +66,7 @@ impl InputMoments {
             cross: float.dot(&self.form.select(Axis(1), left)),
         };
         let start = float.select(Axis(1), left).mapv(|w| w as f32);
-        let fit = Fit::new(start.view(), &moments, ridge(left.len(), self.images, self.sampled));
+        let fit = Fit::new(start.view(), &moments, ridge(RIDGE, left.len(), self.images, self.sampled));
         // Inputs that are all zero: nothing to fit.
         let fitted = fit.map_or_else(|| start.mapv(f64::from), |fit| fit.weights);
         let bias = moments.bias(&fitted.view());
@@ -82,9 +86,15 @@ fn advance(executor: &Executor<'_>, simulation: &Simulation, states: &mut [Value
 }
 
 /// The weights and biases of `pruned`, whose tensors have the channels in `left` of those of the network that `original` runs, fitted layer after layer:
-/// the inputs are those that the layers before really give, the targets the outputs of the original. Layers before the first loss stay as they are.
+/// the inputs are those that the layers before really give, the targets the outputs of the original; `each` is one of [`RIDGES`], or another ridge. Layers before the first loss stay as they are.
 /// `progress` is called after each node.
-pub fn refitted(original: &Executor<'_>, pruned: &Graph, left: &[Vec<usize>], samples: &[Vec<f32>], progress: impl Fn()) -> Graph {
+pub fn refitted(
+    original: &Executor<'_>,
+    (pruned, left): (&Graph, &[Vec<usize>]),
+    samples: &[Vec<f32>],
+    each: f64,
+    progress: impl Fn(),
+) -> Graph {
     let graph = original.graph();
     let images = images_within(graph, samples);
     let executor = Executor::new(pruned);
@@ -115,7 +125,7 @@ pub fn refitted(original: &Executor<'_>, pruned: &Graph, left: &[Vec<usize>], sa
         progress();
         if let (Some(sampling), Some(weights)) = (&samplings[index], node.op.weights()) {
             let targets: Vec<&[f32]> = targets.iter().map(|image| image[index].as_slice()).collect();
-            let weights = refitted_layer(node, weights, sampling, &states, &targets);
+            let weights = refitted_layer((node, weights), sampling, &states, &targets, each);
             simulation.layers[index] = Some(std::sync::Arc::new(Layer::new(node, &weights.values, &weights.bias)));
             if let Some(to) = result.nodes[index].op.weights_mut() {
                 *to = weights;
@@ -138,11 +148,17 @@ fn touched(graph: &Graph, pruned: &Graph) -> Vec<bool> {
     graph.nodes.iter().zip(&pruned.nodes).map(touch).collect()
 }
 
-fn refitted_layer(node: &Node, weights: &Weights, sampling: &Sampling<'_>, states: &[Values], targets: &[&[f32]]) -> Weights {
+fn refitted_layer(
+    (node, weights): (&Node, &Weights),
+    sampling: &Sampling<'_>,
+    states: &[Values],
+    targets: &[&[f32]],
+    each: f64,
+) -> Weights {
     let groups = sampling.groups();
     let (outputs, row_len) = (weights.outputs() / groups.max(1), weights.row_len());
     let input = node.inputs.first().map_or(0, |id| id.0);
-    let ridge = ridge(row_len, states.len(), sampling.sampled);
+    let ridge = ridge(each, row_len, states.len(), sampling.sampled);
     let parts: Vec<(Vec<f32>, Vec<f32>)> = (0..groups)
         .into_par_iter()
         .map(|group| {

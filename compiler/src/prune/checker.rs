@@ -17,6 +17,9 @@ pub struct Fault {
     pub broken: String,
 }
 
+/// Values of a tensor in the original and in the pruned network.
+type Both = (Vec<f32>, Vec<f32>);
+
 /// Compares the two on one input. `left` are the positions of each original tensor's innermost axis that the pruned graph has; the others are set to zero in
 /// the original wherever they are made. Returns the largest difference of all tensors, relative to their largest values.
 ///
@@ -44,7 +47,7 @@ pub fn check(original: &Graph, pruned: &Graph, left: &[Vec<usize>], input: &[f32
         if (&before.name, &before.inputs, before.output) != (&after.name, &after.inputs, after.output) {
             return fault(&before.name, "the nodes differ".into());
         }
-        let run = |graph: &Graph, node: &Node, of: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| {
+        let run = |graph: &Graph, node: &Node, of: fn(&Both) -> &Vec<f32>| {
             let inputs: Vec<&[f32]> = node.inputs.iter().map(|id| of(&values[id.0]).as_slice()).collect();
             evaluate_node(graph, node, &inputs)
         };

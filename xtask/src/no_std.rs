@@ -14,7 +14,11 @@ const TARGETS: [&str; 2] = ["thumbv7em-none-eabihf", "thumbv6m-none-eabi"];
 const BUILDS: [Build; 7] = [
     Build { package: "apq-kernels", alloc: false, flags: &[] },
     Build { package: "apq-runtime", alloc: false, flags: &[] },
-    Build { package: "apq-runtime", alloc: false, flags: &["--no-default-features", "--features", "conv,row-major,weights-8,activations-8"] },
+    Build {
+        package: "apq-runtime",
+        alloc: false,
+        flags: &["--no-default-features", "--features", "conv,row-major,weights-8,activations-8"],
+    },
     Build { package: "apq-runtime-c", alloc: false, flags: &[] },
     Build { package: "apq-lut", alloc: true, flags: &[] },
     Build { package: "apq-targets", alloc: true, flags: &[] },

@@ -1,6 +1,6 @@
 //! Channel pruning of ordinary networks, without training.
 //!
-//! [`mod@classes`] and [`sets`] find which channels can only go together and rank them, [`slice`] takes them out and [`checker`] proves on real inputs that
+//! [`mod@classes`] and [`sets`] find which channels can only go together and rank them, [`mod@slice`] takes them out and [`checker`] proves on real inputs that
 //! what is left computes what the network computes with those channels zeroed out. [`losses`] measures what the pruning of each set does at the output;
 //! [`search`] chooses widths and bit widths together under the budgets, with the costs of [`costs`]. The remaining weights are fitted to the float
 //! activations of the unpruned network, and the result goes through the pipeline like any network. What it is worth as integers decides, the unpruned

@@ -1,12 +1,13 @@
 //! Checkpoints: safetensors with parameters, moments of the optimizer, and how far training has come.
 
-use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use safetensors::tensor::{Dtype, SafeTensors};
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::Tensor;
+
+use crate::files::write_tensors;
 
 /// Metadata entry of a checkpoint.
 const KEY: &str = "apq.checkpoint";
@@ -58,22 +59,10 @@ pub fn write<State: Serialize>(
     moments: &BTreeMap<String, Tensor>,
 ) -> Result<(), CheckpointError> {
     let failed = |source| CheckpointError::Io { doing: "write", path: path.to_owned(), source };
-    let other = |error: String| failed(std::io::Error::other(error));
     let named = parameters.iter().map(|(name, tensor)| (name.clone(), tensor));
     let named = named.chain(moments.iter().map(|(name, tensor)| (format!("{MOMENT}{name}"), tensor)));
-    let data: Vec<(String, Vec<usize>, Vec<u8>)> = named.map(|(name, tensor)| (name, shape(tensor), little_endian(tensor))).collect();
-    let views = data
-        .iter()
-        .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view)))
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| other(error.to_string()))?;
-    let state = serde_json::to_string(state).map_err(|error| other(error.to_string()))?;
-    let bytes = safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), state)]))).map_err(|error| other(error.to_string()))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
-    file.write_all(&bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    let state = serde_json::to_string(state).map_err(|error| failed(error.into()))?;
+    write_tensors(path, named, KEY, state).map_err(failed)
 }
 
 /// Reads a checkpoint onto the CPU.
@@ -101,21 +90,4 @@ pub fn read<State: for<'a> Deserialize<'a>>(path: &Path) -> Result<Checkpoint<St
         };
     }
     Ok(Checkpoint { state, parameters, moments })
-}
-
-/// Sizes of a tensor.
-pub fn shape(tensor: &Tensor) -> Vec<usize> {
-    tensor.size().iter().map(|&side| side as usize).collect()
-}
-
-/// Elements of a tensor, row-major.
-pub fn values(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.detach().to_kind(Kind::Float).contiguous().view(-1);
-    let mut values = vec![0.0; flat.numel()];
-    flat.copy_data(&mut values, flat.numel());
-    values
-}
-
-fn little_endian(tensor: &Tensor) -> Vec<u8> {
-    values(tensor).iter().flat_map(|value| value.to_le_bytes()).collect()
 }

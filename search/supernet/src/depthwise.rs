@@ -1,12 +1,12 @@
 //! Gradients of depthwise weights.
 //!
-//! libtorch leaves them to a general matrix product where the kernel is larger than 3x3: more than half of the time of a training step. Here they are
-//! sums of shifted rows. The rest of the network's gradients, those of the convolution's input among them, are libtorch's.
+//! libtorch needs more time for them than for the rest of a training step. Here they are sums over shifted rows of pixels, many channels at a time. The
+//! rest of the network's gradients, those of the convolution's input among them, are libtorch's.
 
 use pulp::{Arch, Simd, WithSimd};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use crate::checkpoint::values;
+use crate::files::values;
 
 /// Depthwise convolutions of forward passes whose weights still wait for their gradient.
 #[derive(Debug, Default)]
@@ -40,9 +40,11 @@ impl Pending {
             let [batch, channels, height, width] = sizes(&layer.input);
             let [_, _, rows, columns] = sizes(&gradient);
             let [_, _, side, _] = sizes(&layer.kernel);
-            let geometry = Geometry { batch, channels, input: [height, width], output: [rows, columns], side, stride: layer.stride };
-            let weights = weight_gradient(&geometry, &values(&layer.input), &values(&gradient));
-            let weights = Tensor::from_slice(&weights).reshape(layer.kernel.size());
+            let geometry = Geometry { batch, channels, input: [height, width], output: [rows, columns], stride: layer.stride };
+            let [input, gradient] = [&layer.input, &gradient].map(|map| values(&map.permute([0, 2, 3, 1])));
+            let weights = weight_gradient(&geometry, side, &input, &gradient);
+            let side = side as i64;
+            let weights = Tensor::from_slice(&weights).reshape([side, side, -1]).permute([2, 0, 1]).unsqueeze(1);
             // The gradient of this sum with respect to the kernel is what was just computed.
             total += (layer.kernel * weights).sum(Kind::Float);
         }
@@ -63,14 +65,13 @@ struct Geometry {
     channels: usize,
     input: [usize; 2],
     output: [usize; 2],
-    side: usize,
     stride: usize,
 }
 
-/// Gradient `[C, K, K]` of the weights from the input `[N, C, H, W]` and the output's gradient.
-fn weight_gradient(geometry: &Geometry, input: &[f32], gradient: &[f32]) -> Vec<f32> {
+/// Gradient `[K, K, C]` of the weights, `side` = K, from the input `[N, H, W, C]` and the output's gradient.
+fn weight_gradient(geometry: &Geometry, side: usize, input: &[f32], gradient: &[f32]) -> Vec<f32> {
     let arch = Arch::new();
-    match geometry.side {
+    match side {
         3 => arch.dispatch(Sums::<3> { geometry, input, gradient }),
         5 => arch.dispatch(Sums::<5> { geometry, input, gradient }),
         7 => arch.dispatch(Sums::<7> { geometry, input, gradient }),
@@ -90,63 +91,60 @@ impl<const K: usize> WithSimd for Sums<'_, K> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> Vec<f32> {
-        let Self { geometry, input, gradient } = self;
-        let ([height, width], [rows, columns], stride) = (geometry.input, geometry.output, geometry.stride);
-        // Every `stride`-th value of a padded row lies together, so that what a row of outputs meets at one tap is a run. Behind the rows and beside
-        // the gradient lie zeros.
-        let chunks = columns.div_ceil(S::F32_LANES);
-        let run = chunks * S::F32_LANES;
-        let phase = (width + 2 * (K / 2)).div_ceil(stride).max(run + K);
-        let mut padded = vec![0f32; (height + K) * stride * phase];
-        let mut upstream = vec![0f32; rows * run];
-        let offsets: [usize; K] = std::array::from_fn(|right| right % stride * phase + right / stride);
-        // Where the values of a row that begin at each of the first columns go.
-        let starts: Vec<usize> = (K / 2..K / 2 + stride).map(|at| at % stride * phase + at / stride).collect();
-        let mut result = vec![0f32; geometry.channels * K * K];
-        for (channel, taps) in result.chunks_exact_mut(K * K).enumerate() {
-            let mut lanes = [[simd.splat_f32s(0.0); K]; K];
-            for image in 0..geometry.batch {
-                let plane = image * geometry.channels + channel;
-                let map = &input[plane * height * width..][..height * width];
-                for (row, values) in map.chunks_exact(width).enumerate() {
-                    let into = &mut padded[(row + K / 2) * stride * phase..][..stride * phase];
-                    for (first, start) in starts.iter().enumerate() {
-                        let to = &mut into[*start..];
-                        if stride == 1 {
-                            to[..width].copy_from_slice(values);
-                        } else {
-                            for (to, value) in to.iter_mut().zip(values.iter().skip(first).step_by(stride)) {
-                                *to = *value;
+        let Self { geometry: &Geometry { batch, channels, input: [height, width], output: [rows, columns], stride }, .. } = self;
+        let zero = simd.splat_f32s(0.0);
+        let edge = K / 2;
+        let padded_width = width + 2 * edge;
+        let chunks: Vec<_> = (0..channels).step_by(S::F32_LANES).map(|first| first..channels.min(first + S::F32_LANES)).collect();
+        // One chunk of channels of one image, with zeros around it, and of what comes from above.
+        let mut padded = vec![zero; (height + 2 * edge) * padded_width];
+        let mut upstream = vec![zero; rows * columns];
+        let mut sums = vec![[[zero; K]; K]; chunks.len()];
+        let images = self.input.chunks_exact(height * width * channels).zip(self.gradient.chunks_exact(rows * columns * channels));
+        for (input, gradient) in images.take(batch) {
+            for (chunk, sums) in chunks.iter().zip(&mut sums) {
+                for (row, pixels) in input.chunks_exact(width * channels).enumerate() {
+                    let into = &mut padded[(row + edge) * padded_width + edge..][..width];
+                    for (to, pixel) in into.iter_mut().zip(pixels.chunks_exact(channels)) {
+                        *to = simd.partial_load_f32s(&pixel[chunk.clone()]);
+                    }
+                }
+                for (to, pixel) in upstream.iter_mut().zip(gradient.chunks_exact(channels)) {
+                    *to = simd.partial_load_f32s(&pixel[chunk.clone()]);
+                }
+                for (down, sums) in sums.iter_mut().enumerate() {
+                    // In registers: the sums of a row of taps and the gradient that they share.
+                    let mut taps = *sums;
+                    for (row, upstream) in upstream.chunks_exact(columns).enumerate() {
+                        let from = row * stride + down;
+                        if !(edge..edge + height).contains(&from) {
+                            continue;
+                        }
+                        let from = &padded[from * padded_width..][..padded_width];
+                        for (column, upstream) in upstream.iter().enumerate() {
+                            let window = &from[column * stride..][..K];
+                            for (tap, value) in taps.iter_mut().zip(window) {
+                                *tap = simd.mul_add_f32s(*upstream, *value, *tap);
                             }
                         }
                     }
-                }
-                let map = &gradient[plane * rows * columns..][..rows * columns];
-                for (to, values) in upstream.chunks_exact_mut(run).zip(map.chunks_exact(columns)) {
-                    to[..columns].copy_from_slice(values);
-                }
-                for (down, lanes) in lanes.iter_mut().enumerate() {
-                    // In registers: K sums and the gradient that they share.
-                    let mut sums = *lanes;
-                    for (row, upstream) in upstream.chunks_exact(run).enumerate() {
-                        let from = &padded[(row * stride + down) * stride * phase..][..stride * phase];
-                        for (chunk, upstream) in S::as_simd_f32s(upstream).0.iter().enumerate() {
-                            let from = &from[chunk * S::F32_LANES..];
-                            for right in 0..K {
-                                let window = S::as_simd_f32s(&from[offsets[right]..][..S::F32_LANES]).0[0];
-                                sums[right] = simd.mul_add_f32s(*upstream, window, sums[right]);
-                            }
-                        }
-                    }
-                    *lanes = sums;
+                    *sums = taps;
                 }
             }
-            for (tap, lanes) in taps.iter_mut().zip(lanes.as_flattened()) {
-                *tap = simd.reduce_sum_f32s(*lanes);
+        }
+        let mut result = vec![0f32; K * K * channels];
+        for (chunk, sums) in chunks.iter().zip(&sums) {
+            for (into, sum) in result.chunks_exact_mut(channels).zip(sums.as_flattened()) {
+                simd.partial_store_f32s(&mut into[chunk.clone()], *sum);
             }
         }
         result
     }
+}
+
+/// The same `[N, C, H, W]`, the channels of a pixel side by side where that is faster.
+pub fn channels_last(x: Tensor) -> Tensor {
+    if x.device() == Device::Cpu { x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2]) } else { x }
 }
 
 #[cfg(test)]

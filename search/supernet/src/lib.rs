@@ -3,6 +3,7 @@
 pub mod checkpoint;
 pub mod data;
 pub mod depthwise;
+pub mod files;
 pub mod finetune;
 pub mod network;
 pub mod optimizer;

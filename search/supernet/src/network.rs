@@ -1,6 +1,7 @@
 //! The supernet in libtorch: shared weights, from which every subnet of the space takes its part.
 //!
-//! Names and shapes of the parameters are those of the supernet's ONNX file (`docs/supernet.md`). Layout of activations is `[N, C, H, W]`, f32.
+//! Names and shapes of the parameters are those of the supernet's ONNX file (`docs/supernet.md`). Activations are `[N, C, H, W]`, f32, on a CPU with the
+//! channels of a pixel side by side in memory: pointwise convolutions are matrix products then, and depthwise ones run over channels.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 use rand_distr::StandardNormal;
 use tch::{Device, Kind, Tensor};
 
-use crate::depthwise::Pending;
+use crate::depthwise::{Pending, channels_last};
 
 /// Added to every variance.
 pub const EPSILON: f64 = 1e-5;
@@ -58,7 +59,7 @@ impl Supernet {
     pub fn forward(&self, architecture: &Architecture, images: &Tensor, norms: &mut Norms<'_>) -> Tensor {
         let (stem, space) = (&self.space.stem, &self.space);
         let mut x = convolve(images, self.parameter("stem.weight"), stem.stride.into(), 1);
-        x = self.normalize("stem", &x, norms).relu6();
+        x = self.normalize("stem", &channels_last(x), norms).relu6();
         if space.first.is_some() {
             x = convolve(&x, self.parameter("first.depthwise.weight"), 1, space.stem.channels.into());
             x = self.normalize("first.depthwise", &x, norms).relu6();
@@ -83,8 +84,8 @@ impl Supernet {
         x = self.normalize(&format!("{name}.expand"), &x, norms).relu6();
         let kernel = self.depthwise_kernel(&name, shape);
         x = match norms {
-            // libtorch is fast at 3x3, and on a GPU.
-            Norms::Train(pending) if shape.kernel > 3 && x.device() == Device::Cpu => pending.convolve(&x, &kernel, block.stride.into()),
+            // libtorch's own gradient is fast on a GPU only.
+            Norms::Train(pending) if x.device() == Device::Cpu => pending.convolve(&x, &kernel, block.stride.into()),
             _ => convolve(&x, &kernel, block.stride.into(), width),
         };
         x = self.normalize(&format!("{name}.depthwise"), &x, norms).relu6();
@@ -250,6 +251,57 @@ fn initial(name: &str, shape: &[usize], rng: &mut ChaCha8Rng) -> Vec<f32> {
             };
             let deviation = if shape.len() == 2 { (1.0 / shape[1] as f32).sqrt() } else { (2.0 / fan_out as f32).sqrt() };
             rng.sample_iter(StandardNormal).take(elements).map(|value: f32| value * deviation).collect()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A supernet whose norms and transforms are not what they are at the beginning.
+    fn supernet() -> (Supernet, Tensor) {
+        tch::manual_seed(3);
+        let mut supernet = Supernet::new(Space::fashion(), 5, Device::Cpu);
+        for (name, parameter) in &mut supernet.parameters {
+            let noise = parameter.randn_like() * if name.contains("norm") { 0.2 } else { 0.02 };
+            tch::no_grad(|| *parameter += noise);
+        }
+        (supernet, Tensor::randn([16, 1, 28, 28], (Kind::Float, Device::Cpu)))
+    }
+
+    fn logits(supernet: &Supernet, architecture: &Architecture, images: &Tensor) -> Tensor {
+        let statistics = supernet.calibrate(architecture, images);
+        tch::no_grad(|| supernet.forward(architecture, images, &mut Norms::Fixed(&statistics)))
+    }
+
+    #[test]
+    fn sorted_channels_compute_the_same() {
+        let (mut supernet, images) = supernet();
+        let largest = supernet.space.largest();
+        let before = logits(&supernet, &largest, &images);
+        let project = |supernet: &Supernet| supernet.parameter(&format!("{}.project.weight", supernet.blocks[1].name())).copy();
+        let weights = project(&supernet);
+        // What moves along: here, the parameters themselves.
+        let mut others: BTreeMap<String, Tensor> =
+            supernet.parameters.iter().map(|(name, parameter)| (name.clone(), parameter.detach().copy())).collect();
+        supernet.sort_channels(&mut others);
+        assert!(project(&supernet) != weights);
+        assert!(logits(&supernet, &largest, &images).allclose(&before, 1e-4, 1e-4, false));
+        assert!(supernet.parameters.iter().all(|(name, parameter)| others[name] == *parameter));
+        let importance = project(&supernet).abs().sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float);
+        assert!(importance.diff::<Tensor>(1, 0, None, None).max().double_value(&[]) <= 0.0);
+    }
+
+    #[test]
+    fn a_training_step_computes_what_evaluation_does() {
+        let (supernet, images) = supernet();
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for _ in 0..4 {
+            let architecture = supernet.sample(Elastic { kernel: true, depth: true, width: true }, &mut rng);
+            let mut pending = Pending::default();
+            let trained = supernet.forward(&architecture, &images, &mut Norms::Train(&mut pending));
+            assert!(trained.allclose(&logits(&supernet, &architecture, &images), 1e-3, 1e-3, false));
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use apq_search::space::{Architecture, BlockShape, Space};
+use apq_search::space::{Architecture, Space};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,22 @@ pub struct State {
     pub preprocess: Preprocess,
     /// Epochs that are finished, over all phases.
     pub epochs_done: u32,
+}
+
+impl State {
+    /// This state under the recipe of `asked`, which may differ in epochs and rates of phases that have not begun; `None` where it differs in more.
+    pub fn continued(&self, asked: &Self) -> Option<Self> {
+        let (mut recipe, mut before) = (self.recipe.clone(), 0);
+        for (phase, epochs) in self.recipe.epochs.into_iter().enumerate() {
+            if self.epochs_done <= before {
+                recipe.epochs[phase] = asked.recipe.epochs[phase];
+                recipe.rates[phase] = asked.recipe.rates[phase];
+            }
+            before += epochs;
+        }
+        let state = Self { recipe, ..self.clone() };
+        (Self { epochs_done: asked.epochs_done, ..state.clone() } == *asked).then_some(state)
+    }
 }
 
 /// What an epoch brought.
@@ -210,8 +226,9 @@ impl Training {
         let order = permutation(train.len(), &mut rng);
         let sgd = Sgd { momentum: recipe.momentum, weight_decay: recipe.weight_decay };
         let augment = Augment { shift: recipe.shift, mirror: recipe.mirror };
-        let largest = extreme(&self.supernet, phase.open(), true);
-        let smallest = extreme(&self.supernet, phase.open(), false);
+        let Elastic { depth, kernel, width } = phase.open();
+        let largest = self.supernet.space.largest();
+        let smallest = self.supernet.space.smallest_in(depth, kernel, width);
         // A last batch that is not full would have norms of its own.
         let steps = (order.len() / recipe.batch).max(1);
         let (mut loss_full, mut loss_subnets, mut rate) = (0.0, 0.0, 0.0);
@@ -256,19 +273,6 @@ impl Training {
             seconds: start.elapsed().as_secs_f64(),
         })
     }
-}
-
-/// Largest or smallest subnet of what is open.
-pub fn extreme(supernet: &Supernet, open: Elastic, largest: bool) -> Architecture {
-    let space = &supernet.space;
-    let pick = |values: &[u8], open: bool| if largest || !open { values.iter().copied().max() } else { values.iter().copied().min() };
-    let shapes = space.blocks().into_iter().map(|block| {
-        let depth = pick(&space.stages[block.stage].depths, open.depth).unwrap_or(0);
-        let width = if largest || !open.width { block.widths.last() } else { block.widths.first() };
-        let shape = BlockShape { kernel: pick(&space.kernels, open.kernel).unwrap_or(1), channels: width.copied().unwrap_or(0) };
-        (block.position < usize::from(depth)).then_some(shape)
-    });
-    Architecture(shapes.collect())
 }
 
 /// Share of `images` that a subnet classifies as labelled, its norms calibrated on the first images of `train`.

@@ -1,14 +1,13 @@
 //! `apqc-train export`.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use apq_onnx::supernet::{Tensor, tensor_shapes, write};
-use apq_supernet::checkpoint::{self, values};
+use apq_supernet::checkpoint;
 use apq_supernet::data::Images;
+use apq_supernet::files::{values, write_whole};
 use apq_supernet::network::Supernet;
 use apq_supernet::shrinking::{CALIBRATION_IMAGES, State, Training};
 use clap::Args;
@@ -98,7 +97,7 @@ pub(crate) fn run(context: &Context, args: &ExportArgs) -> anyhow::Result<()> {
         return Err(input_with_hint(format!("{} is there already", path.display()), "give --force to write over it, or another --output"));
     }
     for (path, bytes) in &files {
-        store(path, bytes)?;
+        write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let parameters = tensors.values().map(|tensor| tensor.values.len()).sum();
     let written = Written { files: files.into_iter().map(|(path, _)| path).collect(), parameters };
@@ -131,14 +130,4 @@ pub(super) fn npz(images: &Images) -> anyhow::Result<Vec<u8>> {
     arrays.add_array("y", &Array1::from_vec(images.labels.clone()))?;
     arrays.finish()?;
     Ok(bytes.into_inner())
-}
-
-/// The file appears whole or not at all.
-fn store(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let failed = || format!("cannot write {}", path.display());
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-    file.write_all(bytes).with_context(failed)?;
-    file.as_file().sync_all().with_context(failed)?;
-    file.persist(path).map(|_: File| ()).map_err(|error| error.error).with_context(failed)
 }

@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use apq_onnx::supernet::Supernet;
 use apq_search::space::{Architecture, Design, Policy};
 use apq_supernet::data::{Augment, Images, Preprocess};
+use apq_supernet::files::write_whole;
 use apq_supernet::finetune::{Bits, Course, Quantized, accuracy, train};
-use apq_supernet::predictor::write_whole;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 

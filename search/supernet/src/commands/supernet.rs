@@ -7,6 +7,7 @@ use anyhow::Context as _;
 use apq_search::space::Space;
 use apq_supernet::checkpoint::{self, Checkpoint};
 use apq_supernet::data::{Images, Preprocess};
+use apq_supernet::files::write_whole;
 use apq_supernet::shrinking::{EpochRecord, Recipe, State, Training, accuracy, random_subnets};
 use clap::Args;
 use serde::Serialize;
@@ -168,13 +169,13 @@ fn start(context: &Context, args: &SupernetArgs, path: &Path, state: State) -> a
         return Ok(training);
     }
     let found: Checkpoint<State> = checkpoint::read(path)?;
-    if (State { epochs_done: 0, ..found.state.clone() }) != state {
+    let Some(state) = found.state.continued(&state) else {
         return Err(input_with_hint(
             format!("{} belongs to a training with another space, recipe or preprocessing", path.display()),
-            "give the flags it was started with, another --output, or --force to start over",
+            "give the flags it was started with (epochs and rates of phases that have not begun may change), another --output, or --force to start over",
         ));
-    }
-    training.restore(found.parameters, found.moments, found.state).with_context(|| path.display().to_string())?;
+    };
+    training.restore(found.parameters, found.moments, state).with_context(|| path.display().to_string())?;
     context.console.note(|| format!("going on after epoch {} of {}", training.state.epochs_done, path.display()));
     Ok(training)
 }
@@ -258,11 +259,7 @@ fn append(path: &Path, record: &EpochRecord) -> anyhow::Result<()> {
         let _ = writeln!(text, "{}", kept.iter().collect::<Vec<_>>().join(","));
     }
     text.push_str(line);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-    std::io::Write::write_all(&mut file, text.as_bytes()).with_context(failed)?;
-    file.persist(path).map_err(|error| error.error).with_context(failed)?;
-    Ok(())
+    write_whole(path, text.as_bytes()).with_context(failed)
 }
 
 fn describe(record: &EpochRecord, total: u32) -> String {

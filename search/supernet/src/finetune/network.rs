@@ -9,8 +9,8 @@ use tch::nn::VarStore;
 use tch::{Device, Kind, Tensor};
 
 use super::quantizer::{Quantizer, fitted_shares, quantized_weight};
-use crate::checkpoint::values;
-use crate::depthwise::Pending;
+use crate::depthwise::{Pending, channels_last};
+use crate::files::values;
 use crate::network::EPSILON;
 
 /// Bit widths of each convolution by name, and of the classifier: weights, and the activations that it reads.
@@ -187,6 +187,9 @@ impl Quantized {
                 block_input = x.shallow_clone();
             }
             x = self.convolution(convolution, &x, pass);
+            if convolution.role == Role::Stem {
+                x = channels_last(x);
+            }
             if convolution.is_clamped() {
                 x = x.clamp(0.0, 6.0);
             }
@@ -206,9 +209,7 @@ impl Quantized {
         let (stride, padding) = (convolution.stride as i64, (convolution.kernel / 2) as i64);
         let groups = if convolution.is_depthwise() { convolution.outputs as i64 } else { 1 };
         let y = match pass {
-            Pass::Train(pending) if convolution.is_depthwise() && convolution.kernel > 3 && self.device() == Device::Cpu => {
-                pending.convolve(x, &weight, stride)
-            }
+            Pass::Train(pending) if convolution.is_depthwise() && self.device() == Device::Cpu => pending.convolve(x, &weight, stride),
             _ => x.conv2d(&weight, None::<&Tensor>, [stride, stride], [padding, padding], [1, 1], groups),
         };
         let shift = |by: Tensor| by.reshape([1, -1, 1, 1]);

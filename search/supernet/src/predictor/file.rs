@@ -1,14 +1,11 @@
 //! The predictor's file: safetensors, with what it belongs to as metadata.
 
-use std::collections::HashMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
 use super::Network;
-use super::network::values;
+use crate::files::write_tensors;
 
 /// Metadata entry of a predictor.
 pub const METADATA_KEY: &str = "apq.predictor";
@@ -39,10 +36,10 @@ pub struct Provenance {
 
 /// Why a predictor could not be written.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write {path}: {reason}")]
+#[error("cannot write {path}: {source}")]
 pub struct FileError {
     path: PathBuf,
-    reason: String,
+    source: std::io::Error,
 }
 
 /// Writes a predictor. The file appears whole or not at all.
@@ -50,34 +47,8 @@ pub struct FileError {
 /// # Errors
 /// The file system.
 pub fn write(path: &Path, network: &Network, provenance: &Provenance) -> Result<(), FileError> {
-    let failed = |reason: String| FileError { path: path.to_owned(), reason };
-    let data: Vec<(String, Vec<usize>, Vec<u8>)> = network
-        .tensors()
-        .into_iter()
-        .map(|(name, tensor)| {
-            let shape = tensor.size().iter().map(|&side| side as usize).collect();
-            (name, shape, values(&tensor).iter().flat_map(|value| value.to_le_bytes()).collect())
-        })
-        .collect();
-    let views = data.iter().map(|(name, shape, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, shape.clone(), bytes)?)));
-    let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>().map_err(|error| failed(error.to_string()))?;
-    let text = serde_json::to_string(provenance).map_err(|error| failed(error.to_string()))?;
-    let metadata = HashMap::from([(METADATA_KEY.to_owned(), text)]);
-    let bytes = safetensors::serialize(views, Some(metadata)).map_err(|error| failed(error.to_string()))?;
-    write_whole(path, &bytes).map_err(|error| failed(error.to_string()))
-}
-
-/// Writes a file that appears whole or not at all, with the user's permissions.
-///
-/// # Errors
-/// The file system.
-pub fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    // A file in a sibling folder gets the user's permissions, which a temporary file would not.
-    let workshop = tempfile::Builder::new().prefix(".apqc-").tempdir_in(folder)?;
-    let fresh = workshop.path().join("file");
-    let mut file = std::fs::File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    std::fs::rename(&fresh, path)
+    let failed = |source| FileError { path: path.to_owned(), source };
+    let text = serde_json::to_string(provenance).map_err(|error| failed(error.into()))?;
+    let tensors = network.tensors();
+    write_tensors(path, tensors.iter().map(|(name, tensor)| (name.clone(), tensor)), METADATA_KEY, text).map_err(failed)
 }

@@ -13,7 +13,7 @@ mod ranking;
 mod tests;
 mod training;
 
-pub use file::{FileError, METADATA_KEY, Provenance, VERSION, write, write_whole};
+pub use file::{FileError, METADATA_KEY, Provenance, VERSION, write};
 pub use network::{Network, WIDTH};
 pub use plan::Plan;
 pub use ranking::{hold_out, pairs, pairwise_accuracy};

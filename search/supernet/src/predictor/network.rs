@@ -70,7 +70,7 @@ impl Network {
         const BATCH: i64 = 1024;
         let outputs: Vec<Tensor> =
             tch::no_grad(|| inputs.split(BATCH, 0).iter().map(|part| self.forward(&part.to_kind(Kind::Float))).collect());
-        outputs.iter().flat_map(values).collect()
+        outputs.iter().flat_map(crate::files::values).collect()
     }
 
     /// Sets the rows of the first layer at these inputs to zero: they change nothing until they have learned something.
@@ -116,12 +116,4 @@ impl Network {
         }
         tensors
     }
-}
-
-/// Elements of a tensor, row-major.
-pub(crate) fn values(tensor: &Tensor) -> Vec<f32> {
-    let flat = tensor.detach().to_kind(Kind::Float).contiguous().view(-1);
-    let mut values = vec![0.0; flat.numel()];
-    flat.copy_data(&mut values, flat.numel());
-    values
 }

@@ -45,7 +45,7 @@ impl Plan {
     pub fn float(&self, samples: &Samples, tick: &mut dyn FnMut()) -> Result<Network, TchError> {
         let mut network = Network::new(self.dimensions, ONES_FLOAT * self.blocks, self.seed);
         fit(&mut network, samples, &self.schedule(samples.len()), self.seed, tick)?;
-        let uses = super::network::values(&samples.inputs.sum_dim_intlist([0i64].as_slice(), false, Kind::Float));
+        let uses = crate::files::values(&samples.inputs.sum_dim_intlist([0i64].as_slice(), false, Kind::Float));
         let unused: Vec<usize> = uses.iter().enumerate().filter(|(_, uses)| **uses == 0.0).map(|(input, _)| input).collect();
         network.clear_inputs(&unused);
         Ok(network)

@@ -5,8 +5,8 @@ use apq_search::space::{Choices, Encoding, Space, sample_architecture, sample_po
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use super::network::values;
 use super::*;
+use crate::files::values;
 
 /// Deeper, wider and larger kernels help; few bits hurt, most where the kernel is small.
 fn points(count: usize, quantized: bool, seed: u64) -> (Vec<Vec<u32>>, Samples) {

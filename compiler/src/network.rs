@@ -8,7 +8,7 @@ use apq_targets::Target;
 use tract_onnx::pb;
 
 use crate::float::reference::Reference;
-use crate::graph::{Graph, GraphError};
+use crate::graph::{Graph, GraphError, Op};
 use crate::import::{self, ImportError};
 use crate::passes;
 use crate::quant::groups::{Grouping, NoKernel, group};
@@ -35,6 +35,8 @@ pub struct Network {
     pub macs: u64,
     /// The network before channels were pruned from `graph`, where they were.
     pub unpruned: Option<Box<Graph>>,
+    /// Whether it was found by a joint search, which does without the layers that the target's search exclusions name.
+    pub searched: bool,
     /// As the float reference reads it.
     proto: pb::ModelProto,
     folder: Option<std::path::PathBuf>,
@@ -53,13 +55,13 @@ impl Network {
         let proto = rewritten.unwrap_or(proto);
         passes::simplify(&mut graph, trace)?;
         let macs = graph.total_macs();
-        Ok(Network { graph, macs, unpruned: None, proto, folder: folder.map(Path::to_path_buf) })
+        Ok(Network { graph, macs, unpruned: None, searched: false, proto, folder: folder.map(Path::to_path_buf) })
     }
 
     /// The same model with channels pruned: `graph` is what is compiled, the model as imported remains what it is held against.
     pub fn pruned(&self, graph: Graph) -> Network {
         let unpruned = Some(Box::new(self.imported().clone()));
-        Network { graph, macs: self.macs, unpruned, proto: self.proto.clone(), folder: self.folder.clone() }
+        Network { graph, macs: self.macs, unpruned, searched: self.searched, proto: self.proto.clone(), folder: self.folder.clone() }
     }
 
     /// The network as imported, which is the float network that results are compared with.
@@ -69,14 +71,17 @@ impl Network {
 
     /// The quantizer groups for a target, at its own candidates or at those given.
     pub fn group(&self, target: &Target, candidates: &[Candidate]) -> Result<Grouping, NetworkError> {
-        let supports = |operator: &str, candidate: Candidate| {
-            // Both operands of a product have the activations' width.
-            let weight_bits = if operator == "matmul" { candidate.activation_bits } else { candidate.weight_bits };
+        let supports = |op: &Op, candidate: Candidate| {
             // A reshape moves nothing, or copies codes as they are.
-            operator == "reshape"
-                || operator
-                    .parse::<Operator>()
-                    .is_ok_and(|operator| target.kernel_supports(&operator, weight_bits, candidate.activation_bits))
+            if matches!(op, Op::Reshape) {
+                return true;
+            }
+            // Both operands of a product have the activations' width.
+            let weight_bits = if matches!(op, Op::MatMul { .. }) { candidate.activation_bits } else { candidate.weight_bits };
+            let Ok(operator) = op.name().parse::<Operator>() else { return false };
+            let kernel = op.window().map_or([1; 2], |window| window.kernel.map(|side| side as u32));
+            target.kernel_supports(&operator, weight_bits, candidate.activation_bits)
+                && !(self.searched && target.search_excludes(&operator, kernel, candidate))
         };
         group(&self.graph, candidates, supports)
     }

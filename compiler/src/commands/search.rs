@@ -146,7 +146,7 @@ pub(crate) fn search(context: &Context, command: &SearchCommand) -> anyhow::Resu
         test: compared.test().map(samples),
         predictor: subject.facts.clone(),
         predictor_scratch: scratch.as_ref().map(|(_, facts)| facts.clone()),
-        evaluations: contest.options.evaluations(),
+        evaluations: contest.options.joint_evaluations(),
         finalists: args.finalists,
         notes: compared.notes(&budgets, &winners)?,
         seeds: compared.seeds.clone(),
@@ -197,7 +197,7 @@ fn automatic(subject: &Subject, quantity: Quantity) -> anyhow::Result<Vec<Budget
     let space = subject.costs.space();
     let domain = Domain::new(space, subject.costs.choices())?;
     let (_, least) = cheapest(&domain, &subject.costs, quantity).ok_or(SearchError::NotModelled(quantity))?;
-    let largest = fixed_largest(&domain, space.candidates.iter().copied().max_by_key(|pair| pair.product()).unwrap_or(space.fixed))?;
+    let largest = fixed_largest(&domain, space.widest())?;
     let most = subject.costs.cost(&largest)?.totals.get(quantity).ok_or(SearchError::NotModelled(quantity))?;
     let at = |share: f64| (least as f64).powf(1.0 - share) * (most as f64).powf(share);
     Ok(AUTOMATIC.into_iter().map(|share| Budget { quantity, limit: at(share).ceil() as u64 }).collect())

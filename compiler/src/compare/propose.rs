@@ -1,9 +1,9 @@
 //! What each method proposes.
 
 use apq_lut::Candidate;
-use apq_search::evolution::{Deployment, Domain, Options, Predicted, Scored, Scorer, SearchError, evolve, random, sequential};
+use apq_search::evolution::{Deployment, Domain, Options, Predicted, Scored, Scorer, SearchError, evolve, joint, random, sequential};
 use apq_search::predictor::Predictor;
-use apq_search::space::{Architecture, DesignCosts, Encoding, Space};
+use apq_search::space::{Architecture, DesignCosts, Encoding};
 use apq_search::{Budget, Quantity};
 use rayon::prelude::*;
 
@@ -86,34 +86,21 @@ impl Contest<'_> {
         let scorer: &mut dyn Scorer = &mut scorer;
         let options = Options { seed, ..self.options.clone() };
         let best = match method {
-            Method::Random => random(&deployment, scorer, &options)?.best,
-            Method::Sequential => chained(space, &deployment, scorer, &options)?,
-            // As `apqc compile`: the joint search begins with what the stages end with.
-            Method::Joint | Method::JointScratch => {
-                let initial = match chained(space, &deployment, scorer, &options) {
-                    Ok(best) => best.into_iter().take(1).map(|best| best.design).collect(),
-                    Err(SearchError::Infeasible(_) | SearchError::Together(_)) => Vec::new(),
-                    Err(error) => return Err(error.into()),
-                };
-                evolve(&deployment, scorer, &Options { initial, ..options })?.best
+            Method::Random => random(&deployment, scorer, options.joint_evaluations(), &options)?.best,
+            Method::Sequential => {
+                let chains = sequential(&deployment, space.widest(), scorer, &options)?.chains;
+                chains.into_iter().flat_map(|chain| chain.best).collect()
             }
+            Method::Joint | Method::JointScratch => joint(space, &deployment, scorer, &options)?.designs,
             _ => evolve(&deployment, scorer, &options)?.best,
         };
         Ok(spread(best, self.finalists))
     }
 }
 
-/// The best designs of the chains of stages that begin at the widest pair, the best first.
-fn chained(space: &Space, deployment: &Deployment<'_>, scorer: &mut dyn Scorer, options: &Options) -> Result<Vec<Scored>, SearchError> {
-    let widest = space.candidates.iter().copied().max_by_key(|pair| pair.product()).unwrap_or(space.fixed);
-    let chains = sequential(deployment, widest, scorer, options)?.chains;
-    let mut best: Vec<Scored> = chains.into_iter().flat_map(|chain| chain.best).collect();
+/// The best `count`, the best first; designs of an architecture that is already there only where there are no others.
+fn spread(mut best: Vec<Scored>, count: usize) -> Vec<Scored> {
     best.sort_by(|a, b| b.score.total_cmp(&a.score));
-    Ok(best)
-}
-
-/// The first `count`; designs of an architecture that is already there only where there are no others.
-fn spread(best: Vec<Scored>, count: usize) -> Vec<Scored> {
     let mut seen: Vec<Architecture> = Vec::new();
     let (mut first, mut rest): (Vec<Scored>, Vec<Scored>) = (Vec::new(), Vec::new());
     for scored in best {

@@ -250,6 +250,14 @@ impl Op {
         }
     }
 
+    /// The window, for the operators that slide one.
+    pub fn window(&self) -> Option<&Window> {
+        match self {
+            Op::Conv { window, .. } | Op::MaxPool { window, .. } | Op::AveragePool { window, .. } => Some(window),
+            _ => None,
+        }
+    }
+
     /// Weights, for the operators that have them.
     pub fn weights(&self) -> Option<&Weights> {
         match self {

@@ -87,7 +87,7 @@ pub struct NoKernel {
 ///
 /// # Errors
 /// [`NoKernel`] for a group, or a quantized model that gives one group several widths.
-pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&str, Candidate) -> bool) -> Result<Grouping, NetworkError> {
+pub fn group(graph: &Graph, candidates: &[Candidate], supports: impl Fn(&Op, Candidate) -> bool) -> Result<Grouping, NetworkError> {
     let mut sets = DisjointSets::new(graph.tensors.len());
     let mut quantizer: Vec<TensorId> = (0..graph.tensors.len()).map(TensorId).collect();
     for node in &graph.nodes {
@@ -178,11 +178,10 @@ fn group_candidates(
     graph: &Graph,
     group: &QuantizerGroup,
     candidates: &[Candidate],
-    supports: &impl Fn(&str, Candidate) -> bool,
+    supports: &impl Fn(&Op, Candidate) -> bool,
 ) -> Result<Vec<Candidate>, Box<NoKernel>> {
-    let fits = |node: &NodeId, candidate: Candidate| {
-        supports(graph.nodes[node.0].op.name(), candidate) && sum_fits(&graph.nodes[node.0].op, candidate)
-    };
+    let fits =
+        |node: &NodeId, candidate: Candidate| supports(&graph.nodes[node.0].op, candidate) && sum_fits(&graph.nodes[node.0].op, candidate);
     // A softmax writes 8 or 16 bits.
     let writes_softmax = |node: &Node| matches!(node.op, Op::Softmax) && group.tensors.contains(&node.output);
     let softmax = graph.nodes.iter().any(writes_softmax);

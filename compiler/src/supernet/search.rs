@@ -1,13 +1,8 @@
 //! From budgets to the designs that are worth being tried for real.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use apq_lut::Candidate;
-use apq_search::evolution::{
-    Costs, Deployment, Domain, Front, Options, Predicted, Scored, Scorer, SearchError, Smallest, cheapest, evolve, pareto, sequential,
-};
+use apq_search::evolution::{Costs, Deployment, Domain, Front, Options, Predicted, Scored, SearchError, Smallest, cheapest, joint, pareto};
 use apq_search::predictor::{Predictor, PredictorError};
-use apq_search::space::{Architecture, Design, DesignCosts, Encoding, Space, SpaceError};
+use apq_search::space::{Design, DesignCosts, Encoding, SpaceError};
 use apq_search::{Budget, Quantity, Totals};
 
 use super::arena::ArenaCosts;
@@ -111,18 +106,7 @@ impl Judges<'_> {
         let deployment = Deployment { domain: &domain, costs, budgets: &budgets };
         let mut scorer = Predicted::new(&encoding, self.predictor, Parallel)?;
         let options = Options { seed: self.seed, iterations: self.iterations, ..Options::default() };
-        let chains = match sequential(&deployment, widest(space), &mut scorer, &options) {
-            Ok(found) => found.chains,
-            // What leaves no room for its stages.
-            Err(SearchError::Infeasible(_) | SearchError::Together(_)) => Vec::new(),
-            Err(error) => return Err(error.into()),
-        };
-        let mut evaluations = chains.iter().flat_map(|chain| &chain.stages).map(|stage| stage.evaluations).sum::<u64>();
-        let winner: Option<Scored> = chains.into_iter().flat_map(|chain| chain.best).next();
-        // The joint search begins with what the stages ended with: it cannot fall behind them.
-        let initial = winner.iter().map(|best| best.design.clone()).collect();
-        let mut watched = Watched { scorer: &mut scorer, best: BTreeMap::new() };
-        let found = match evolve(&deployment, &mut watched, &Options { initial, ..options }) {
+        let found = match joint(space, &deployment, &mut scorer, &options) {
             Ok(found) => found,
             Err(SearchError::Infeasible(smallest) | SearchError::Together(smallest)) => {
                 let design = nearest(&deployment).ok_or(SearchError::Infeasible(smallest.clone()))?;
@@ -135,17 +119,17 @@ impl Judges<'_> {
             }
             Err(error) => return Err(error.into()),
         };
-        evaluations += found.evaluations;
-        let totals = |design: &Design| self.costs.cost(design).map(|cost| cost.totals);
-        let joint =
-            |(predicted, design): (f32, Design)| Ok(Proposal { totals: totals(&design)?, design, origin: Origin::Joint, predicted });
-        let ranked = watched.ranked().into_iter().take(count.max(1));
-        let mut designs = ranked.map(joint).collect::<Result<Vec<Proposal>, SpaceError>>()?;
-        let known = |best: &Scored| designs.iter().any(|own| own.design == best.design);
-        if let Some(Scored { design, score, .. }) = winner.filter(|best| !known(best)) {
-            designs.push(Proposal { totals: totals(&design)?, design, origin: Origin::Sequential, predicted: score });
-        }
-        Ok(Proposals { designs, evaluations, discarded: found.discarded, smallest: None })
+        // The cost model's totals: the search may have added an estimate of RAM.
+        let proposal = |origin: Origin| {
+            move |Scored { design, score, .. }: Scored| {
+                Ok(Proposal { totals: self.costs.cost(&design)?.totals, design, origin, predicted: score })
+            }
+        };
+        let designs = found.designs.into_iter().take(count.max(1)).map(proposal(Origin::Joint));
+        let mut designs = designs.collect::<Result<Vec<Proposal>, SpaceError>>()?;
+        let winner = found.sequential.into_iter().next().filter(|best| designs.iter().all(|own| own.design != best.design));
+        designs.extend(winner.map(proposal(Origin::Sequential)).transpose()?);
+        Ok(Proposals { designs, evaluations: found.evaluations, discarded: found.discarded, smallest: None })
     }
 
     /// The front of predicted accuracy against several costs. Where no design meets the budgets, it is that of all designs.
@@ -194,48 +178,4 @@ fn nearest(deployment: &Deployment<'_>) -> Option<Design> {
 pub(super) fn excess(budgets: &[Budget], totals: &Totals) -> f64 {
     let part = |budget: &Budget| totals.get(budget.quantity).map_or(f64::INFINITY, |value| value as f64 / budget.limit.max(1) as f64);
     budgets.iter().map(part).fold(0.0, f64::max)
-}
-
-/// A scorer that remembers the best design of each architecture.
-///
-/// At the end of an evolution its best designs resemble each other, and an error of the predictor is one of them all: to be tried for real, other
-/// architectures are worth more than the same one with other bit widths.
-struct Watched<'s> {
-    scorer: &'s mut dyn Scorer,
-    best: BTreeMap<Architecture, (f32, Design)>,
-}
-
-/// Architectures that are remembered; of more, the best half.
-const REMEMBERED: usize = 4096;
-
-impl Scorer for Watched<'_> {
-    fn score(&mut self, designs: &[Design]) -> Vec<f32> {
-        let scores = self.scorer.score(designs);
-        for (design, score) in designs.iter().zip(&scores).filter(|(_, score)| score.is_finite()) {
-            let known = self.best.get(&design.architecture);
-            if known.is_none_or(|known| *score > known.0 || (*score == known.0 && *design < known.1)) {
-                self.best.insert(design.architecture.clone(), (*score, design.clone()));
-            }
-        }
-        if self.best.len() > REMEMBERED {
-            let kept: BTreeSet<Architecture> =
-                self.ranked().into_iter().take(REMEMBERED / 2).map(|(_, design)| design.architecture).collect();
-            self.best.retain(|architecture, _| kept.contains(architecture));
-        }
-        scores
-    }
-}
-
-impl Watched<'_> {
-    /// The best design of each architecture, the best first.
-    fn ranked(&self) -> Vec<(f32, Design)> {
-        let mut ranked: Vec<(f32, Design)> = self.best.values().cloned().collect();
-        ranked.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
-        ranked
-    }
-}
-
-/// The widest pair of a space, at which the sequential search begins: w8a8 in the paper.
-fn widest(space: &Space) -> Candidate {
-    space.candidates.iter().copied().max_by_key(|pair| pair.product()).unwrap_or(space.fixed)
 }

@@ -91,6 +91,7 @@ impl<'a> Bench<'a> {
         let onnx = subnet.to_onnx();
         let mut network = Network::load(&onnx, "subnet", None, |_, _, _| ()).map_err(CompileError::from)?;
         network.macs = self.macs;
+        network.searched = true;
         Ok(Extracted { onnx, network, subnet })
     }
 

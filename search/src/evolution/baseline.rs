@@ -43,16 +43,16 @@ pub fn fixed_largest(domain: &Domain, pair: Candidate) -> Result<Design, EmptyDo
     Ok(design)
 }
 
-/// As many designs by chance as an evolution with the same options scores.
+/// The best of `count` designs by chance.
 ///
 /// # Errors
 /// As [`evolve`].
-pub fn random(deployment: &Deployment<'_>, scorer: &mut dyn Scorer, options: &Options) -> Result<Found, SearchError> {
+pub fn random(deployment: &Deployment<'_>, scorer: &mut dyn Scorer, count: usize, options: &Options) -> Result<Found, SearchError> {
     options.check()?;
     let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
     let variation = Variation::new(deployment.domain);
     let mut judge = Judge::new(*deployment, scorer);
-    let wanted = (options.evaluations(), options.mutation_rate);
+    let wanted = (count, options.mutation_rate);
     let designs = start(&mut judge, &variation, &options.initial, wanted, &mut rng)?;
     let (mut best, mut history) = (Vec::new(), Vec::new());
     for batch in designs.chunks(BATCH) {
@@ -129,6 +129,16 @@ pub fn sequential(
     }
 }
 
+/// A third of the iterations.
+fn of_stage(options: &Options) -> Options {
+    Options { initial: Vec::new(), iterations: options.iterations.div_ceil(3), ..options.clone() }
+}
+
+/// Designs that a sequential search scores at most.
+pub(super) fn evaluations(options: &Options) -> usize {
+    of_stage(options).evaluations().saturating_mul(3 * SHARES.len())
+}
+
 fn chain(
     deployment: &Deployment<'_>,
     pair: Candidate,
@@ -138,10 +148,9 @@ fn chain(
 ) -> Result<Chain, SearchError> {
     let Deployment { domain, costs, budgets } = *deployment;
     let mut stage = |domain: &Domain, left: Option<f64>| -> Result<(Stage, Vec<Scored>), SearchError> {
-        let of_stage = Deployment { domain, costs, budgets };
-        let budgets = left.map_or_else(|| budgets.to_vec(), |left| shared(&of_stage, largest, left));
-        let iterations = options.iterations.div_ceil(3);
-        let options = Options { initial: Vec::new(), iterations, ..options.clone() };
+        let stage = Deployment { domain, costs, budgets };
+        let budgets = left.map_or_else(|| budgets.to_vec(), |left| shared(&stage, largest, left));
+        let options = of_stage(options);
         let found = evolve(&Deployment { domain, costs, budgets: &budgets }, scorer, &options)?;
         let best = found.best.first().cloned().ok_or(SearchError::Options("a design"))?;
         Ok((Stage { budgets, best, evaluations: found.evaluations }, found.best))

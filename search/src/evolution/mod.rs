@@ -12,6 +12,7 @@ mod cheapest;
 mod domain;
 mod error;
 mod evolve;
+mod joint;
 mod judge;
 mod pareto;
 mod predicted;
@@ -28,6 +29,7 @@ pub use cheapest::cheapest;
 pub use domain::{Domain, EmptyDomain};
 pub use error::{SearchError, Smallest};
 pub use evolve::evolve;
+pub use joint::{Joint, joint};
 pub use pareto::{Front, pareto};
 pub use predicted::Predicted;
 
@@ -117,6 +119,12 @@ impl Options {
     pub fn evaluations(&self) -> usize {
         let later = self.iterations.saturating_sub(1).saturating_mul(self.mutations.saturating_add(self.crossovers));
         self.population.saturating_add(later)
+    }
+
+    /// Designs that a [`joint()`] search scores at most, the sequential search that it begins with included.
+    #[must_use]
+    pub fn joint_evaluations(&self) -> usize {
+        baseline::evaluations(self).saturating_add(self.evaluations())
     }
 }
 

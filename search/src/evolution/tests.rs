@@ -164,7 +164,7 @@ fn evolution_is_ahead_of_chance_at_every_budget() {
         let budgets = [budget(quantity, largest.get(quantity).unwrap() * percent / 100)];
         let deployment = Deployment { domain: &domain, costs: &costs, budgets: &budgets };
         let found = evolve(&deployment, &mut score, &options).unwrap();
-        let chance = random(&deployment, &mut score, &options).unwrap();
+        let chance = random(&deployment, &mut score, options.evaluations(), &options).unwrap();
         found.best.iter().chain(&chance.best).for_each(|scored| check(&space, &budgets, scored));
         assert_eq!(chance.evaluations, options.evaluations() as u64);
         assert!(found.evaluations <= chance.evaluations);
@@ -185,7 +185,7 @@ fn equal_seeds_give_equal_results_and_others_do_not() {
     let objectives = [Quantity::Latency, Quantity::Flash];
     let front = |seed| pareto(&deployment, &mut score, &objectives, &Options { seed, iterations: 20, ..small() }).unwrap();
     assert_eq!(front(5), front(5));
-    assert_eq!(random(&deployment, &mut score, &small()).unwrap(), random(&deployment, &mut score, &small()).unwrap());
+    assert_eq!(random(&deployment, &mut score, 500, &small()).unwrap(), random(&deployment, &mut score, 500, &small()).unwrap());
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn any_budget_that_can_be_met_is_met() {
         let budgets = [budget(quantity, least(quantity))];
         let deployment = Deployment { domain: &domain, costs: &costs, budgets: &budgets };
         let options = Options { iterations: 3, ..small() };
-        for found in [evolve(&deployment, &mut score, &options), random(&deployment, &mut score, &options)] {
+        for found in [evolve(&deployment, &mut score, &options), random(&deployment, &mut score, options.evaluations(), &options)] {
             found.unwrap().best.iter().for_each(|scored| check(&space, &budgets, scored));
         }
         let chains = sequential(&deployment, pair("w8a8"), &mut score, &options).unwrap().chains;

@@ -86,27 +86,25 @@ impl Space {
     /// Every stage at its largest depth, every block with its largest kernel and width.
     #[must_use]
     pub fn largest(&self) -> Architecture {
-        self.extreme(|values| values.max(), |values| values.max(), |values| values.max())
+        self.smallest_in(false, false, false)
     }
 
     /// Every stage at its smallest depth, every block with its smallest kernel and width.
     #[must_use]
     pub fn smallest(&self) -> Architecture {
-        self.extreme(|values| values.min(), |values| values.min(), |values| values.min())
+        self.smallest_in(true, true, true)
     }
 
-    fn extreme(
-        &self,
-        depth: impl Fn(&mut dyn Iterator<Item = u8>) -> Option<u8>,
-        kernel: impl Fn(&mut dyn Iterator<Item = u8>) -> Option<u8>,
-        width: impl Fn(&mut dyn Iterator<Item = u32>) -> Option<u32>,
-    ) -> Architecture {
-        let depths: Vec<u8> = self.stages.iter().map(|stage| depth(&mut stage.depths.iter().copied()).unwrap_or(0)).collect();
-        let kernel = kernel(&mut self.kernels.iter().copied());
+    /// The smallest of what is `true`, the largest of the rest.
+    #[must_use]
+    pub fn smallest_in(&self, depth: bool, kernel: bool, width: bool) -> Architecture {
+        fn pick<T: Ord + Copy>(values: &[T], smallest: bool) -> Option<T> {
+            if smallest { values.iter().min().copied() } else { values.iter().max().copied() }
+        }
         let shape = |block: super::Block| {
-            let there = depths.get(block.stage).is_some_and(|depth| block.position < usize::from(*depth));
-            let (kernel, channels) = (kernel?, width(&mut block.widths.into_iter())?);
-            there.then_some(BlockShape { kernel, channels })
+            let depth = pick(&self.stages.get(block.stage)?.depths, depth)?;
+            let shape = BlockShape { kernel: pick(&self.kernels, kernel)?, channels: pick(&block.widths, width)? };
+            (block.position < usize::from(depth)).then_some(shape)
         };
         Architecture(self.blocks().into_iter().map(shape).collect())
     }

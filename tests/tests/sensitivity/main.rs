@@ -68,6 +68,7 @@ impl Hand {
     /// The groups as text: name, operations, tensors.
     fn groups(&self, list: &[&str], supports: impl Fn(&str, Candidate) -> bool) -> String {
         verify(&self.graph).unwrap_or_else(|error| panic!("{error}"));
+        let supports = |op: &Op, candidate| supports(op.name(), candidate);
         let grouping = group(&self.graph, &candidates(list), supports).unwrap_or_else(|error| panic!("{error}"));
         text(&self.graph, &grouping)
     }

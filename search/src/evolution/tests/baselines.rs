@@ -1,3 +1,5 @@
+use alloc::collections::BTreeSet;
+
 use super::*;
 
 #[test]
@@ -26,6 +28,13 @@ fn baselines_leave_fixed_what_they_say() {
             assert!(joint.best[0].score >= third.best.score);
         }
         assert!(chains.windows(2).all(|pair| pair[0].stages[2].best.score >= pair[1].stages[2].best.score));
+        let both = super::super::joint(&space, &deployment, &mut score, &small()).unwrap();
+        assert!(both.sequential[0].score == chains[0].stages[2].best.score && both.designs[0].score >= both.sequential[0].score);
+        assert!(both.designs.windows(2).all(|pair| pair[0].score >= pair[1].score));
+        let architectures: BTreeSet<_> = both.designs.iter().map(|scored| &scored.design.architecture).collect();
+        assert_eq!(architectures.len(), both.designs.len());
+        both.designs.iter().for_each(|scored| check(&space, &budgets, scored));
+        assert!(both.evaluations <= small().joint_evaluations() as u64);
         let w4a4 = domain.at_bits(pair("w4a4")).unwrap();
         let fixed = evolve(&Deployment { domain: &w4a4, ..deployment }, &mut score, &small()).unwrap();
         let bits = |scored: &Scored| {

@@ -369,6 +369,15 @@ fn searches_are_compared_at_several_budgets() {
         let data = Data { calibration: &calibration, test: None, preprocess: &preprocess };
         Bench::new(&sandbox.supernet, &target, data, Some(samples), &options, 1).try_out(design).unwrap().accuracy
     };
+    // The target's search exclusions hold for whatever is cut out: no 4-bit activations at 7x7.
+    let data = Data { calibration: &calibration, test: None, preprocess: &preprocess };
+    let bench = Bench::new(&sandbox.supernet, &target, data, None, &options, 1);
+    let largest = bench.extract(&sandbox.supernet.space().largest()).unwrap();
+    let grouping = largest.network.group(&target, &options.candidates).unwrap();
+    for group in &grouping.groups {
+        let four = group.candidates.iter().any(|pair| pair.activation_bits == 4);
+        assert_eq!(four, !group.name.ends_with(".depthwise"), "{}", group.name);
+    }
     for seed in [&rows[1]["joint"]["seeds"][0], &rows[4]["sequential"]["seeds"][1]] {
         let design: Design = serde_json::from_value(seed["design"].clone()).unwrap();
         assert_eq!(of(&validation, &design), seed["accuracy_validation"].as_f64());

@@ -6,7 +6,7 @@ use apq_search::evolution::{
 };
 use apq_search::predictor::{Dense, Portable, Predictor, PredictorError, Scale};
 use apq_search::space::{Design, DesignCosts, Encoding, Space};
-use apq_search::{Budget, Candidate, Quantity};
+use apq_search::{Budget, Quantity};
 use apq_targets::{BitFusion, Target};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -84,7 +84,7 @@ fn results_meet_their_budgets_layer_by_layer() {
 }
 
 #[test]
-fn a_predictor_of_architectures_does_not_see_bit_widths() {
+fn predictions_see_bit_widths_and_refuse_what_is_not_of_the_space() {
     let space = Space::fashion();
     let encoding = Encoding::new(&space).unwrap();
     let predictor_of_space = predictor(encoding.dimensions());
@@ -98,8 +98,6 @@ fn a_predictor_of_architectures_does_not_see_bit_widths() {
     let scores = scorer.score(&designs);
     assert_ne!(scores[0], scores[1]);
     assert!(scores[2].is_nan());
-    let scores = scorer.of_architectures().score(&designs);
-    assert_eq!(scores[0], scores[1]);
     let other = predictor(encoding.dimensions() + 1);
     let error = Predicted::new(&encoding, &other, Portable).unwrap_err();
     assert_eq!(error, PredictorError::Dimensions { expected: encoding.dimensions(), actual: encoding.dimensions() + 1 });

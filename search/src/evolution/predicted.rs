@@ -12,7 +12,6 @@ pub struct Predicted<'a, P> {
     encoding: &'a Encoding,
     predictor: &'a Predictor,
     product: P,
-    with_policy: bool,
 }
 
 impl<'a, P: MatrixProduct> Predicted<'a, P> {
@@ -23,16 +22,10 @@ impl<'a, P: MatrixProduct> Predicted<'a, P> {
     pub fn new(encoding: &'a Encoding, predictor: &'a Predictor, product: P) -> Result<Self, PredictorError> {
         let (expected, actual) = (encoding.dimensions(), predictor.dimensions());
         if expected == actual {
-            Ok(Self { encoding, predictor, product, with_policy: true })
+            Ok(Self { encoding, predictor, product })
         } else {
             Err(PredictorError::Dimensions { expected, actual })
         }
-    }
-
-    /// The same for a predictor of float accuracy: the architecture alone is its input.
-    #[must_use]
-    pub fn of_architectures(self) -> Self {
-        Self { with_policy: false, ..self }
     }
 }
 
@@ -42,7 +35,7 @@ impl<P: MatrixProduct> Scorer for Predicted<'_, P> {
         let mut known = Vec::with_capacity(designs.len());
         let mut is_known = Vec::with_capacity(designs.len());
         for Design { architecture, policy } in designs {
-            let ones = self.encoding.encode(architecture, self.with_policy.then_some(policy));
+            let ones = self.encoding.encode(architecture, Some(policy));
             is_known.push(ones.is_ok());
             known.extend(ones);
         }

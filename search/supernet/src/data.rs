@@ -1,5 +1,6 @@
 //! Labelled images: IDX files as MNIST and its successors use them, or `.npz`; and batches of them.
 
+use std::collections::HashSet;
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,10 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
+use sha2::{Digest, Sha256};
 use tch::Tensor;
+
+use crate::files::hexadecimal;
 
 /// Elements that a data set may have, images and labels together: 4 GiB.
 const ELEMENTS_MAX: usize = 1 << 32;
@@ -89,8 +93,25 @@ impl Images {
             }
             Ok(Self { pixels, labels, shape: [shape[1], shape[2], 1] })
         } else {
-            read_npz(path)
+            read_npz(path, true)
         }
+    }
+
+    /// Images from a `.npz` whose labels nobody asks for: where there is no `y` they are 0.
+    ///
+    /// # Errors
+    /// A file that is missing or something else.
+    pub fn read_unlabelled(path: &Path) -> Result<Self, DataError> {
+        read_npz(path, false)
+    }
+
+    /// SHA-256 in hexadecimal digits: height, width and channels as u64 little-endian, all pixels, all labels.
+    pub fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        self.shape.iter().for_each(|&side| hash.update((side as u64).to_le_bytes()));
+        hash.update(&self.pixels);
+        hash.update(&self.labels);
+        hexadecimal(&hash.finalize())
     }
 
     /// Number of images.
@@ -108,6 +129,14 @@ impl Images {
         let size = self.shape.iter().product::<usize>();
         let pixels = indices.iter().flat_map(|&index| &self.pixels[index * size..][..size]).copied().collect();
         Self { pixels, labels: indices.iter().map(|&index| self.labels[index]).collect(), shape: self.shape }
+    }
+
+    /// The images that are in none of `others`, which have images of the same shape.
+    pub fn without(&self, others: &[&Self]) -> Self {
+        let size = self.shape.iter().product::<usize>().max(1);
+        let known: HashSet<&[u8]> = others.iter().flat_map(|images| images.pixels.chunks_exact(size)).collect();
+        let fresh = self.pixels.chunks_exact(size).enumerate().filter(|(_, image)| !known.contains(image));
+        self.select(&fresh.map(|(index, _)| index).collect::<Vec<_>>())
     }
 
     /// Splits off `held_out` images, drawn by `seed`: (the rest, held out).
@@ -194,16 +223,17 @@ fn read_idx(folder: &Path, name: &str, rank: usize) -> Result<(Vec<usize>, Vec<u
     Ok((sizes, bytes[header..].to_vec()))
 }
 
-fn read_npz(path: &Path) -> Result<Images, DataError> {
+fn read_npz(path: &Path, labelled: bool) -> Result<Images, DataError> {
     let file = File::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-    read_arrays(file).map_err(|reason| DataError::Format { path: path.to_owned(), reason })
+    read_arrays(file, labelled).map_err(|reason| DataError::Format { path: path.to_owned(), reason })
 }
 
-fn read_arrays(file: impl Read + Seek) -> Result<Images, String> {
+fn read_arrays(file: impl Read + Seek, labelled: bool) -> Result<Images, String> {
     let mut arrays = ndarray_npy::NpzReader::new(file).map_err(|error| format!("not a .npz file: {error}"))?;
     let x: ndarray::Array4<u8> = arrays.by_name("x").map_err(|error| format!("`x` must be u8 [N, H, W, C]: {error}"))?;
-    let y = labels(&mut arrays)?;
     let (count, height, width, channels) = x.dim();
+    let labelled = labelled || arrays.names().is_ok_and(|names| names.iter().any(|name| name == "y"));
+    let y = if labelled { labels(&mut arrays)? } else { vec![0; count] };
     if y.len() != count {
         return Err(format!("`x` has {count} images and `y` {} labels", y.len()));
     }
@@ -268,6 +298,24 @@ mod tests {
         all.sort_unstable();
         assert_eq!(all, images.labels);
         assert_eq!(images.split(5, 3), (rest, held));
+    }
+
+    #[test]
+    fn what_is_elsewhere_is_left_out() {
+        let images = two();
+        let other = Images { labels: vec![0], ..images.select(&[1]) };
+        assert_eq!(images.without(&[&other]), images.select(&[0]));
+        assert!(images.without(&[&other, &images]).is_empty());
+        assert_eq!(images.without(&[]), images);
+    }
+
+    #[test]
+    fn the_hash_covers_shape_pixels_and_labels() {
+        let images = two();
+        // Of 24 + 18 + 2 bytes, by another program.
+        assert_eq!(images.sha256(), "18a21921e724d53e9afd848ae845cb96024586695ad7fbffd6a57404263b8994");
+        assert_ne!(images.sha256(), Images { shape: [9, 1, 1], ..images.clone() }.sha256());
+        assert_ne!(images.sha256(), Images { labels: vec![3, 8], ..images.clone() }.sha256());
     }
 
     #[test]

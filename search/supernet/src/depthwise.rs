@@ -1,7 +1,7 @@
 //! Gradients of depthwise weights.
 //!
-//! libtorch needs more time for them than for the rest of a training step. Here they are sums over shifted rows of pixels, many channels at a time. The
-//! rest of the network's gradients, those of the convolution's input among them, are libtorch's.
+//! On a CPU, libtorch needs more time for them than for the rest of a training step. Here they are sums over shifted rows of pixels, many channels at a
+//! time. The rest of the network's gradients, those of the convolution's input among them, are libtorch's.
 
 use pulp::{Arch, Simd, WithSimd};
 use tch::{Device, Kind, Tensor};
@@ -19,16 +19,23 @@ struct Layer {
     /// Zeros that were added to the output: their gradient is the output's.
     output: Tensor,
     stride: usize,
+    gradient: Gradient,
 }
 
 impl Pending {
-    /// A depthwise convolution of `x` `[N, C, H, W]` with `kernel` `[C, 1, K, K]`, padded by K / 2, whose kernel gets its gradient from [`Pending::finish`].
+    /// A depthwise convolution of `x` `[N, C, H, W]` with `kernel` `[C, 1, K, K]`, padded by K / 2. On a CPU, kernels of 3, 5 and 7 get their gradient
+    /// from [`Pending::finish`], others as any tensor does.
     pub fn convolve(&mut self, x: &Tensor, kernel: &Tensor, stride: i64) -> Tensor {
-        let padding = kernel.size()[2] / 2;
-        let y = x.conv2d(&kernel.detach(), None::<&Tensor>, [stride, stride], [padding, padding], [1, 1], x.size()[1]);
+        let side = kernel.size()[2];
+        let convolve = |kernel: &Tensor| {
+            let padding = side / 2;
+            x.conv2d(kernel, None::<&Tensor>, [stride, stride], [padding, padding], [1, 1], x.size()[1])
+        };
+        let Some(gradient) = weight_gradient(side).filter(|_| x.device() == Device::Cpu) else { return convolve(kernel) };
+        let y = convolve(&kernel.detach());
         let output = y.zeros_like().set_requires_grad(true);
         let sum = y + &output;
-        self.0.push(Layer { input: x.detach(), kernel: kernel.shallow_clone(), output, stride: stride as usize });
+        self.0.push(Layer { input: x.detach(), kernel: kernel.shallow_clone(), output, stride: stride as usize, gradient });
         sum
     }
 
@@ -42,7 +49,7 @@ impl Pending {
             let [_, _, side, _] = sizes(&layer.kernel);
             let geometry = Geometry { batch, channels, input: [height, width], output: [rows, columns], stride: layer.stride };
             let [input, gradient] = [&layer.input, &gradient].map(|map| values(&map.permute([0, 2, 3, 1])));
-            let weights = weight_gradient(&geometry, side, &input, &gradient);
+            let weights = (layer.gradient)(&geometry, &input, &gradient);
             let side = side as i64;
             let weights = Tensor::from_slice(&weights).reshape([side, side, -1]).permute([2, 0, 1]).unsqueeze(1);
             // The gradient of this sum with respect to the kernel is what was just computed.
@@ -68,14 +75,19 @@ struct Geometry {
     stride: usize,
 }
 
-/// Gradient `[K, K, C]` of the weights, `side` = K, from the input `[N, H, W, C]` and the output's gradient.
-fn weight_gradient(geometry: &Geometry, side: usize, input: &[f32], gradient: &[f32]) -> Vec<f32> {
-    let arch = Arch::new();
+/// Gradient `[K, K, C]` of the weights from the input `[N, H, W, C]` and the output's gradient.
+type Gradient = fn(&Geometry, &[f32], &[f32]) -> Vec<f32>;
+
+/// That of kernels of this side, where there is one.
+fn weight_gradient(side: i64) -> Option<Gradient> {
+    fn of<const K: usize>(geometry: &Geometry, input: &[f32], gradient: &[f32]) -> Vec<f32> {
+        Arch::new().dispatch(Sums::<K> { geometry, input, gradient })
+    }
     match side {
-        3 => arch.dispatch(Sums::<3> { geometry, input, gradient }),
-        5 => arch.dispatch(Sums::<5> { geometry, input, gradient }),
-        7 => arch.dispatch(Sums::<7> { geometry, input, gradient }),
-        side => panic!("depthwise kernels have a side of 3, 5 or 7, not {side}"),
+        3 => Some(of::<3>),
+        5 => Some(of::<5>),
+        7 => Some(of::<7>),
+        _ => None,
     }
 }
 
@@ -113,8 +125,9 @@ impl<const K: usize> WithSimd for Sums<'_, K> {
                     *to = simd.partial_load_f32s(&pixel[chunk.clone()]);
                 }
                 for (down, sums) in sums.iter_mut().enumerate() {
-                    // In registers: the sums of a row of taps and the gradient that they share.
-                    let mut taps = *sums;
+                    // In registers: the sums of a row of taps and the gradient that they share. Those of an image come first: one chain over all images
+                    // would lose digits.
+                    let mut taps = [zero; K];
                     for (row, upstream) in upstream.chunks_exact(columns).enumerate() {
                         let from = row * stride + down;
                         if !(edge..edge + height).contains(&from) {
@@ -128,7 +141,9 @@ impl<const K: usize> WithSimd for Sums<'_, K> {
                             }
                         }
                     }
-                    *sums = taps;
+                    for (sum, tap) in sums.iter_mut().zip(taps) {
+                        *sum = simd.add_f32s(*sum, tap);
+                    }
                 }
             }
         }
@@ -154,15 +169,13 @@ mod tests {
     #[test]
     fn gradients_are_those_of_libtorch() {
         tch::manual_seed(1);
-        for (side, stride, size) in [(3, 1, 5), (5, 1, 14), (7, 1, 7), (7, 2, 14), (5, 2, 9), (7, 1, 4), (3, 2, 28), (7, 1, 19), (5, 3, 11)]
-        {
-            let make = || {
-                let x = Tensor::randn([3, 4, size, size + 1], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
-                let w = Tensor::randn([4, 1, side, side], (Kind::Float, tch::Device::Cpu)).set_requires_grad(true);
-                (x, w)
-            };
-            let (x, w) = make();
-            let plain = x.conv2d(&w, None::<&Tensor>, [stride, stride], [side / 2, side / 2], [1, 1], 4);
+        let shapes =
+            [(3, 1, 5), (5, 1, 14), (7, 1, 7), (7, 2, 14), (5, 2, 9), (7, 1, 4), (3, 2, 28), (7, 1, 19), (5, 3, 11), (1, 1, 6), (9, 2, 11)];
+        // Less than a register, one or two and a rest, and five of eight lanes.
+        for ((side, stride, size), channels) in shapes.into_iter().flat_map(|shape| [1, 8, 19, 40].map(|channels| (shape, channels))) {
+            let random = |dims: [i64; 4]| Tensor::randn(dims, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+            let (x, w) = (random([3, channels, size, size + 1]), random([channels, 1, side, side]));
+            let plain = x.conv2d(&w, None::<&Tensor>, [stride, stride], [side / 2, side / 2], [1, 1], channels);
             let weights = plain.randn_like();
             (&plain * &weights).sum(Kind::Float).backward();
             let (x2, w2) = (x.detach().set_requires_grad(true), w.detach().set_requires_grad(true));
@@ -174,7 +187,10 @@ mod tests {
             pending.finish();
             for (theirs, ours) in [(w.grad() * 2.0, w2.grad()), (x.grad() * 2.0, x2.grad())] {
                 let scale = theirs.abs().max().double_value(&[]);
-                assert!((theirs - ours).abs().max().double_value(&[]) < 1e-4 * scale, "{side} {stride} {size}");
+                assert!(
+                    (theirs - ours).abs().max().double_value(&[]) < 1e-4 * scale,
+                    "side {side} stride {stride} size {size} channels {channels}"
+                );
             }
         }
     }

@@ -1,7 +1,8 @@
 //! Files that appear whole or not at all, and tensors in them.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 
 use safetensors::tensor::{Dtype, TensorView};
@@ -39,6 +40,14 @@ pub fn write_tensors<'a>(
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>().map_err(std::io::Error::other)?;
     let bytes = safetensors::serialize(views, Some(HashMap::from([(key.to_owned(), text)]))).map_err(std::io::Error::other)?;
     write_whole(path, &bytes)
+}
+
+/// Bytes as hexadecimal digits.
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// Sizes of a tensor.

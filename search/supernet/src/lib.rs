@@ -8,4 +8,5 @@ pub mod finetune;
 pub mod network;
 pub mod optimizer;
 pub mod predictor;
+pub mod recipe;
 pub mod shrinking;

@@ -84,8 +84,7 @@ impl Supernet {
         x = self.normalize(&format!("{name}.expand"), &x, norms).relu6();
         let kernel = self.depthwise_kernel(&name, shape);
         x = match norms {
-            // libtorch's own gradient is fast on a GPU only.
-            Norms::Train(pending) if x.device() == Device::Cpu => pending.convolve(&x, &kernel, block.stride.into()),
+            Norms::Train(pending) => pending.convolve(&x, &kernel, block.stride.into()),
             _ => convolve(&x, &kernel, block.stride.into(), width),
         };
         x = self.normalize(&format!("{name}.depthwise"), &x, norms).relu6();
@@ -150,10 +149,10 @@ impl Supernet {
     }
 
     /// Sorts the channels of every expansion, the most important first, so that a narrower block keeps the best of them. What the largest network
-    /// computes stays the same. `others` are tensors by the same names that must move along (moments of the optimizer).
+    /// computes stays the same.
     ///
     /// Importance is the L1 norm of the weights through which the projection reads a channel.
-    pub fn sort_channels(&mut self, others: &mut BTreeMap<String, Tensor>) {
+    pub fn sort_channels(&mut self) {
         let names: Vec<String> = self.blocks.iter().map(Block::name).collect();
         for name in names {
             let importance =
@@ -168,11 +167,9 @@ impl Supernet {
                 }
                 for (tensor, axis) in moved {
                     tch::no_grad(|| {
-                        for set in [&mut self.parameters, others] {
-                            if let Some(values) = set.get_mut(&tensor) {
-                                let sorted = values.index_select(axis, &order);
-                                values.copy_(&sorted);
-                            }
+                        if let Some(values) = self.parameters.get_mut(&tensor) {
+                            let sorted = values.index_select(axis, &order);
+                            values.copy_(&sorted);
                         }
                     });
                 }
@@ -199,7 +196,6 @@ impl Supernet {
                 kernel: space.kernels.iter().copied().max().unwrap_or(1),
                 channels: block.widths.last().copied().unwrap_or(0),
             };
-            // Both are drawn for every block, so that a phase that opens less draws the same numbers.
             let kernel = space.kernels[rng.random_range(0..space.kernels.len())];
             let channels = block.widths[rng.random_range(0..block.widths.len())];
             (block.position < usize::from(depths[block.stage])).then_some(BlockShape {
@@ -282,13 +278,9 @@ mod tests {
         let before = logits(&supernet, &largest, &images);
         let project = |supernet: &Supernet| supernet.parameter(&format!("{}.project.weight", supernet.blocks[1].name())).copy();
         let weights = project(&supernet);
-        // What moves along: here, the parameters themselves.
-        let mut others: BTreeMap<String, Tensor> =
-            supernet.parameters.iter().map(|(name, parameter)| (name.clone(), parameter.detach().copy())).collect();
-        supernet.sort_channels(&mut others);
+        supernet.sort_channels();
         assert!(project(&supernet) != weights);
         assert!(logits(&supernet, &largest, &images).allclose(&before, 1e-4, 1e-4, false));
-        assert!(supernet.parameters.iter().all(|(name, parameter)| others[name] == *parameter));
         let importance = project(&supernet).abs().sum_dim_intlist([0i64, 2, 3].as_slice(), false, Kind::Float);
         assert!(importance.diff::<Tensor>(1, 0, None, None).max().double_value(&[]) <= 0.0);
     }

@@ -14,14 +14,13 @@ pub struct Sgd {
 }
 
 impl Sgd {
-    /// One step against the gradients, which are cleared. A parameter that no sampled subnet used has no gradient and stays.
+    /// One step against the gradients, which are cleared. A parameter that no subnet of the step used has a gradient of zero, and what is kept of the
+    /// steps before moves it on: whether libtorch has made room for its gradient yet, which a restart undoes, changes nothing.
     pub fn step(&self, parameters: &mut BTreeMap<String, Tensor>, moments: &mut BTreeMap<String, Tensor>, rate: f64) {
         tch::no_grad(|| {
             for (name, parameter) in parameters {
-                let mut gradient = parameter.grad();
-                if !gradient.defined() {
-                    continue;
-                }
+                let gradient = parameter.grad();
+                let mut gradient = if gradient.defined() { gradient } else { parameter.zeros_like() };
                 if name.ends_with(".weight") {
                     let _ = gradient.g_add_(&(&*parameter * self.weight_decay));
                 }

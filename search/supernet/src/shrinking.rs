@@ -7,110 +7,17 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use apq_search::space::{Architecture, Space};
+use apq_search::space::Architecture;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tch::{Device, Kind, Reduction, Tensor};
 
-use crate::data::{Augment, Images, Preprocess, permutation};
+use crate::data::{Augment, Images, permutation};
 use crate::depthwise::Pending;
 use crate::network::{Elastic, Norms, Supernet};
 use crate::optimizer::Sgd;
-
-/// One phase of training.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// The full network alone.
-    Full,
-    /// Kernels open.
-    Kernel,
-    /// Kernels and depth open.
-    Depth,
-    /// Kernels, depth and width open.
-    Width,
-}
-
-impl Phase {
-    /// In the order of training.
-    pub const ALL: [Self; 4] = [Self::Full, Self::Kernel, Self::Depth, Self::Width];
-
-    /// What is open.
-    pub fn open(self) -> Elastic {
-        Elastic { kernel: self >= Self::Kernel, depth: self >= Self::Depth, width: self >= Self::Width }
-    }
-
-    /// As written in files.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Full => "full",
-            Self::Kernel => "kernel",
-            Self::Depth => "depth",
-            Self::Width => "width",
-        }
-    }
-}
-
-impl PartialOrd for Phase {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        (*self as u8).partial_cmp(&(*other as u8))
-    }
-}
-
-/// What decides how a supernet is trained, beside the data and the space.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Recipe {
-    /// Epochs of each phase, in the order of [`Phase::ALL`].
-    pub epochs: [u32; 4],
-    /// Learning rate at the beginning of each phase; it falls to zero along a cosine.
-    pub rates: [f64; 4],
-    /// Images of a step.
-    pub batch: usize,
-    /// Share of the last step that is kept.
-    pub momentum: f64,
-    /// Of convolution and classifier weights.
-    pub weight_decay: f64,
-    /// Probability that goes to all classes alike.
-    pub label_smoothing: f64,
-    /// Pixels by which images are shifted.
-    pub shift: usize,
-    /// Whether images are mirrored.
-    pub mirror: bool,
-    /// Of everything that is drawn.
-    pub seed: u64,
-}
-
-/// How far a run has come. The next epoch follows from this alone.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct State {
-    /// What is trained.
-    pub space: Space,
-    /// How.
-    pub recipe: Recipe,
-    /// Raw values to inputs.
-    pub preprocess: Preprocess,
-    /// Epochs that are finished, over all phases.
-    pub epochs_done: u32,
-}
-
-impl State {
-    /// This state under the recipe of `asked`, which may differ in epochs and rates of phases that have not begun; `None` where it differs in more.
-    pub fn continued(&self, asked: &Self) -> Option<Self> {
-        let (mut recipe, mut before) = (self.recipe.clone(), 0);
-        for (phase, epochs) in self.recipe.epochs.into_iter().enumerate() {
-            if self.epochs_done <= before {
-                recipe.epochs[phase] = asked.recipe.epochs[phase];
-                recipe.rates[phase] = asked.recipe.rates[phase];
-            }
-            before += epochs;
-        }
-        let state = Self { recipe, ..self.clone() };
-        (Self { epochs_done: asked.epochs_done, ..state.clone() } == *asked).then_some(state)
-    }
-}
+use crate::recipe::{Phase, State};
 
 /// What an epoch brought.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -133,14 +40,25 @@ pub struct EpochRecord {
     pub seconds: f64,
 }
 
-/// A checkpoint without a parameter of the space.
+/// A checkpoint whose tensors are not those of its space.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the checkpoint has no parameter `{name}` of shape {shape:?}")]
-pub struct RestoreError {
-    /// Its name.
-    pub name: String,
-    /// Its shape.
-    pub shape: Vec<i64>,
+pub enum RestoreError {
+    /// One of the space's is missing, or has another shape.
+    #[error("the checkpoint has no parameter `{name}` of shape {shape:?}")]
+    Parameter {
+        /// Its name.
+        name: String,
+        /// Its shape.
+        shape: Vec<i64>,
+    },
+    /// A moment of no parameter, or of another shape than its parameter.
+    #[error("the checkpoint has a moment `{name}` of shape {shape:?}, and no such parameter")]
+    Moment {
+        /// The parameter that it names.
+        name: String,
+        /// Its shape.
+        shape: Vec<i64>,
+    },
 }
 
 /// Training images that statistics of norms are taken from.
@@ -164,15 +82,15 @@ pub struct Training {
 
 impl Training {
     /// Before the first epoch.
-    pub fn new(space: Space, recipe: Recipe, preprocess: Preprocess, device: Device) -> Self {
-        let supernet = Supernet::new(space.clone(), recipe.seed, device);
-        Self { supernet, moments: BTreeMap::new(), state: State { space, recipe, preprocess, epochs_done: 0 } }
+    pub fn new(state: State, device: Device) -> Self {
+        let supernet = Supernet::new(state.space.clone(), state.recipe.seed, device);
+        Self { supernet, moments: BTreeMap::new(), state: State { epochs_done: 0, ..state } }
     }
 
-    /// Goes on from a checkpoint of the same space and recipe.
+    /// Goes on from a checkpoint of the same space. A training that is refused stays as it is.
     ///
     /// # Errors
-    /// A parameter is missing or has another shape; its name is in the error.
+    /// A parameter is missing or has another shape, or a moment belongs to none; its name is in the error.
     pub fn restore(
         &mut self,
         parameters: BTreeMap<String, Tensor>,
@@ -180,10 +98,18 @@ impl Training {
         state: State,
     ) -> Result<(), RestoreError> {
         let device = self.supernet.device();
-        for (name, parameter) in &mut self.supernet.parameters {
-            let kept = parameters.get(name).filter(|kept| kept.size() == parameter.size());
-            let kept = kept.ok_or_else(|| RestoreError { name: name.clone(), shape: parameter.size() })?;
-            tch::no_grad(|| parameter.copy_(kept));
+        let own = &mut self.supernet.parameters;
+        let fits = |name: &str, tensor: &Tensor| own.get(name).is_some_and(|parameter| parameter.size() == tensor.size());
+        if let Some((name, moment)) = moments.iter().find(|(name, moment)| !fits(name, moment)) {
+            return Err(RestoreError::Moment { name: name.clone(), shape: moment.size() });
+        }
+        if let Some((name, parameter)) = own.iter().find(|(name, own)| parameters.get(*name).is_none_or(|kept| kept.size() != own.size())) {
+            return Err(RestoreError::Parameter { name: name.clone(), shape: parameter.size() });
+        }
+        for (name, parameter) in own {
+            if let Some(kept) = parameters.get(name) {
+                tch::no_grad(|| parameter.copy_(kept));
+            }
         }
         self.moments = moments.into_iter().map(|(name, moment)| (name, moment.to_device(device))).collect();
         self.state = state;
@@ -194,6 +120,11 @@ impl Training {
     pub fn has_sorted_channels(&self) -> bool {
         let [before @ .., _] = self.state.recipe.epochs;
         self.state.epochs_done > before.iter().sum()
+    }
+
+    /// Whether every parameter is a finite number: no training comes back from one that is not.
+    pub fn is_finite(&self) -> bool {
+        self.supernet.parameters.values().all(|parameter| parameter.isfinite().all().int64_value(&[]) != 0)
     }
 
     /// The phase of the next epoch, and the number of epochs of that phase that are done; `None` when everything is.
@@ -219,7 +150,7 @@ impl Training {
             self.moments.clear();
         }
         if done == 0 && phase == Phase::Width {
-            self.supernet.sort_channels(&mut self.moments);
+            self.supernet.sort_channels();
         }
         let mut rng = ChaCha8Rng::seed_from_u64(recipe.seed);
         rng.set_stream(1 + u64::from(self.state.epochs_done));
@@ -244,7 +175,7 @@ impl Training {
             loss.backward();
             pending.finish();
             loss_full += loss.double_value(&[]);
-            if phase != Phase::Full {
+            if phase > Phase::Full {
                 let random = self.supernet.sample(phase.open(), &mut rng);
                 let subnet = if at % SMALLEST_EVERY == 0 { &smallest } else { &random };
                 let answers = logits.detach().softmax(-1, Kind::Float);

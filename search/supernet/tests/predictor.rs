@@ -1,10 +1,13 @@
 //! `apqc-train predictor` from the command line.
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use apq_search::space::record::{Header, Kind, Point, Quantization, SCHEMA};
 use apq_search::space::{Choices, Space};
+use sha2::{Digest, Sha256};
 
 /// Writes a data set whose accuracy grows with width and bits.
 fn dataset(path: &Path, kind: Kind, points: u64, shard: Option<[u32; 2]>) {
@@ -62,7 +65,8 @@ impl Folder {
     /// The command on this folder's data sets, with few steps.
     fn run(&self, float: &str, quantized: &[&str], output: &str, more: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_apqc-train"));
-        command.current_dir(self.0.path()).args(["predictor", "--supernet", "fashion", "--steps", "10", "--float", float, "--quantized"]);
+        let supernet: &[&str] = if more.contains(&"--supernet") { &[] } else { &["--supernet", "fashion"] };
+        command.current_dir(self.0.path()).arg("predictor").args(supernet).args(["--steps", "10", "--float", float, "--quantized"]);
         command.args(quantized).args(["--output", output]).args(more).output().unwrap()
     }
 }
@@ -93,6 +97,26 @@ fn the_same_seed_writes_the_same_file_whatever_the_shards_and_threads() {
     assert!(folder.run("float", &["quantized"], "c", &["--seed", "1"]).status.success());
     assert_ne!(read("a"), read("c"));
     refused(&folder.run("float", &["quantized"], "a", &[]), &["there already", "--force"]);
+}
+
+#[test]
+fn a_predictor_belongs_to_the_supernet_of_its_data_sets() {
+    let folder = Folder::new();
+    let (own, other) = (folder.path("supernet.onnx"), folder.path("other.onnx"));
+    common::supernet(&own, &Space::fashion(), 0.0);
+    common::supernet(&other, &Space::fashion(), 0.1);
+    let sha256 = apq_supernet::files::hexadecimal(&Sha256::digest(std::fs::read(&own).unwrap()));
+    for name in ["float", "quantized"] {
+        let text = std::fs::read_to_string(folder.path(name)).unwrap();
+        std::fs::write(folder.path(name), text.replacen(&"1".repeat(64), &sha256, 1)).unwrap();
+    }
+    refused(&folder.run("float", &["quantized"], "out", &["--supernet", "other.onnx"]), &["another supernet than other.onnx", "sample"]);
+    let output = folder.run("float", &["quantized"], "out", &["--supernet", "supernet.onnx"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let bytes = std::fs::read(folder.path("out")).unwrap();
+    let (_, metadata) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let entry = &metadata.metadata().as_ref().unwrap()["apq.predictor"];
+    assert_eq!(serde_json::from_str::<serde_json::Value>(entry).unwrap()["supernet"], sha256);
 }
 
 #[test]

@@ -49,36 +49,45 @@ impl Console {
     /// A progress bar of `steps` steps, with the time left; it draws on a terminal only.
     pub(crate) fn bar(&self, name: &str, steps: u64) -> Bar {
         if self.quiet || !io::stderr().is_terminal() {
-            return Bar(ProgressBar::hidden());
+            return Bar { bar: ProgressBar::hidden(), console: *self };
         }
         // No colours: a plain bar is right with and without NO_COLOR.
         let style = ProgressStyle::with_template("{prefix:<12} {wide_bar} {pos}/{len} {eta} {msg}");
         let bar = ProgressBar::with_draw_target(Some(steps), ProgressDrawTarget::stderr());
-        Bar(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_prefix(name.to_owned()))
+        let bar = bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_prefix(name.to_owned());
+        Bar { bar, console: *self }
     }
 }
 
 /// A progress bar that disappears when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Bar(ProgressBar);
+pub(crate) struct Bar {
+    bar: ProgressBar,
+    console: Console,
+}
 
 impl Bar {
     /// `steps` more steps are done.
     pub(crate) fn advance(&self, steps: u64) {
-        self.0.inc(steps);
+        self.bar.inc(steps);
     }
 
     /// A few words beside the bar, such as the loss.
     pub(crate) fn say(&self, text: impl FnOnce() -> String) {
-        if !self.0.is_hidden() {
-            self.0.set_message(text());
+        if !self.bar.is_hidden() {
+            self.bar.set_message(text());
         }
+    }
+
+    /// A line for people, on stderr, above the bar.
+    pub(crate) fn note(&self, text: impl FnOnce() -> String) {
+        self.bar.suspend(|| self.console.note(text));
     }
 }
 
 impl Drop for Bar {
     fn drop(&mut self) {
-        self.0.finish_and_clear();
+        self.bar.finish_and_clear();
     }
 }
 

@@ -9,13 +9,16 @@ use apq_supernet::checkpoint;
 use apq_supernet::data::Images;
 use apq_supernet::files::{values, write_whole};
 use apq_supernet::network::Supernet;
-use apq_supernet::shrinking::{CALIBRATION_IMAGES, State, Training};
+use apq_supernet::recipe::State;
+use apq_supernet::shrinking::{CALIBRATION_IMAGES, Training};
 use clap::Args;
 use ndarray::{Array1, Array4};
 use serde::Serialize;
 
 use super::Context;
+use super::destination;
 use super::failure::{input, input_with_hint};
+use super::images::{check_images, read_test};
 
 /// Writes a trained supernet as ONNX, with its preprocessing and the images that the compiler needs beside it.
 #[derive(Debug, Args)]
@@ -29,9 +32,6 @@ pub(crate) struct ExportArgs {
     /// Images that only report, where --data is a `.npz`.
     #[arg(long, value_name = "FILE.npz")]
     test: Option<PathBuf>,
-    /// Training images that were held out.
-    #[arg(long, default_value_t = 5000, value_name = "N")]
-    validation: usize,
     /// Held-out images that go into FILE.calib.npz.
     #[arg(long, default_value_t = 256, value_name = "N")]
     calibration_images: usize,
@@ -58,23 +58,33 @@ pub(crate) fn run(context: &Context, args: &ExportArgs) -> anyhow::Result<()> {
     let state = found.state;
     state.space.check().with_context(|| format!("the space of {}", args.checkpoint.display()))?;
     let all = Images::read(&args.data, "train")?;
-    if all.shape != state.space.input.map(|side| side as usize) {
-        return Err(input(format!("{} has images of {:?}, the supernet takes {:?}", args.data.display(), all.shape, state.space.input)));
+    check_images(&all, &state.space, &args.data)?;
+    if all.sha256() != state.images {
+        return Err(input_with_hint(
+            format!("{} is not what {} was trained on", args.data.display(), args.checkpoint.display()),
+            "give the --data of `apqc-train supernet`: images that were held out then must not be others now",
+        ));
     }
-    if args.validation <= args.calibration_images || args.validation >= all.len() {
-        return Err(input("--validation must be more than --calibration-images, and less than there are images"));
+    if args.calibration_images == 0 || state.validation <= args.calibration_images || state.validation >= all.len() {
+        return Err(input(format!(
+            "--calibration-images must be 1 to {}: {} images were held out",
+            state.validation.saturating_sub(1),
+            state.validation
+        )));
     }
-    let (train, held_out) = all.split(args.validation, state.recipe.seed);
-    let test = match &args.test {
-        Some(path) => Some(Images::read(path, "t10k")?),
-        None if args.data.is_dir() => Some(Images::read(&args.data, "t10k")?),
-        None => None,
-    };
+    let test = read_test(&args.data, args.test.as_deref(), &state.space)?;
+    let mut outputs = vec![args.output.clone()];
+    outputs.extend(["json", "calib.npz", "valid.npz"].map(|extension| args.output.with_extension(extension)));
+    outputs.extend(test.as_ref().map(|_| args.output.with_extension("test.npz")));
+    for path in &outputs {
+        destination::check(path, args.force)?;
+    }
+    let (train, held_out) = all.split(state.validation, state.recipe.seed);
 
-    let mut training = Training::new(state.space.clone(), state.recipe.clone(), state.preprocess, context.device);
-    training.restore(found.parameters, found.moments, state.clone())?;
+    let mut training = Training::new(state.clone(), context.device);
+    training.restore(found.parameters, found.moments, state.clone()).with_context(|| args.checkpoint.display().to_string())?;
     if !training.has_sorted_channels() {
-        training.supernet.sort_channels(&mut BTreeMap::new());
+        training.supernet.sort_channels();
     }
     let first: Vec<usize> = (0..train.len().min(CALIBRATION_IMAGES)).collect();
     let (images, _) = train.batch(&first, state.preprocess, None);
@@ -83,24 +93,21 @@ pub(crate) fn run(context: &Context, args: &ExportArgs) -> anyhow::Result<()> {
 
     let calibration: Vec<usize> = (0..args.calibration_images).collect();
     let validation: Vec<usize> = (args.calibration_images..held_out.len()).collect();
-    let mut files = vec![
-        (args.output.clone(), bytes),
-        (args.output.with_extension("json"), serde_json::to_string_pretty(&state.preprocess)?.into_bytes()),
-        (args.output.with_extension("calib.npz"), npz(&held_out.select(&calibration))?),
-        (args.output.with_extension("valid.npz"), npz(&held_out.select(&validation))?),
+    let mut contents = vec![
+        bytes,
+        serde_json::to_vec_pretty(&state.preprocess)?,
+        npz(&held_out.select(&calibration))?,
+        npz(&held_out.select(&validation))?,
     ];
     if let Some(test) = test {
         let first: Vec<usize> = (0..test.len().min(args.test_images)).collect();
-        files.push((args.output.with_extension("test.npz"), npz(&test.select(&first))?));
+        contents.push(npz(&test.select(&first))?);
     }
-    if let Some((path, _)) = files.iter().find(|(path, _)| path.exists() && !args.force) {
-        return Err(input_with_hint(format!("{} is there already", path.display()), "give --force to write over it, or another --output"));
-    }
-    for (path, bytes) in &files {
+    for (path, bytes) in outputs.iter().zip(&contents) {
         write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
     }
     let parameters = tensors.values().map(|tensor| tensor.values.len()).sum();
-    let written = Written { files: files.into_iter().map(|(path, _)| path).collect(), parameters };
+    let written = Written { files: outputs, parameters };
     context.console.result(&written, || written.files.iter().map(|path| format!("{}\n", path.display())).collect())
 }
 
@@ -121,7 +128,7 @@ fn tensors(supernet: &Supernet, images: &tch::Tensor) -> anyhow::Result<BTreeMap
 }
 
 /// Images as `x` and `y`.
-pub(super) fn npz(images: &Images) -> anyhow::Result<Vec<u8>> {
+fn npz(images: &Images) -> anyhow::Result<Vec<u8>> {
     let [height, width, channels] = images.shape;
     let x = Array4::from_shape_vec((images.len(), height, width, channels), images.pixels.clone())?;
     let mut bytes = std::io::Cursor::new(Vec::new());

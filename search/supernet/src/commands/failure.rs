@@ -67,9 +67,9 @@ pub(crate) fn message(error: &anyhow::Error) -> String {
     text
 }
 
-/// libtorch appends the frames of its own stack.
+/// libtorch appends the frames of its own stack. In a panic its line breaks are those of a Debug text.
 pub(crate) fn without_backtrace(text: &str) -> String {
-    text.split("\nException raised from").next().unwrap_or(text).trim_end().to_owned()
+    text.split("Exception raised from").next().unwrap_or(text).trim_end().trim_end_matches("\\n").trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -93,5 +93,14 @@ mod tests {
         let error: anyhow::Error = wrong.unwrap_err().into();
         assert_eq!(exit(&error), Exit::Bug);
         assert!(!message(&error).contains("frame #"), "{}", message(&error));
+    }
+
+    #[test]
+    fn panics_of_libtorch_are_short() {
+        let panic = std::panic::catch_unwind(|| tch::Tensor::zeros([2], tch::kind::FLOAT_CPU).f_reshape([3]).unwrap()).unwrap_err();
+        let text = panic.downcast_ref::<String>().unwrap();
+        assert!(text.contains("Exception raised from") && !text.contains('\n'), "{text}");
+        let short = without_backtrace(text);
+        assert!(short.ends_with("invalid for input of size 2"), "{short}");
     }
 }

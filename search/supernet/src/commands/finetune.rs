@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use apq_onnx::supernet::Supernet;
 use apq_search::space::{Architecture, Design, Policy};
-use apq_supernet::data::{Augment, Images, Preprocess};
+use apq_supernet::data::{Augment, Images};
 use apq_supernet::files::write_whole;
 use apq_supernet::finetune::{Bits, Course, Quantized, accuracy, train};
 use clap::Args;
@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Context;
 use super::destination;
-use super::export::npz;
 use super::failure::{input, input_with_hint, unsupported};
+use super::images::check_images;
+use super::space::read_supernet;
 
 /// Fine-tunes a subnet with its bit widths, and writes it as ONNX for `apqc compile --assign`.
 #[derive(Debug, Args)]
@@ -46,12 +47,15 @@ pub(crate) struct FinetuneArgs {
     /// Training images are not mirrored.
     #[arg(long)]
     no_mirror: bool,
-    /// Training images that are held out, as for `apqc-train supernet`; the seed has to be the same for them to be the same.
-    #[arg(long, default_value_t = 5000, value_name = "N")]
-    validation: usize,
-    /// Held-out images to which ranges are fitted; they go into OUTPUT.calib.npz.
-    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u16).range(1..), value_name = "N")]
-    calibration_images: u16,
+    /// Images that measure and are not trained on, wherever they are in --data [default: SUPERNET.valid.npz].
+    #[arg(long, value_name = "FILE.npz")]
+    held_out: Option<PathBuf>,
+    /// Images to which norms and ranges are fitted, not trained on either; OUTPUT.calib.npz is a copy [default: SUPERNET.calib.npz].
+    #[arg(long, value_name = "FILE.npz")]
+    calib: Option<PathBuf>,
+    /// Without the accuracies before and after.
+    #[arg(long)]
+    no_report: bool,
     /// The fine-tuned network; .json and .calib.npz are written beside it.
     #[arg(short, long, default_value = "finetuned.onnx", value_name = "FILE.onnx")]
     output: PathBuf,
@@ -68,25 +72,26 @@ struct DesignFile {
     policy: Option<Policy>,
 }
 
-/// What fine-tuning brought, on the held-out images.
+/// What fine-tuning brought, on the held-out images; accuracies are null where nobody asks for them.
 #[derive(Debug, Serialize)]
 struct Summary {
     files: Vec<PathBuf>,
     steps: u32,
+    /// Held-out images.
     images: usize,
-    accuracy_float: f64,
+    /// Those of --data that are neither held out nor for calibration.
+    training_images: usize,
+    accuracy_float: Option<f64>,
     /// With quantizers, before training.
-    accuracy_before: f64,
+    accuracy_before: Option<f64>,
     /// With quantizers, after training.
-    accuracy_after: f64,
+    accuracy_after: Option<f64>,
     /// Mean over the first and over the last steps.
     loss: Option<[f64; 2]>,
 }
 
 /// Steps between two fittings of the ranges.
 const REFIT: usize = 50;
-/// Largest file that is read as a supernet.
-const BYTES_MAX: u64 = 1 << 30;
 
 pub(crate) fn run(context: &Context, args: &FinetuneArgs) -> anyhow::Result<()> {
     let outputs = ["onnx", "json", "calib.npz"].map(|extension| args.output.with_extension(extension));
@@ -96,27 +101,27 @@ pub(crate) fn run(context: &Context, args: &FinetuneArgs) -> anyhow::Result<()> 
     if !(args.rate.is_finite() && args.rate > 0.0) {
         return Err(input("--rate must be positive"));
     }
-    let supernet = read_supernet(&args.supernet)?;
+    let (supernet, _) = read_supernet(&args.supernet)?;
     let design = read_design(&args.design, &supernet)?;
-    let preprocess = args.preprocess.clone().unwrap_or_else(|| args.supernet.with_extension("json"));
-    let preprocess = super::supernet::read_preprocess(&preprocess)?;
-    let (train_images, held_out) = read_images(args, &supernet, context.seed)?;
+    let beside = |given: &Option<PathBuf>, extension| given.clone().unwrap_or_else(|| args.supernet.with_extension(extension));
+    let preprocess = super::supernet::read_preprocess(&beside(&args.preprocess, "json"))?;
+    let calib = beside(&args.calib, "calib.npz");
+    let sets = read_images(args, &supernet, &beside(&args.held_out, "valid.npz"), &calib)?;
+    let calib = std::fs::read(&calib).with_context(|| format!("cannot read {}", calib.display()))?;
 
     let subnet = supernet.extract(&design.architecture)?;
     let bits = Bits::new(supernet.space(), &design, subnet.convolutions());
     let bits = bits.map_err(|error| unsupported(error.to_string(), "a policy of at most 8 bits"))?;
-    let calibration_count = usize::from(args.calibration_images).min(held_out.len());
-    let calibration_images = held_out.select(&(0..calibration_count).collect::<Vec<_>>());
-    let (calibration, _) = calibration_images.all(preprocess);
+    let (calibration, _) = sets.calibration.all(preprocess);
     let mut network = Quantized::new(subnet, bits, &calibration, context.device)?;
-    let evaluate = |network: &Quantized, codes| accuracy(network, &held_out, preprocess, codes);
+    let evaluate = |network: &Quantized, codes| (!args.no_report).then(|| accuracy(network, &sets.held_out, preprocess, codes));
     let (accuracy_float, accuracy_before) = (evaluate(&network, false), evaluate(&network, true));
 
     let course = Course { steps: args.steps as usize, batch: args.batch.into(), rate: args.rate, refit: REFIT, seed: context.seed };
     let augment = Augment { shift: args.shift.into(), mirror: !args.no_mirror };
     let bar = context.console.bar("finetune", args.steps.into());
     let mut losses = Vec::with_capacity(course.steps);
-    train(&mut network, &course, (&train_images, preprocess, augment), &calibration, |record| {
+    train(&mut network, &course, (&sets.training, preprocess, augment), &calibration, |record| {
         losses.push(record.loss);
         bar.advance(1);
         bar.say(|| format!("loss {:.3}", record.loss));
@@ -124,49 +129,40 @@ pub(crate) fn run(context: &Context, args: &FinetuneArgs) -> anyhow::Result<()> 
     drop(bar);
 
     let tuned = network.subnet().context("the training has diverged; a smaller --rate may help")?;
-    write_outputs(&outputs, &tuned.to_onnx(), preprocess, &calibration_images)?;
+    let contents = [tuned.to_onnx(), serde_json::to_vec_pretty(&preprocess)?, calib];
+    for (path, bytes) in outputs.iter().zip(&contents) {
+        write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+    }
     let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len().max(1) as f64;
     let window = losses.len().min(REFIT);
     let summary = Summary {
         files: outputs.to_vec(),
         steps: args.steps,
-        images: held_out.len(),
+        images: sets.held_out.len(),
+        training_images: sets.training.len(),
         accuracy_float,
         accuracy_before,
         accuracy_after: evaluate(&network, true),
         loss: (window > 0).then(|| [mean(&losses[..window]), mean(&losses[losses.len() - window..])]),
     };
-    context.console.result(&summary, || {
-        let percent = |share: f64| 100.0 * share;
-        format!(
-            "{}: accuracy on {} held-out images: float {:.2} %, quantized {:.2} %, fine-tuned {:.2} %\nnext: apqc compile {} --assign assignment.toml",
-            args.output.display(),
-            summary.images,
-            percent(accuracy_float),
-            percent(accuracy_before),
-            percent(summary.accuracy_after),
-            args.output.display()
-        )
-    })
+    context.console.result(&summary, || text(&summary, args))
 }
 
-fn write_outputs(outputs: &[PathBuf; 3], onnx: &[u8], preprocess: Preprocess, calibration: &Images) -> anyhow::Result<()> {
-    let contents = [onnx.to_vec(), serde_json::to_vec_pretty(&preprocess)?, npz(calibration)?];
-    for (path, bytes) in outputs.iter().zip(&contents) {
-        write_whole(path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
+fn text(summary: &Summary, args: &FinetuneArgs) -> String {
+    let output = args.output.display();
+    let assignment = args.design.with_file_name("assignment.toml");
+    let next = format!("next: apqc compile {output} --target TARGET --assign {}", assignment.display());
+    let percent = |share: Option<f64>| 100.0 * share.unwrap_or(f64::NAN);
+    if args.no_report {
+        return format!("{output}: {} steps\n{next}", summary.steps);
     }
-    Ok(())
-}
-
-fn read_supernet(path: &Path) -> anyhow::Result<Supernet> {
-    let shown = path.display();
-    let size = std::fs::metadata(path).with_context(|| format!("cannot read {shown}"))?.len();
-    if size > BYTES_MAX {
-        return Err(input(format!("{shown} has {size} bytes; a supernet has at most {BYTES_MAX}")));
-    }
-    let bytes = std::fs::read(path).with_context(|| format!("cannot read {shown}"))?;
-    let found = apq_onnx::supernet::read(&bytes).with_context(|| shown.to_string())?;
-    found.ok_or_else(|| input_with_hint(format!("{shown} is an ordinary network, not a supernet"), "`apqc-train export` writes one"))
+    format!(
+        "{output}: accuracy on {} held-out images: float {:.2} %, quantized {:.2} %, fine-tuned {:.2} %\n{next}",
+        summary.images,
+        percent(summary.accuracy_float),
+        percent(summary.accuracy_before),
+        percent(summary.accuracy_after),
+    )
 }
 
 fn read_design(path: &Path, supernet: &Supernet) -> anyhow::Result<Design> {
@@ -189,18 +185,35 @@ fn read_design(path: &Path, supernet: &Supernet) -> anyhow::Result<Design> {
     Ok(design)
 }
 
-/// Training images and held-out ones.
-fn read_images(args: &FinetuneArgs, supernet: &Supernet, seed: u64) -> anyhow::Result<(Images, Images)> {
-    let (all, space) = (Images::read(&args.data, "train")?, supernet.space());
-    let (shown, expected) = (args.data.display(), space.input.map(|side| side as usize));
-    if all.shape != expected {
-        return Err(input(format!("{shown} has images of {:?}, the supernet takes {expected:?}", all.shape)));
+/// The images of a run; no image is trained on that is in another set too.
+struct Sets {
+    training: Images,
+    held_out: Images,
+    calibration: Images,
+}
+
+fn read_images(args: &FinetuneArgs, supernet: &Supernet, held_out: &Path, calib: &Path) -> anyhow::Result<Sets> {
+    let checked = |images: Images, path: &Path| check_images(&images, supernet.space(), path).map(|()| images);
+    let all = checked(Images::read(&args.data, "train")?, &args.data)?;
+    let beside = |path: &Path, flag: &str| {
+        let hint = format!("`apqc-train export` writes {} beside the supernet; {flag} names another file", path.display());
+        if path.exists() { Ok(()) } else { Err(input_with_hint(format!("cannot read {}: there is no such file", path.display()), hint)) }
+    };
+    beside(held_out, "--held-out")?;
+    beside(calib, "--calib")?;
+    let measured = checked(Images::read(held_out, "train")?, held_out)?;
+    let calibration = checked(Images::read_unlabelled(calib)?, calib)?;
+    let training = all.without(&[&measured, &calibration]);
+    if training.len() < usize::from(args.batch) {
+        return Err(input_with_hint(
+            format!(
+                "{} has {} images that are neither held out nor for calibration, fewer than --batch {}",
+                args.data.display(),
+                training.len(),
+                args.batch
+            ),
+            "give the images that the supernet was trained on, or a smaller --batch",
+        ));
     }
-    if let Some(label) = all.labels.iter().find(|&&label| u32::from(label) >= space.classes) {
-        return Err(input(format!("{shown}: label {label}, and the supernet has {} classes", space.classes)));
-    }
-    if args.validation == 0 || args.validation.saturating_add(args.batch.into()) > all.len() {
-        return Err(input(format!("--validation {} and --batch {} do not fit in {} images", args.validation, args.batch, all.len())));
-    }
-    Ok(all.split(args.validation, seed))
+    Ok(Sets { training, held_out: measured, calibration })
 }

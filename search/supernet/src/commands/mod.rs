@@ -5,6 +5,7 @@ mod destination;
 mod export;
 pub(crate) mod failure;
 mod finetune;
+mod images;
 mod predictor;
 mod space;
 mod supernet;

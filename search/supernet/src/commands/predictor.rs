@@ -18,7 +18,7 @@ use serde::Serialize;
 use super::Context;
 use super::destination;
 use super::failure::{input, input_with_hint};
-use super::space::read_space;
+use super::space::{Found, read_space};
 
 /// Trains a predictor of quantized accuracy, from float points first and then from quantized ones.
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ pub(crate) fn run(context: &Context, args: &PredictorArgs) -> anyhow::Result<()>
     }
     // The networks are too small for threads, and their number shall not change a result.
     tch::set_num_threads(1);
-    let space = read_space(&args.supernet)?;
+    let Found { space, supernet } = read_space(&args.supernet)?;
     let encoding = Encoding::new(&space)?;
     let read = |paths: &[PathBuf], kind| Dataset::read(paths, kind, &encoding).map_err(explain);
     let quantized = read(&args.quantized, Kind::Quantized)?;
@@ -96,6 +96,13 @@ pub(crate) fn run(context: &Context, args: &PredictorArgs) -> anyhow::Result<()>
         && float.header.supernet != quantized.header.supernet
     {
         return Err(input("the float and the quantized data set are of different supernets"));
+    }
+    if supernet.is_some_and(|supernet| supernet != quantized.header.supernet) {
+        let shown = args.supernet.display();
+        return Err(input_with_hint(
+            format!("the data sets are of another supernet than {shown}"),
+            format!("give --supernet the file that they were made from, or make others: `apqc dataset sample {shown}`"),
+        ));
     }
 
     let mut rng = ChaCha8Rng::seed_from_u64(context.seed);
@@ -136,6 +143,7 @@ pub(crate) fn run(context: &Context, args: &PredictorArgs) -> anyhow::Result<()>
     let provenance = Provenance {
         version: VERSION,
         space: space.fingerprint_text(),
+        supernet: quantized.header.supernet.clone(),
         mean,
         std,
         float_points: base.as_ref().map_or(0, |(_, points)| *points),

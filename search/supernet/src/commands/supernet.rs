@@ -4,16 +4,18 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use apq_search::space::Space;
 use apq_supernet::checkpoint::{self, Checkpoint};
 use apq_supernet::data::{Images, Preprocess};
 use apq_supernet::files::write_whole;
-use apq_supernet::shrinking::{EpochRecord, Recipe, State, Training, accuracy, random_subnets};
+use apq_supernet::recipe::{Phase, Recipe, State};
+use apq_supernet::shrinking::{EpochRecord, Training, accuracy, random_subnets};
 use clap::Args;
 use serde::Serialize;
 
 use super::Context;
 use super::failure::{input, input_with_hint};
+use super::images::{check_images, read_test};
+use super::space::read_space;
 
 /// Trains a once-for-all network by progressive shrinking. A run that was stopped goes on where its last finished epoch ended.
 #[derive(Debug, Args)]
@@ -24,9 +26,9 @@ pub(crate) struct SupernetArgs {
     /// Images that only report, where --data is a `.npz`.
     #[arg(long, value_name = "FILE.npz")]
     test: Option<PathBuf>,
-    /// The search space: a preset (fashion, imagenet) or a JSON file.
+    /// The search space: a preset (fashion, imagenet), a JSON file, or that of another supernet or checkpoint.
     #[arg(long, default_value = "fashion", value_name = "NAME|FILE.json")]
-    space: String,
+    space: PathBuf,
     /// Epochs of the full network, then with elastic kernels, depth and width.
     #[arg(long, default_value = "12,2,3,13", value_delimiter = ',', value_name = "N,N,N,N")]
     epochs: Vec<u32>,
@@ -78,26 +80,19 @@ struct Summary {
 }
 
 pub(crate) fn run(context: &Context, args: &SupernetArgs) -> anyhow::Result<()> {
-    let space = read_space(&args.space)?;
+    let space = read_space(&args.space)?.space;
     let all = Images::read(&args.data, "train")?;
-    let expected = space.input.map(|side| side as usize);
-    if all.shape != expected {
-        return Err(input(format!("space `{}` takes images of {expected:?}, {} has {:?}", space.name, args.data.display(), all.shape)));
+    check_images(&all, &space, &args.data)?;
+    let test = read_test(&args.data, args.test.as_deref(), &space)?;
+    if args.validation < 2 {
+        return Err(input("--validation must be at least 2: some of the held-out images calibrate, the others measure"));
     }
-    if let Some(label) = all.labels.iter().find(|&&label| u32::from(label) >= space.classes) {
-        return Err(input(format!("{}: label {label}, and space `{}` has {} classes", args.data.display(), space.name, space.classes)));
-    }
-    if args.validation == 0 || args.validation + usize::from(args.batch) > all.len() {
+    if args.validation.saturating_add(args.batch.into()) > all.len() {
         return Err(input_with_hint(
             format!("--validation {} and --batch {} do not fit in {} images", args.validation, args.batch, all.len()),
             "hold out fewer images",
         ));
     }
-    let test = match &args.test {
-        Some(path) => Some(Images::read(path, "t10k")?),
-        None if args.data.is_dir() => Some(Images::read(&args.data, "t10k")?),
-        None => None,
-    };
     let (train, held_out) = all.split(args.validation, context.seed);
     let preprocess = match &args.preprocess {
         Some(path) => read_preprocess(path)?,
@@ -107,21 +102,50 @@ pub(crate) fn run(context: &Context, args: &SupernetArgs) -> anyhow::Result<()> 
     std::fs::create_dir_all(&args.output).with_context(|| format!("cannot make the folder {}", args.output.display()))?;
     let path = args.output.join("checkpoint.safetensors");
     let curves = args.output.join("curves.csv");
-    let mut training = start(context, args, &path, State { space, recipe, preprocess, epochs_done: 0 })?;
+    let state = State { space, recipe, preprocess, images: all.sha256(), validation: args.validation, epochs_done: 0 };
+    let mut training = start(context, args, &path, state)?;
 
     let total: u32 = training.state.recipe.epochs.iter().sum();
-    let bar = context.console.bar("train", u64::from(total - training.state.epochs_done) * train.len() as u64);
+    // An epoch of two passes takes about twice as long.
+    let bar = context.console.bar("train", passes_left(&training.state) * train.len() as u64);
     while let Some((phase, _)) = training.next() {
         let epoch = training.state.epochs_done + 1;
         bar.say(|| format!("{} {epoch}/{total}", phase.name()));
-        let Some(record) = training.epoch(&train, &held_out, |images| bar.advance(images as u64)) else { break };
-        // The curve first: an epoch that is done again replaces its line, one that is not there would be lost.
-        append(&curves, &record)?;
+        let advance = |images: usize| bar.advance(u64::from(phase.passes()) * images as u64);
+        let Some(record) = training.epoch(&train, &held_out, advance) else { break };
+        if !(record.loss_full.is_finite() && record.loss_subnets.is_finite() && training.is_finite()) {
+            return Err(diverged(phase, record.epoch));
+        }
+        // The curve first: an epoch that is done again replaces its line, one that is not there would be lost. The epoch is worth more than its line.
+        let curve = append(&curves, &record);
         checkpoint::write(&path, &training.state, &training.supernet.parameters, &training.moments)?;
-        context.console.note(|| describe(&record, total));
+        curve?;
+        bar.note(|| describe(&record, total));
     }
     drop(bar);
     report(context, args, &training, &train, test.as_ref().unwrap_or(&held_out), path)
+}
+
+/// Passes over the training images that are to come.
+fn passes_left(state: &State) -> u64 {
+    let (mut done, mut passes) = (state.epochs_done, 0);
+    for (phase, epochs) in Phase::ALL.into_iter().zip(state.recipe.epochs) {
+        let before = done.min(epochs);
+        done -= before;
+        passes += u64::from(epochs - before) * u64::from(phase.passes());
+    }
+    passes
+}
+
+fn diverged(phase: Phase, epoch: u32) -> anyhow::Error {
+    let (kept, next) = match epoch - 1 {
+        0 => ("there is no checkpoint".to_owned(), "start"),
+        before => (format!("the checkpoint holds epoch {before}"), "go on"),
+    };
+    input_with_hint(
+        format!("the training has diverged in epoch {epoch}; {kept}"),
+        format!("lower the rate of phase `{}` in --rates and {next} with the same flags otherwise", phase.name()),
+    )
 }
 
 fn report(
@@ -163,18 +187,17 @@ fn report(
 
 /// A new training, or the one in the folder where it is the same.
 fn start(context: &Context, args: &SupernetArgs, path: &Path, state: State) -> anyhow::Result<Training> {
-    let mut training = Training::new(state.space.clone(), state.recipe.clone(), state.preprocess, context.device);
     if !path.exists() || args.force {
-        let _ = std::fs::remove_file(args.output.join("curves.csv"));
-        return Ok(training);
+        return Ok(Training::new(state, context.device));
     }
     let found: Checkpoint<State> = checkpoint::read(path)?;
-    let Some(state) = found.state.continued(&state) else {
-        return Err(input_with_hint(
-            format!("{} belongs to a training with another space, recipe or preprocessing", path.display()),
-            "give the flags it was started with (epochs and rates of phases that have not begun may change), another --output, or --force to start over",
-        ));
-    };
+    let state = found.state.continued(&state).map_err(|difference| {
+        input_with_hint(
+            format!("{} belongs to a training with {difference}", path.display()),
+            "give the flags it was started with (epochs and rates of phases that are not finished may change), another --output, or --force to start over",
+        )
+    })?;
+    let mut training = Training::new(state.clone(), context.device);
     training.restore(found.parameters, found.moments, state).with_context(|| path.display().to_string())?;
     context.console.note(|| format!("going on after epoch {} of {}", training.state.epochs_done, path.display()));
     Ok(training)
@@ -204,19 +227,6 @@ fn recipe(args: &SupernetArgs, seed: u64) -> anyhow::Result<Recipe> {
     })
 }
 
-fn read_space(text: &str) -> anyhow::Result<Space> {
-    let space = match Space::preset(text) {
-        Some(space) => space,
-        None => {
-            let json = std::fs::read_to_string(text)
-                .with_context(|| format!("`{text}` is neither a preset ({}) nor a file that can be read", Space::PRESETS.join(", ")))?;
-            serde_json::from_str(&json).with_context(|| format!("{text} is not a search space"))?
-        }
-    };
-    space.check().with_context(|| format!("space `{}`", space.name))?;
-    Ok(space)
-}
-
 pub(super) fn read_preprocess(path: &Path) -> anyhow::Result<Preprocess> {
     let json = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let found: Preprocess =
@@ -237,26 +247,21 @@ fn preprocess_of(images: &Images) -> Preprocess {
     Preprocess { mean: mean as f32, std: variance.sqrt().max(1.0) as f32 }
 }
 
-/// Adds the epoch's line to the curves; a line of the same epoch, left by a run that was stopped before its checkpoint, is replaced.
+/// Adds the epoch's line to the curves, after the lines of the epochs before it. What else is there was left by a kill, or by a training that starts over.
 fn append(path: &Path, record: &EpochRecord) -> anyhow::Result<()> {
     let failed = || format!("cannot write {}", path.display());
-    let mut lines: Vec<csv::StringRecord> = Vec::new();
-    if path.exists() {
-        let mut reader = csv::Reader::from_path(path).with_context(failed)?;
-        for line in reader.records() {
-            let line = line.with_context(failed)?;
-            if line.get(0).and_then(|epoch| epoch.parse::<u32>().ok()).is_some_and(|epoch| epoch < record.epoch) {
-                lines.push(line);
-            }
-        }
-    }
+    let found = match std::fs::read(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        found => found.with_context(failed)?,
+    };
     let mut rows = csv::Writer::from_writer(Vec::new());
     rows.serialize(record)?;
     let fresh = String::from_utf8(rows.into_inner()?)?;
     let (header, line) = fresh.split_once('\n').unwrap_or((&fresh, ""));
     let mut text = format!("{header}\n");
-    for kept in &lines {
-        let _ = writeln!(text, "{}", kept.iter().collect::<Vec<_>>().join(","));
+    let epoch = |line: &str| line.split(',').next().and_then(|epoch| epoch.parse::<u32>().ok());
+    for kept in String::from_utf8_lossy(&found).lines().filter(|line| epoch(line).is_some_and(|epoch| epoch < record.epoch)) {
+        let _ = writeln!(text, "{kept}");
     }
     text.push_str(line);
     write_whole(path, text.as_bytes()).with_context(failed)

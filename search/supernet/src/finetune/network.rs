@@ -209,7 +209,7 @@ impl Quantized {
         let (stride, padding) = (convolution.stride as i64, (convolution.kernel / 2) as i64);
         let groups = if convolution.is_depthwise() { convolution.outputs as i64 } else { 1 };
         let y = match pass {
-            Pass::Train(pending) if convolution.is_depthwise() && self.device() == Device::Cpu => pending.convolve(x, &weight, stride),
+            Pass::Train(pending) if convolution.is_depthwise() => pending.convolve(x, &weight, stride),
             _ => x.conv2d(&weight, None::<&Tensor>, [stride, stride], [padding, padding], [1, 1], groups),
         };
         let shift = |by: Tensor| by.reshape([1, -1, 1, 1]);

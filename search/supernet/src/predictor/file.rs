@@ -20,6 +20,8 @@ pub struct Provenance {
     pub version: u32,
     /// Fingerprint of the space, 16 hexadecimal digits.
     pub space: String,
+    /// SHA-256 of the supernet that the data sets are of.
+    pub supernet: String,
     /// Accuracy = mean + std * output.
     pub mean: f32,
     /// See `mean`.

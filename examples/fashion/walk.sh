@@ -19,12 +19,10 @@ cargo xtask train export --checkpoint "$out/checkpoint.safetensors" --data "$dat
 target/release/first-samples "$out/supernet.test.npz" 10 "$out/supernet.samples.bin"
 
 # What subnets are worth, in floats and as integers, and what learns from it, with and without transfer.
-sample=("$apqc" dataset sample "$out/supernet.onnx" --data "$out/supernet.valid.npz" --samples 2000)
-"${sample[@]}" --kind float --points 2000
-"${sample[@]}" --kind quantized --points 3000
-learn=(cargo xtask train predictor --supernet "$out/supernet.onnx" --quantized "$out/supernet.quantized.jsonl" --force)
-"${learn[@]}" --float "$out/supernet.float.jsonl" --curve 100,300,1000,2000 -o "$out/supernet.predictor"
-"${learn[@]}" --scratch -o "$out/scratch.predictor"
+"$apqc" dataset sample "$out/supernet.onnx" --kind float --samples 2000 --points 2000
+"$apqc" dataset sample "$out/supernet.onnx" --kind quantized --points 1500
+cargo xtask train predictor --supernet "$out/supernet.onnx" --curve 100,200,400,800 --force
+cargo xtask train predictor --supernet "$out/supernet.onnx" --scratch -o "$out/scratch.predictor" --force
 
 # The joint search beside its baselines.
 "$apqc" search compare "$out/supernet.onnx" --target bitfusion --search-data "$out/supernet.valid.npz" --scratch "$out/scratch.predictor" \

@@ -14,13 +14,13 @@ use apqc::prepare::raw_type;
 use apqc::quant::sensitivity::Shard;
 use apqc::supernet::Images;
 use clap::{Args, Subcommand, ValueEnum};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::choices::{Ranges, RoundingBy, at_least_one};
 use super::console::eprint_lossy;
 use super::failure::{Exit, input, input_with_hint};
 use super::inputs::{InputFile, Samples};
-use super::trainer::Trainer;
+use super::trainer::{Trainer, TrainerImages};
 use super::{Context, destination, inputs};
 
 /// Accuracies of subnets, from which a predictor learns.
@@ -36,15 +36,15 @@ pub(crate) struct SampleArgs {
     /// The supernet.
     #[arg(value_name = "SUPERNET.onnx")]
     pub(super) supernet: PathBuf,
-    /// What is measured.
+    /// What is measured [default: both, one after the other].
     #[arg(long, value_enum)]
-    kind: KindName,
-    /// Labelled samples that measure, which the supernet was not trained on.
+    kind: Option<KindName>,
+    /// Labelled samples that measure, which the supernet was not trained on [default: SUPERNET.valid.npz].
     #[arg(long, value_name = "PATH")]
-    pub(super) data: PathBuf,
+    data: Option<PathBuf>,
     /// Samples that calibrate norms and ranges [default: SUPERNET.calib.npz].
     #[arg(long, value_name = "PATH")]
-    pub(super) calib: Option<String>,
+    calib: Option<String>,
     /// Points of the whole dataset.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=POINTS_MAX))]
     points: u64,
@@ -143,9 +143,33 @@ pub(crate) fn dataset(context: &Context, command: &DatasetCommand) -> anyhow::Re
 }
 
 fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
+    let kinds = match args.kind {
+        Some(kind) => vec![kind],
+        None if args.output.is_some() => return Err(input("--output is the place of one dataset: say --kind float or --kind quantized")),
+        None => vec![KindName::Float, KindName::Quantized],
+    };
+    let mut sampled = Vec::new();
+    for kind in kinds {
+        sampled.push(sample_kind(context, args, kind)?);
+    }
+    let text = sampled.iter().map(|(_, text)| text.as_str()).collect::<Vec<_>>().join("\n");
+    let mut values: Vec<Value> = sampled.iter().map(|(json, _)| json.clone()).collect();
+    let json = if args.kind.is_some() { values.remove(0) } else { values.into() };
+    context.console.result(&json, || text)?;
+    Ok(Exit::Done)
+}
+
+/// One dataset, for programs and for people.
+fn sample_kind(context: &Context, args: &SampleArgs, kind: KindName) -> anyhow::Result<(Value, String)> {
+    let measuring = args.data.clone().unwrap_or_else(|| inputs::beside(&args.supernet, ".valid.npz"));
     let trainer = match (args.finetune, &args.train) {
-        (Some(_), _) if args.kind == KindName::Float => return Err(input("--finetune trains with quantizers: it is for --kind quantized")),
-        (Some(steps), Some(images)) => Some(Trainer::find(args, images, steps, context.seed)?),
+        (Some(_), _) if args.kind == Some(KindName::Float) => {
+            return Err(input("--finetune trains with quantizers: it is for --kind quantized"));
+        }
+        (Some(steps), Some(images)) if kind == KindName::Quantized => {
+            let images = TrainerImages { train: images, held_out: &measuring, calibration: args.calib.as_deref().map(Path::new) };
+            Some(Trainer::find(args, &images, steps, context.seed)?)
+        }
         _ => None,
     };
     let (supernet, supernet_file) = supernet(&args.supernet)?;
@@ -154,7 +178,7 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
     let choices = Choices::new(space, choice.as_ref().map(|choice| &choice.target))?;
     let shape = space.input.map(|size| size as usize);
     let (preprocess, _) = inputs::preprocess(args.preprocess.as_deref(), &args.supernet, shape[2])?;
-    let data = inputs::samples("data", &args.data, &shape, args.samples.unwrap_or(usize::MAX))?;
+    let data = inputs::samples("data", &measuring, &shape, args.samples.unwrap_or(usize::MAX))?;
     check_labels(&data.data, space.classes)?;
     let calibration = inputs::calibration(args.calib.as_deref(), &args.supernet, &shape, args.norm_samples, context.seed)?;
     let quantization = Quantization {
@@ -171,7 +195,7 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
     let header = Header {
         schema: SCHEMA.into(),
         fingerprint: space.fingerprint_text(),
-        kind: args.kind.into(),
+        kind: kind.into(),
         seed: context.seed,
         points: args.points,
         shard: args.shard.map(|shard| [shard.index as u32, shard.count as u32]),
@@ -181,7 +205,7 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
         calibration: of_samples(&calibration),
         norm_samples: calibration.data.len() as u64,
         preprocess: inputs::sha256(&[json!(preprocess).to_string().as_bytes()]),
-        quantization: (args.kind == KindName::Quantized).then(|| record::Quantization {
+        quantization: (kind == KindName::Quantized).then(|| record::Quantization {
             activation_ranges: quantization.activation_ranges.name().into(),
             weight_ranges: quantization.weight_ranges.name().into(),
             range_samples: ranges.len() as u64,
@@ -191,7 +215,7 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
             finetune: trainer.as_ref().map(Trainer::facts),
         }),
     };
-    let path = args.output.clone().unwrap_or_else(|| inputs::beside(&args.supernet, args.kind.ending()));
+    let path = args.output.clone().unwrap_or_else(|| inputs::beside(&args.supernet, kind.ending()));
     let file = DatasetFile::open(&path, &header)?;
     let before = file.points().len();
     if before > 0 && !context.console.quiet {
@@ -200,7 +224,7 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
     let norms = Images::new(&calibration.data, &preprocess);
     let images = Images::new(&data.data, &preprocess);
     let input = RawInput { raw: raw_type(&data.data), preprocess };
-    let measure = match args.kind {
+    let measure = match kind {
         KindName::Float => Measure::Float(&images),
         KindName::Quantized => {
             let tuner = trainer.as_ref().map(|trainer| trainer as &dyn Tuner);
@@ -213,8 +237,7 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
     drawer.finish();
     let (points, seconds) = (contents.points.len(), start.elapsed().as_secs_f64());
     let json = json!({ "file": path.display().to_string(), "points": points, "evaluated": points - before, "seconds": seconds });
-    context.console.result(&json, || format!("{points} points, {} of them new in {seconds:.1} s: {}", points - before, path.display()))?;
-    Ok(Exit::Done)
+    Ok((json, format!("{points} points, {} of them new in {seconds:.1} s: {}", points - before, path.display())))
 }
 
 /// A supernet, and its file.

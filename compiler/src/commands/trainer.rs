@@ -29,13 +29,23 @@ pub(super) struct Trainer {
     seed: u64,
 }
 
+/// Images of a fine-tuning.
+pub(super) struct TrainerImages<'a> {
+    /// To train on.
+    pub(super) train: &'a Path,
+    /// Those that measure.
+    pub(super) held_out: &'a Path,
+    /// Those that calibrate, where they are not beside the supernet.
+    pub(super) calibration: Option<&'a Path>,
+}
+
 impl Trainer {
     /// The program beside this one, or on the path, ready for the supernet of `args`.
     ///
     /// # Errors
     /// There is none, or the images are not there.
-    pub(super) fn find(args: &SampleArgs, images: &Path, steps: u32, seed: u64) -> anyhow::Result<Trainer> {
-        let facts = FineTuning { steps, images: files_sha256(images)? };
+    pub(super) fn find(args: &SampleArgs, images: &TrainerImages<'_>, steps: u32, seed: u64) -> anyhow::Result<Trainer> {
+        let facts = FineTuning { steps, images: files_sha256(images.train)? };
         let name = format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX);
         let own = std::env::current_exe().ok().and_then(|own| Some(own.parent()?.to_path_buf()));
         // Where `cargo xtask train` builds it: it has a workspace, and so a folder, of its own.
@@ -47,8 +57,8 @@ impl Trainer {
             input_with_hint(text, "`cargo xtask train --version` builds it")
         })?;
         let (supernet, preprocess) = (args.supernet.clone(), args.preprocess.clone());
-        let (held_out, calibration) = (args.data.clone(), args.calib.as_ref().map(PathBuf::from));
-        Ok(Trainer { program, supernet, preprocess, held_out, calibration, images: images.into(), facts, seed })
+        let (held_out, calibration) = (images.held_out.into(), images.calibration.map(PathBuf::from));
+        Ok(Trainer { program, supernet, preprocess, held_out, calibration, images: images.train.into(), facts, seed })
     }
 
     /// What the dataset's header says.

@@ -21,11 +21,7 @@ impl<'a, P: MatrixProduct> Predicted<'a, P> {
     /// The predictor has another number of inputs than the encoding.
     pub fn new(encoding: &'a Encoding, predictor: &'a Predictor, product: P) -> Result<Self, PredictorError> {
         let (expected, actual) = (encoding.dimensions(), predictor.dimensions());
-        if expected == actual {
-            Ok(Self { encoding, predictor, product })
-        } else {
-            Err(PredictorError::Dimensions { expected, actual })
-        }
+        if expected == actual { Ok(Self { encoding, predictor, product }) } else { Err(PredictorError::Dimensions { expected, actual }) }
     }
 }
 

@@ -19,7 +19,7 @@ fn dataset(path: &Path, kind: Kind, points: u64, shard: Option<[u32; 2]>) {
         rounding: "nearest".into(),
         bias_correction: true,
         target: None,
-        finetune_steps: 0,
+        finetune: None,
     });
     let header = Header {
         schema: SCHEMA.into(),

@@ -26,15 +26,15 @@ pub(crate) struct PredictorArgs {
     /// What the data sets are of: a supernet's ONNX file, a checkpoint, a search space as JSON, or the name of one that is built in.
     #[arg(long, value_name = "SUPERNET")]
     supernet: PathBuf,
-    /// Data set of float accuracies, all of its shards.
-    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "scratch")]
+    /// Data set of float accuracies, all of its shards [default: SUPERNET.float.jsonl, where `apqc dataset sample` puts it].
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     float: Vec<PathBuf>,
-    /// Data set of quantized accuracies, all of its shards.
-    #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
+    /// Data set of quantized accuracies, all of its shards [default: SUPERNET.quantized.jsonl].
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     quantized: Vec<PathBuf>,
-    /// The predictor's file.
-    #[arg(short, long, value_name = "FILE", default_value = "supernet.predictor")]
-    output: PathBuf,
+    /// The predictor's file [default: SUPERNET.predictor, where `apqc compile` looks for it].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Start from nothing instead of from the predictor of float accuracy.
     #[arg(long)]
     scratch: bool,
@@ -79,9 +79,10 @@ const HELD_OUT_MAX: usize = 1000;
 
 pub(crate) fn run(context: &Context, args: &PredictorArgs) -> anyhow::Result<()> {
     let start = std::time::Instant::now();
-    let beside = |extension: &str| PathBuf::from(format!("{}.{extension}", args.output.display()));
+    let output = args.output.clone().unwrap_or_else(|| args.supernet.with_extension("predictor"));
+    let beside = |extension: &str| PathBuf::from(format!("{}.{extension}", output.display()));
     let curve_files = [beside("curve.csv"), beside("curve.json")];
-    let outputs = [args.output.as_path()].into_iter().chain(curve_files.iter().filter(|_| !args.curve.is_empty()).map(PathBuf::as_path));
+    let outputs = [output.as_path()].into_iter().chain(curve_files.iter().filter(|_| !args.curve.is_empty()).map(PathBuf::as_path));
     for path in outputs {
         destination::check(path, args.force)?;
     }
@@ -90,8 +91,12 @@ pub(crate) fn run(context: &Context, args: &PredictorArgs) -> anyhow::Result<()>
     let Found { space, supernet } = read_space(&args.supernet)?;
     let encoding = Encoding::new(&space)?;
     let read = |paths: &[PathBuf], kind| Dataset::read(paths, kind, &encoding).map_err(explain);
-    let quantized = read(&args.quantized, Kind::Quantized)?;
-    let float = if args.scratch { None } else { Some(read(&args.float, Kind::Float)?) };
+    let given = |paths: &[PathBuf], extension: &str| match paths {
+        [] => vec![args.supernet.with_extension(extension)],
+        paths => paths.to_vec(),
+    };
+    let quantized = read(&given(&args.quantized, "quantized.jsonl"), Kind::Quantized)?;
+    let float = if args.scratch { None } else { Some(read(&given(&args.float, "float.jsonl"), Kind::Float)?) };
     if let Some(float) = &float
         && float.header.supernet != quantized.header.supernet
     {
@@ -151,14 +156,14 @@ pub(crate) fn run(context: &Context, args: &PredictorArgs) -> anyhow::Result<()>
         pairwise,
         seed: context.seed,
     };
-    write(&args.output, &network, &provenance)?;
+    write(&output, &network, &provenance)?;
     if !args.curve.is_empty() {
         let [csv, json] = &curve_files;
         write_whole(csv, curve_csv(&curve)?.as_bytes()).with_context(|| format!("cannot write {}", csv.display()))?;
         write_whole(json, &serde_json::to_vec_pretty(&curve)?).with_context(|| format!("cannot write {}", json.display()))?;
     }
     let report = Report {
-        output: args.output.clone(),
+        output,
         space: provenance.space,
         dimensions: plan.dimensions,
         float_points: provenance.float_points,

@@ -30,10 +30,10 @@ pub(crate) struct SupernetArgs {
     #[arg(long, default_value = "fashion", value_name = "NAME|FILE.json")]
     space: PathBuf,
     /// Epochs of the full network, then with elastic kernels, depth and width.
-    #[arg(long, default_value = "12,2,3,13", value_delimiter = ',', value_name = "N,N,N,N")]
+    #[arg(long, default_value = "12,2,4,32", value_delimiter = ',', value_name = "N,N,N,N")]
     epochs: Vec<u32>,
     /// Learning rate at the beginning of each phase.
-    #[arg(long, default_value = "0.1,0.03,0.03,0.05", value_delimiter = ',', value_name = "R,R,R,R")]
+    #[arg(long, default_value = "0.1,0.03,0.04,0.08", value_delimiter = ',', value_name = "R,R,R,R")]
     rates: Vec<f64>,
     /// Images of a step.
     #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u16).range(2..), value_name = "N")]

@@ -5,13 +5,11 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
-use apq_search::space::record::{Header, Kind, Point, RecordError};
+use apq_search::space::record::{Header, Kind, POINTS_MAX, Point, RecordError};
 use apq_search::space::{Architecture, Encoding, SpaceError};
 
 use super::Samples;
 
-/// Points that files may have together.
-const POINTS_MAX: usize = 1 << 20;
 /// Bytes of a line.
 const LINE_MAX: usize = 1 << 20;
 
@@ -178,7 +176,7 @@ fn read_file(path: &Path, kind: Kind, encoding: &Encoding, points: &mut BTreeMap
         if points.insert(index, point).is_some() {
             return Err(DatasetError::Twice { path: path.to_owned(), line, index });
         }
-        if points.len() > POINTS_MAX {
+        if points.len() as u64 > POINTS_MAX {
             return Err(wrong(line, format!("more than {POINTS_MAX} points")));
         }
     }

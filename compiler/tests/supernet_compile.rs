@@ -48,10 +48,10 @@ fn numbers(count: usize, seed: u32) -> Vec<f32> {
 }
 
 /// A predictor that likes channels and bits, and a little of chance.
-fn predictor(supernet: &Supernet, fingerprint: &str) -> Vec<u8> {
+fn predictor(supernet: &Supernet, fingerprint: &str, seed: u32) -> Vec<u8> {
     const WIDTH: usize = 16;
     let dimensions = Encoding::new(supernet.space()).unwrap().dimensions();
-    let scaled = |count: usize, seed: u32, scale: f32| numbers(count, seed).into_iter().map(move |v| v * scale);
+    let scaled = |count: usize, layer: u32, scale: f32| numbers(count, layer + seed).into_iter().map(move |v| v * scale);
     let tensors: Vec<(&str, Vec<usize>, Vec<f32>)> = vec![
         ("layers.0.weight", vec![dimensions, WIDTH], scaled(dimensions * WIDTH, 1, 0.5).collect()),
         ("layers.0.bias", vec![WIDTH], vec![0.5; WIDTH]),
@@ -66,7 +66,8 @@ fn predictor(supernet: &Supernet, fingerprint: &str) -> Vec<u8> {
     let views =
         tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| (*name, TensorView::new(Dtype::F32, shape.clone(), bytes).unwrap()));
     let facts = json!({
-        "version": 1, "space": fingerprint, "mean": 0.6, "std": 0.1, "float_points": 10, "quantized_points": 20, "pairwise": 0.5, "seed": 0
+        "version": 1, "space": fingerprint, "mean": 0.6, "std": 0.1, "float_points": 10, "quantized_points": 20, "pairwise": 0.5, "seed": 0,
+        "supernet": "0".repeat(64)
     });
     safetensors::serialize(views, Some(HashMap::from([("apq.predictor".to_string(), facts.to_string())]))).unwrap()
 }
@@ -77,7 +78,7 @@ impl Sandbox {
         fs::write(sandbox.path("supernet.onnx"), tiny(1).unwrap()).unwrap();
         fs::write(sandbox.path("supernet.json"), r#"{"mean": 40, "std": 60}"#).unwrap();
         let fingerprint = sandbox.supernet.space().fingerprint_text();
-        fs::write(sandbox.path("supernet.predictor"), predictor(&sandbox.supernet, &fingerprint)).unwrap();
+        fs::write(sandbox.path("supernet.predictor"), predictor(&sandbox.supernet, &fingerprint, 0)).unwrap();
         sandbox.npz("supernet.calib.npz", 1, 64);
         sandbox.npz("supernet.test.npz", 2, 50);
         sandbox.npz("valid.npz", 3, 40);
@@ -252,7 +253,7 @@ fn what_is_wrong_is_named() {
     sandbox.fails(&format!("{compile} --predictor none.predictor"), 2, &["none.predictor"]);
     fs::write(sandbox.path("widths.toml"), "").unwrap();
     sandbox.fails(&format!("{compile} --assign widths.toml"), 2, &["--assign", "supernet", "subnet.onnx"]);
-    fs::write(sandbox.path("other.predictor"), predictor(&sandbox.supernet, "0123456789abcdef")).unwrap();
+    fs::write(sandbox.path("other.predictor"), predictor(&sandbox.supernet, "0123456789abcdef", 0)).unwrap();
     sandbox.fails(&format!("{compile} --predictor other.predictor"), 2, &["other.predictor", "0123456789abcdef", "belongs to"]);
     fs::write(sandbox.path("broken.predictor"), "{}").unwrap();
     sandbox.fails(&format!("{compile} --predictor broken.predictor"), 2, &["broken.predictor", "safetensors"]);
@@ -273,7 +274,7 @@ fn what_is_wrong_is_named() {
         constant.raw_data = Some(3.0_f32.to_le_bytes().into());
     };
     fs::write(sandbox.path("nodes.onnx"), changed(clipped_at_three)).unwrap();
-    fs::write(sandbox.path("nodes.predictor"), predictor(&sandbox.supernet, &sandbox.supernet.space().fingerprint_text())).unwrap();
+    fs::write(sandbox.path("nodes.predictor"), predictor(&sandbox.supernet, &sandbox.supernet.space().fingerprint_text(), 0)).unwrap();
     sandbox.fails("compile --target bitfusion nodes.onnx", 2, &["nodes.onnx", "measured", "nodes.calib.npz"]);
     let calib = "--calib supernet.calib.npz --preprocess supernet.json";
     sandbox.fails(&format!("compile --target bitfusion nodes.onnx {calib}"), 2, &["nodes.onnx", "largest network", "docs/supernet.md"]);
@@ -332,16 +333,20 @@ fn a_front_says_what_it_does_not_know() {
 #[test]
 fn searches_are_compared_at_several_budgets() {
     let sandbox = Sandbox::new();
-    let line = "search compare supernet.onnx --target bitfusion --search-data valid.npz --scratch supernet.predictor --seeds 2 --finalists 3 \
+    let line = "search compare supernet.onnx --target bitfusion --search-data valid.npz --scratch scratch.predictor --seeds 2 --finalists 3 \
                 --iterations 6 --samples 16 --rounding nearest";
+    // One that knows nothing of this supernet.
+    let other = predictor(&sandbox.supernet, &sandbox.supernet.space().fingerprint_text(), 8);
+    fs::write(sandbox.path("scratch.predictor"), other).unwrap();
     let report = sandbox.json(&format!("{line} --budgets latency:auto bops:0.05,0.1 -o a --threads 1"), 0);
     let rows = report["budgets"].as_array().unwrap();
     assert_eq!(rows.len(), 7);
     let costs = sandbox.costs(&Target::builtin("bitfusion").unwrap());
-    let (reference, mut found, mut ahead) = (128.0 * largest_macs(&costs) as f64, 0, 0);
+    let (reference, mut found, mut ahead, mut transferred) = (128.0 * largest_macs(&costs) as f64, 0, 0, 0);
     for row in rows {
         let (name, limit) = (row["budget"]["name"].as_str().unwrap(), number(&row["budget"]["limit"]));
-        for method in ["joint", "joint_scratch", "sequential", "fixed_architecture", "random", "fixed8", "fixed6", "fixed4"] {
+        for method in ["joint", "joint_alone", "joint_scratch", "sequential", "fixed_architecture", "random", "fixed8", "fixed6", "fixed4"]
+        {
             assert!(row.as_object().unwrap().contains_key(method), "{method}");
             for seed in row[method]["seeds"].as_array().into_iter().flatten() {
                 found += 1;
@@ -357,12 +362,17 @@ fn searches_are_compared_at_several_budgets() {
         // The sequential search's winner is among the joint search's designs.
         for seed in 0..2 {
             let accuracy = |method: &str| number(&of_seed(method, seed)["accuracy_validation"]);
-            assert!(accuracy("joint") >= accuracy("sequential"));
-            ahead += usize::from(accuracy("joint") > accuracy("sequential"));
+            assert_eq!(accuracy("joint"), accuracy("joint_alone").max(accuracy("sequential")));
+            let from_sequential = accuracy("sequential") > accuracy("joint_alone");
+            assert_eq!(of_seed("joint", seed)["from_sequential"], from_sequential);
+            let source = if from_sequential { "sequential" } else { "joint_alone" };
+            assert_eq!(of_seed("joint", seed)["design"], of_seed(source, seed)["design"]);
+            ahead += usize::from(!from_sequential);
+            transferred += usize::from(of_seed("joint_alone", seed)["design"] != of_seed("joint_scratch", seed)["design"]);
         }
         assert!((number(&row["joint"]["bops_relative"]) - number(&row["joint"]["bops"]) / reference).abs() < 1e-6);
     }
-    assert!(found > 7 * 8 && ahead > 0, "{found} {ahead}");
+    assert!(found > 7 * 8 && ahead > 0 && transferred > 0, "{found} {ahead} {transferred}");
     assert_eq!(report["ahead_of_sequential"]["latency_ms"]["pairs"], 10);
 
     // What counts is what a design is worth to compilation.
@@ -406,6 +416,10 @@ fn searches_are_compared_at_several_budgets() {
     let report = sandbox.json(&format!("{} --budgets latency:1ns,1s -o d", line.replace("--seeds 2", "--seeds 1")), 0);
     assert!(report["budgets"][0]["joint"].is_null() && !report["budgets"][1]["joint"].is_null());
     assert!(report["notes"].to_string().contains("the smallest is"), "{}", report["notes"]);
+    assert!(report["notes"].to_string().contains("another supernet"), "{}", report["notes"]);
+    sandbox.fails(&format!("{line} --budgets latency:auto --ram 1MiB"), 2, &["--ram", "apqc compile"]);
+    let leak = line.replace("valid.npz", "supernet.test.npz");
+    sandbox.fails(&format!("{leak} --budgets latency:auto"), 2, &["test samples", "--search-data"]);
     sandbox.fails(&format!("{line} --budgets latency:5"), 2, &["--budgets", "unit"]);
     sandbox.fails(&format!("{line} --budgets speed:5"), 2, &["--budgets", "latency:auto"]);
     sandbox.fails(&format!("{} --budgets latency:auto", line.replace("bitfusion", "host")), 3, &["latency is not modelled"]);

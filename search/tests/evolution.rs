@@ -2,11 +2,11 @@
 
 use apq_lut::CostModel;
 use apq_search::evolution::{
-    Costs, Deployment, Domain, Options, Predicted, Scored, Scorer, cheapest, evolve, fixed_largest, pareto, sequential,
+    Costs, Deployment, Domain, Options, Predicted, Scored, Scorer, cheapest, evolve, pareto, sequential, widest_largest,
 };
 use apq_search::predictor::{Dense, Portable, Predictor, PredictorError, Scale};
 use apq_search::space::{Design, DesignCosts, Encoding, Space};
-use apq_search::{Budget, Candidate, Quantity};
+use apq_search::{Budget, Quantity};
 use apq_targets::{BitFusion, Target};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
@@ -54,8 +54,7 @@ fn results_meet_their_budgets_layer_by_layer() {
     let encoding = Encoding::new(&space).unwrap();
     let predictor = predictor(encoding.dimensions());
     let mut scorer = Predicted::new(&encoding, &predictor, Portable).unwrap();
-    let w8a8: Candidate = "w8a8".parse().unwrap();
-    let largest = costs.totals(&fixed_largest(&domain, w8a8).unwrap()).unwrap();
+    let largest = costs.totals(&widest_largest(&domain)).unwrap();
     for quantity in [Quantity::Latency, Quantity::Energy, Quantity::Cycles] {
         let (design, least) = cheapest(&domain, &costs, quantity).unwrap();
         assert_eq!(modelled(&costs, &design, quantity), least);
@@ -65,7 +64,7 @@ fn results_meet_their_budgets_layer_by_layer() {
             let deployment = Deployment { domain: &domain, costs: &costs, budgets: &budgets };
             let mut results: Vec<Scored> = evolve(&deployment, &mut scorer, &options()).unwrap().best;
             results.extend(pareto(&deployment, &mut scorer, &[Quantity::Latency, Quantity::Flash], &options()).unwrap().points);
-            let chains = sequential(&deployment, w8a8, &mut scorer, &options()).unwrap().chains;
+            let chains = sequential(&deployment, &mut scorer, &options()).unwrap().chains;
             results.extend(chains.into_iter().map(|chain| chain.stages[2].best.clone()));
             for Scored { design, score, totals } in &results {
                 space.check_design(design).unwrap();
@@ -89,8 +88,8 @@ fn a_predictor_of_architectures_does_not_see_bit_widths() {
     let encoding = Encoding::new(&space).unwrap();
     let predictor_of_space = predictor(encoding.dimensions());
     let domain = Domain::new(&space, &apq_search::space::Choices::new(&space, None).unwrap()).unwrap();
-    let wide = fixed_largest(&domain, "w8a8".parse().unwrap()).unwrap();
-    let narrow = fixed_largest(&domain, "w4a4".parse().unwrap()).unwrap();
+    let wide = widest_largest(&domain);
+    let narrow = widest_largest(&domain.at_bits("w4a4".parse().unwrap()));
     let mut other = wide.clone();
     other.architecture.0.pop();
     let designs = [wide, narrow, other];

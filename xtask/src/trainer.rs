@@ -24,7 +24,7 @@ pub(crate) fn check(each: impl FnMut(&str)) -> Result<(), Failure> {
     compiler()?;
     process::run(cargo(&there).args(["fmt", "--check"]))?;
     process::run(cargo(&there).args(["clippy", "--all-targets", "--", "-D", "warnings"]))?;
-    process::run_lines(cargo(&there).arg("test"), each)
+    process::run_lines(cargo(&there).args(["test", "--no-fail-fast"]), each)
 }
 
 /// cargo in the trainer's workspace.

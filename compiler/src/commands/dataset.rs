@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use apq_onnx::supernet::{METADATA_KEY, Supernet};
 use apq_search::space::Choices;
-use apq_search::space::record::{self, Header, Kind, SCHEMA};
+use apq_search::space::record::{self, Header, Kind, POINTS_MAX, SCHEMA};
 use apqc::data::Dataset;
 use apqc::dataset::{Bench, DatasetFile, Measure, Quantization, Tuner, merge, ranges, sample};
 use apqc::lower::RawInput;
@@ -41,10 +41,10 @@ pub(crate) struct SampleArgs {
     kind: KindName,
     /// Labelled samples that measure, which the supernet was not trained on.
     #[arg(long, value_name = "PATH")]
-    data: PathBuf,
+    pub(super) data: PathBuf,
     /// Samples that calibrate norms and ranges [default: SUPERNET.calib.npz].
     #[arg(long, value_name = "PATH")]
-    calib: Option<String>,
+    pub(super) calib: Option<String>,
     /// Points of the whole dataset.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=POINTS_MAX))]
     points: u64,
@@ -88,9 +88,6 @@ pub(crate) struct SampleArgs {
     #[arg(long)]
     no_bias_correction: bool,
 }
-
-/// Most points of a dataset.
-const POINTS_MAX: u64 = 10_000_000;
 
 /// What a dataset holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -191,7 +188,7 @@ fn sample_points(context: &Context, args: &SampleArgs) -> anyhow::Result<Exit> {
             rounding: quantization.rounding.name().into(),
             bias_correction: quantization.bias_correction,
             target: choice.as_ref().map(|choice| choice.target.name().to_string()),
-            finetune_steps: args.finetune.unwrap_or(0),
+            finetune: trainer.as_ref().map(Trainer::facts),
         }),
     };
     let path = args.output.clone().unwrap_or_else(|| inputs::beside(&args.supernet, args.kind.ending()));

@@ -286,6 +286,13 @@ impl Request {
         }
     }
 
+    /// Whether the labelled samples that decide between designs are the test samples, which then no longer tell how good the result is.
+    pub(crate) fn decides_on_test(&self) -> bool {
+        let sha256 = |role: &str| self.files.iter().find(|file| file.role == role).map(|file| &file.sha256);
+        let deciding = sha256("search data").or_else(|| sha256("calibration"));
+        deciding.is_some() && deciding == sha256("test")
+    }
+
     /// What a reader should know about the data.
     pub(crate) fn notes(&self) -> Vec<String> {
         let mut notes = data_notes(&self.calibration, self.test.as_ref(), self.preprocessed);

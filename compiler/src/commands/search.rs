@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use apq_onnx::supernet::Supernet;
-use apq_search::evolution::{Domain, Options, SearchError, cheapest, fixed_largest};
+use apq_search::evolution::{Domain, Options, SearchError, cheapest, widest_largest};
 use apq_search::{Budget, Quantity};
 use apqc::compare::{CompareError, Contest, FixedArchitectures, Method, Winner, Workbench, winners};
 use apqc::cost::REFERENCE_BITS;
@@ -115,7 +115,23 @@ pub(crate) fn search(context: &Context, command: &SearchCommand) -> anyhow::Resu
     let Some(validation) = subject.validation() else {
         return Err(input_with_hint("designs are compared on labelled samples, and there are none", "give --search-data PATH with labels"));
     };
-    let compared = Compared { supernet: &supernet, subject: &subject, args, seeds: (0..args.seeds).map(|n| context.seed + n).collect() };
+    if subject.request.options.budgets.iter().any(|budget| budget.quantity == Quantity::Ram) {
+        return Err(input_with_hint(
+            "--ram is known of lowered networks only, and this compares what searches find by costs",
+            "`apqc compile --ram` searches under it",
+        ));
+    }
+    if subject.request.decides_on_test() {
+        return Err(input_with_hint(
+            "designs would be chosen on the test samples, which are there to report",
+            "give --search-data other labelled samples than --data",
+        ));
+    }
+    let compared =
+        Compared { supernet: &supernet, subject: &subject, args, seeds: (0..args.seeds).map(|n| context.seed.wrapping_add(n)).collect() };
+    if let Some(test) = compared.test() {
+        apqc::prepare::check_samples(&subject.request.network, test)?;
+    }
     let drawer = context.console.progress();
     let contest = Contest {
         costs: &subject.costs,
@@ -134,7 +150,7 @@ pub(crate) fn search(context: &Context, command: &SearchCommand) -> anyhow::Resu
     seconds.check = start.elapsed().as_secs_f64();
     drawer.finish();
 
-    let took_part = |method: &Method| *method != Method::JointScratch || scratch.is_some();
+    let took_part = |method: &Method| !matches!(method, Method::JointAlone | Method::JointScratch) || scratch.is_some();
     let methods: Vec<Method> = Method::ALL.into_iter().filter(took_part).collect();
     let (rows, ahead_of_sequential) = rows(&winners, &budgets, &methods, subject.request.network.macs);
     let samples = |data: &Dataset| CalibrationReport { source: data.source().into(), samples: data.len() };
@@ -197,7 +213,7 @@ fn automatic(subject: &Subject, quantity: Quantity) -> anyhow::Result<Vec<Budget
     let space = subject.costs.space();
     let domain = Domain::new(space, subject.costs.choices())?;
     let (_, least) = cheapest(&domain, &subject.costs, quantity).ok_or(SearchError::NotModelled(quantity))?;
-    let largest = fixed_largest(&domain, space.widest())?;
+    let largest = widest_largest(&domain);
     let most = subject.costs.cost(&largest)?.totals.get(quantity).ok_or(SearchError::NotModelled(quantity))?;
     let at = |share: f64| (least as f64).powf(1.0 - share) * (most as f64).powf(share);
     Ok(AUTOMATIC.into_iter().map(|share| Budget { quantity, limit: at(share).ceil() as u64 }).collect())
@@ -251,7 +267,7 @@ impl Compared<'_> {
         Ok(winners)
     }
 
-    /// The largest fixed architecture at each budget.
+    /// The best fixed architecture at each budget.
     fn fixed(&self, budgets: &[Budget], validation: &Dataset, drawer: &Drawer) -> Result<Vec<Winner>, CompareError> {
         let request = &self.subject.request;
         let model = request.choice.cost_model();
@@ -266,13 +282,14 @@ impl Compared<'_> {
             target: &request.choice.target,
             validation,
             test: self.test(),
+            finalists: self.args.finalists,
         };
         fixed.winners(budgets, drawer)
     }
 
     /// What a reader should know.
     fn notes(&self, budgets: &[Budget], winners: &[Winner]) -> anyhow::Result<Vec<String>> {
-        let mut notes = self.subject.request.notes();
+        let mut notes = self.subject.notes();
         if self.subject.request.options.search.task.labelled.is_none() {
             notes.push("designs were compared on the calibration samples; --search-data FILE names other labelled samples".into());
         }
@@ -280,7 +297,7 @@ impl Compared<'_> {
             notes.push("there are no labelled test samples: accuracies are those of the samples that decided".into());
         }
         if self.args.scratch.is_some() {
-            notes.push("the sequential search's winner joins the designs of `joint` only".into());
+            notes.push("the sequential search's winner joins the designs of `joint`; transfer is compared without it, in `joint_alone` and `joint_scratch`".into());
         }
         let domain = Domain::new(self.subject.costs.space(), self.subject.costs.choices())?;
         for (place, budget) in budgets.iter().enumerate() {

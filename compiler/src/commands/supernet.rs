@@ -143,6 +143,19 @@ impl Subject {
         Some(labelled).filter(|samples| samples.labels().is_some())
     }
 
+    /// What a reader should know about the data and the predictor.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let mut notes = self.request.notes();
+        if self.request.decides_on_test() {
+            notes.push("designs were compared on the test samples, which so no longer tell how good the result is".into());
+        }
+        let own = self.request.files.iter().find(|file| file.role == "model").map(|file| &file.sha256);
+        if self.facts.supernet.as_ref().is_some_and(|learned_from| Some(learned_from) != own) {
+            notes.push("the predictor learned from another supernet of this space: its order of designs may not hold here".into());
+        }
+        notes
+    }
+
     pub(super) fn bench<'a>(&'a self, supernet: &'a Supernet) -> Bench<'a> {
         let request = &self.request;
         Bench::new(supernet, &request.choice.target, request.data(), self.validation(), &request.options, request.network.macs)
@@ -221,7 +234,7 @@ impl Found<'_> {
     /// What a reader should know.
     fn notes(&self, extracted: &Extracted) -> Vec<String> {
         let request = &self.subject.request;
-        let mut notes = request.notes();
+        let mut notes = self.subject.notes();
         match self.subject.validation() {
             None => notes
                 .push("no labels: the design with the highest prediction was taken; --search-data FILE compares designs for real".into()),

@@ -74,7 +74,7 @@ pub(super) fn pareto(context: &Context, asked: &Asked<'_>, supernet: &Supernet) 
     let budgets = &request.options.budgets;
     let points: Vec<FrontPoint> =
         found.points.iter().zip(&trials).map(|(scored, trial)| FrontPoint::new(scored, trial.as_ref(), budgets, macs)).collect();
-    let mut notes = request.notes();
+    let mut notes = subject.notes();
     let checked = trials.iter().flatten().count();
     notes.push(format!("{checked} of {} points were checked for real; --points N checks more", points.len()));
     if budgets.iter().any(|budget| budget.quantity == Quantity::Ram) {

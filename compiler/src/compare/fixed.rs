@@ -1,5 +1,7 @@
 //! Fixed architectures with bit widths of a sensitivity list: the way without a search over architectures.
 
+use std::collections::BTreeMap;
+
 use apq_lut::CostModel;
 use apq_search::evolution::{Domain, SearchError, cheapest};
 use apq_search::space::{Architecture, Block, BlockShape, DesignCosts, Space};
@@ -34,6 +36,8 @@ pub struct FixedArchitectures<'a> {
     pub validation: &'a Dataset,
     /// Labelled samples that report.
     pub test: Option<&'a Dataset>,
+    /// Architectures that are compiled for each budget, at most.
+    pub finalists: usize,
 }
 
 /// Architectures with the same part of each stage's depths, of the kernels and of each block's widths, the largest first.
@@ -60,7 +64,8 @@ fn ladder(space: &Space) -> Vec<Architecture> {
 }
 
 impl FixedArchitectures<'_> {
-    /// The largest architecture that can meet the budgets at some widths, with the widths of the list. `None` where no rung meets them.
+    /// For each budget the best, on the validation samples, of the architectures that can meet it at some bit widths, with those of the list. Of many, an even
+    /// choice from the largest to the smallest is tried. A budget that no rung meets is left out.
     ///
     /// # Errors
     /// A network cannot be compiled.
@@ -77,23 +82,27 @@ impl FixedArchitectures<'_> {
         }
         rungs.sort_by(|a, b| b.0.cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         // Budgets that take the same architecture share its list.
-        let mut chosen: Vec<(usize, Vec<usize>)> = Vec::new();
+        let mut chosen: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (place, budget) in budgets.iter().enumerate() {
             let meets = |(_, _, own): &(u64, Architecture, Domain)| {
                 let limits = || self.common.iter().chain([budget]).filter(|budget| budget.quantity != Quantity::Ram);
                 limits().all(|budget| cheapest(own, self.costs, budget.quantity).is_some_and(|(_, value)| value <= budget.limit))
             };
-            let Some(rung) = rungs.iter().position(meets) else { continue };
-            match chosen.iter_mut().find(|(known, _)| *known == rung) {
-                Some((_, places)) => places.push(place),
-                None => chosen.push((rung, vec![place])),
+            let able: Vec<usize> = (0..rungs.len()).filter(|&rung| meets(&rungs[rung])).collect();
+            let count = able.len().min(self.finalists.max(1));
+            for tried in 0..count {
+                chosen.entry(able[tried * able.len() / count]).or_default().push(place);
             }
         }
-        let mut winners = Vec::new();
+        let mut best: BTreeMap<usize, Winner> = BTreeMap::new();
         for (rung, places) in chosen {
-            winners.extend(self.of_architecture(&rungs[rung].1, budgets, &places, progress)?);
+            for winner in self.of_architecture(&rungs[rung].1, budgets, &places, progress)? {
+                if best.get(&winner.budget).is_none_or(|known| winner.validation > known.validation) {
+                    best.insert(winner.budget, winner);
+                }
+            }
         }
-        Ok(winners)
+        Ok(best.into_values().collect())
     }
 
     fn of_architecture(

@@ -25,11 +25,13 @@ pub use propose::{Contest, Proposed};
 pub enum Method {
     /// Architecture, widths and bit widths together, with the predictor that was transferred.
     Joint,
-    /// The same with a predictor that was trained without transfer; what the other predictor chose does not join its designs.
+    /// The same before the sequential search's winner joined: what stands against [`Method::JointScratch`].
+    JointAlone,
+    /// The same with a predictor that was trained without transfer.
     JointScratch,
     /// Architecture, then widths, then bit widths.
     Sequential,
-    /// The largest fixed architecture that can meet the budget, with the bit widths of a sensitivity list.
+    /// The best of fixed architectures that can meet the budget, with the bit widths of a sensitivity list.
     FixedArchitecture,
     /// As many designs by chance as the joint search scores.
     Random,
@@ -43,8 +45,9 @@ pub enum Method {
 
 impl Method {
     /// All of them.
-    pub const ALL: [Method; 8] = [
+    pub const ALL: [Method; 9] = [
         Method::Joint,
+        Method::JointAlone,
         Method::JointScratch,
         Method::Sequential,
         Method::FixedArchitecture,
@@ -58,6 +61,7 @@ impl Method {
     pub fn name(self) -> &'static str {
         match self {
             Method::Joint => "joint",
+            Method::JointAlone => "joint_alone",
             Method::JointScratch => "joint_scratch",
             Method::Sequential => "sequential",
             Method::FixedArchitecture => "fixed_architecture",
@@ -141,6 +145,9 @@ pub fn winners(proposed: &[Proposed], measures: &Measures) -> Vec<Winner> {
         })
     };
     let mut winners: Vec<Winner> = proposed.iter().filter_map(best).collect();
+    let alone = |winner: &&Winner| winner.method == Method::Joint && proposed.iter().any(|of| of.method == Method::JointScratch);
+    let alone: Vec<Winner> = winners.iter().filter(alone).map(|winner| Winner { method: Method::JointAlone, ..winner.clone() }).collect();
+    winners.extend(alone);
     let sequential: Vec<Winner> = winners.iter().filter(|winner| winner.method == Method::Sequential).cloned().collect();
     for rival in sequential {
         let own = winners.iter_mut().find(|own| own.method == Method::Joint && (own.budget, own.seed) == (rival.budget, rival.seed));

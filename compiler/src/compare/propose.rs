@@ -1,7 +1,7 @@
 //! What each method proposes.
 
 use apq_lut::Candidate;
-use apq_search::evolution::{Deployment, Domain, Options, Predicted, Scored, Scorer, SearchError, evolve, joint, random, sequential};
+use apq_search::evolution::{Deployment, Domain, Options, Predicted, Scored, Scorer, SearchError, Watched, joint, random, sequential};
 use apq_search::predictor::Predictor;
 use apq_search::space::{Architecture, DesignCosts, Encoding};
 use apq_search::{Budget, Quantity};
@@ -49,6 +49,8 @@ impl Contest<'_> {
         let searched = |method: &Method| match method {
             Method::FixedArchitecture => false,
             Method::JointScratch => self.scratch.is_some(),
+            // The joint search before the sequential winner joined it.
+            Method::JointAlone => false,
             _ => true,
         };
         let mut runs = Vec::new();
@@ -62,7 +64,7 @@ impl Contest<'_> {
             let designs = match self.search(method, budgets[budget], seed) {
                 Ok(designs) => designs,
                 // A narrow domain may have nothing under a budget that others meet.
-                Err(CompareError::Search(SearchError::Infeasible(_) | SearchError::Together(_) | SearchError::Domain(_))) => Vec::new(),
+                Err(CompareError::Search(SearchError::Infeasible(_) | SearchError::Together(_))) => Vec::new(),
                 Err(error) => return Err(error),
             };
             progress.step();
@@ -76,7 +78,7 @@ impl Contest<'_> {
         let encoding = Encoding::new(space)?;
         let whole = Domain::new(space, self.costs.choices()).map_err(SearchError::from)?;
         let domain = match method.bits().and_then(|bits| Candidate::new(bits, bits)) {
-            Some(pair) => whole.at_bits(pair).map_err(SearchError::from)?,
+            Some(pair) => whole.at_bits(pair),
             None => whole,
         };
         let budgets: Vec<Budget> = self.common.iter().chain([&budget]).copied().filter(|budget| budget.quantity != Quantity::Ram).collect();
@@ -86,13 +88,17 @@ impl Contest<'_> {
         let scorer: &mut dyn Scorer = &mut scorer;
         let options = Options { seed, ..self.options.clone() };
         let best = match method {
-            Method::Random => random(&deployment, scorer, options.joint_evaluations(), &options)?.best,
+            Method::Random => {
+                let mut watched = Watched::new(scorer);
+                random(&deployment, &mut watched, options.joint_evaluations(), &options)?;
+                watched.designs(&deployment)
+            }
             Method::Sequential => {
-                let chains = sequential(&deployment, space.widest(), scorer, &options)?.chains;
+                let chains = sequential(&deployment, scorer, &options)?.chains;
                 chains.into_iter().flat_map(|chain| chain.best).collect()
             }
-            Method::Joint | Method::JointScratch => joint(space, &deployment, scorer, &options)?.designs,
-            _ => evolve(&deployment, scorer, &options)?.best,
+            // At fixed bits, too: over a narrower domain, with as many evaluations.
+            _ => joint(&deployment, scorer, &options)?.designs,
         };
         Ok(spread(best, self.finalists))
     }

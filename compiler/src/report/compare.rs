@@ -242,7 +242,8 @@ pub(crate) fn csv(report: &CompareReport) -> anyhow::Result<Vec<u8>> {
 fn title(method: Method) -> &'static str {
     match method {
         Method::Joint => "joint",
-        Method::JointScratch => "joint, no transfer",
+        Method::JointAlone => "joint alone",
+        Method::JointScratch => "alone, no transfer",
         Method::Sequential => "sequential",
         Method::FixedArchitecture => "fixed architecture, SQNR",
         Method::Random => "random",

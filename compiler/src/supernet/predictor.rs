@@ -26,6 +26,8 @@ pub struct PredictorFacts {
     pub float_points: Option<u64>,
     /// Points <architecture, policy, accuracy> that it was trained on.
     pub quantized_points: Option<u64>,
+    /// SHA-256 of the supernet that its points were drawn from.
+    pub supernet: Option<String>,
     /// Share of held-out pairs that it puts in order.
     pub pairwise: Option<f64>,
     /// Of its training.

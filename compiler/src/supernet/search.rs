@@ -108,7 +108,7 @@ impl Judges<'_> {
         let deployment = Deployment { domain: &domain, costs, budgets: &budgets };
         let mut scorer = Predicted::new(&encoding, self.predictor, Parallel)?;
         let options = Options { seed: self.seed, iterations: self.iterations, ..Options::default() };
-        let found = match joint(space, &deployment, &mut scorer, &options) {
+        let found = match joint(&deployment, &mut scorer, &options) {
             Ok(found) => found,
             Err(SearchError::Infeasible(missed) | SearchError::Together(missed)) => {
                 let design = together(&deployment).ok_or(SearchError::Infeasible(missed))?;

@@ -4,7 +4,6 @@
 
 use alloc::vec::Vec;
 
-use apq_lut::Candidate;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
@@ -13,19 +12,17 @@ use super::evolve::{evolve, select};
 use super::judge::Judge;
 use super::start::start;
 use super::variation::Variation;
-use super::{Deployment, Domain, EmptyDomain, Found, Options, Scored, Scorer, SearchError};
+use super::{Deployment, Domain, Found, Options, Scored, Scorer, SearchError};
 use crate::cost::{Budget, Totals};
 use crate::space::{Architecture, BlockBits, BlockShape, Design, Policy};
 
 /// Designs that a random search scores at once.
 const BATCH: usize = 100;
 
-/// The largest architecture of a domain at one pair of widths, or the next wider pair where a convolution cannot have it.
-///
-/// # Errors
-/// A convolution has neither the pair nor a wider one.
-pub fn fixed_largest(domain: &Domain, pair: Candidate) -> Result<Design, EmptyDomain> {
-    let domain = domain.at_bits(pair)?;
+/// The largest architecture of a domain at its widest bits.
+#[must_use]
+pub fn widest_largest(domain: &Domain) -> Design {
+    let domain = at_widest(domain);
     let mut design = Design { architecture: Architecture(Vec::new()), policy: Policy(Vec::new()) };
     for stage in &domain.stages {
         let depth = stage.depths.iter().copied().max().unwrap_or(0).into();
@@ -40,7 +37,11 @@ pub fn fixed_largest(domain: &Domain, pair: Candidate) -> Result<Design, EmptyDo
             design.policy.0.push(bits);
         }
     }
-    Ok(design)
+    design
+}
+
+fn at_widest(domain: &Domain) -> Domain {
+    domain.widest().map_or_else(|| domain.clone(), |pair| domain.at_bits(pair))
 }
 
 /// The best of `count` designs by chance.
@@ -95,27 +96,22 @@ pub struct Sequential {
 /// Ways in which the stages share a budget: all of it in the first stage, and then ever more left to the later ones.
 const SHARES: [[f64; 2]; 4] = [[0.0, 0.0], [1.0 / 3.0, 1.0 / 6.0], [2.0 / 3.0, 1.0 / 3.0], [1.0, 0.5]];
 
-/// Sequential search, as by ProxylessNAS, AMC and HAQ: depths and kernels at `pair` and the largest widths; then widths; then bit widths. Each stage is an
+/// Sequential search, as by ProxylessNAS, AMC and HAQ: depths and kernels at the widest bits and the largest widths; then widths; then bit widths. Each stage is an
 /// evolution with a third of the iterations under budgets of its own, and keeps what the stages before it chose.
 ///
-/// A later stage can only be of use if an earlier one does not use up the budget. The largest network at `pair` costs C, the budget is B: a stage that leaves
+/// A later stage can only be of use if an earlier one does not use up the budget. The largest network at the widest bits costs C, the budget is B: a stage that leaves
 /// the part s of the way is held to B * (C / B)^s, so that with s = 2/3 and 1/3 each stage makes the network smaller by the same factor. (In table 2 of
 /// APQ the latency of such a chain falls 13.14, 9.77, 8.45 ms.) Where the budget of a stage is below its cheapest design, that design's costs are its budget. The
 /// last stage is held to the budgets themselves. Several ways of sharing are tried, and the chain with the highest score counts, which favours this baseline.
 ///
 /// # Errors
 /// As [`evolve`], where no chain meets the budgets.
-pub fn sequential(
-    deployment: &Deployment<'_>,
-    pair: Candidate,
-    scorer: &mut dyn Scorer,
-    options: &Options,
-) -> Result<Sequential, SearchError> {
+pub fn sequential(deployment: &Deployment<'_>, scorer: &mut dyn Scorer, options: &Options) -> Result<Sequential, SearchError> {
     options.check()?;
-    let largest = deployment.costs.totals(&fixed_largest(deployment.domain, pair)?);
+    let largest = deployment.costs.totals(&widest_largest(deployment.domain));
     let (mut chains, mut failure) = (Vec::new(), None);
     for left in SHARES {
-        match chain(deployment, pair, scorer, options, (left, largest)) {
+        match chain(deployment, scorer, options, (left, largest)) {
             Ok(chain) => chains.push(chain),
             Err(error @ (SearchError::Infeasible(_) | SearchError::Together(_))) => failure = failure.or(Some(error)),
             Err(error) => return Err(error),
@@ -141,7 +137,6 @@ pub(super) fn evaluations(options: &Options) -> usize {
 
 fn chain(
     deployment: &Deployment<'_>,
-    pair: Candidate,
     scorer: &mut dyn Scorer,
     options: &Options,
     (left, largest): ([f64; 2], Option<Totals>),
@@ -155,7 +150,7 @@ fn chain(
         let best = found.best.first().cloned().ok_or(SearchError::Options("a design"))?;
         Ok((Stage { budgets, best, evaluations: found.evaluations }, found.best))
     };
-    let uniform = domain.at_bits(pair)?;
+    let uniform = at_widest(domain);
     let (first, _) = stage(&uniform.at_largest_widths(), Some(left[0]))?;
     let (second, _) = stage(&uniform.at_depths_and_kernels(&first.best.design.architecture)?, Some(left[1]))?;
     let (third, best) = stage(&domain.at_architecture(&second.best.design.architecture)?, None)?;

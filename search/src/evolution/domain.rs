@@ -75,14 +75,23 @@ impl Domain {
         Self { stages, blocks: blocks.iter().map(of_block).collect() }.checked()
     }
 
-    /// Bit widths held at one pair, as [`crate::space::uniform_policy`] would: the next wider pair where a convolution cannot have it.
-    ///
-    /// # Errors
-    /// A convolution has neither the pair nor a wider one.
-    pub fn at_bits(&self, pair: Candidate) -> Result<Self, EmptyDomain> {
+    /// The widest pair of any convolution: where a sequential search begins, w8a8 in the paper.
+    #[must_use]
+    pub fn widest(&self) -> Option<Candidate> {
+        let of_block = |block: &BlockDomain| {
+            let depthwise = block.kernels.iter().flat_map(|(_, pairs)| pairs);
+            block.pointwise.iter().chain(depthwise).copied().max_by_key(|pair| (pair.product(), *pair))
+        };
+        self.blocks.iter().filter_map(of_block).max_by_key(|pair| (pair.product(), *pair))
+    }
+
+    /// Bit widths held at one pair; where a convolution cannot have it, at the next wider one, or else at its widest.
+    #[must_use]
+    pub fn at_bits(&self, pair: Candidate) -> Self {
         let nearest = |pairs: &mut Vec<Candidate>| {
             let wider = |own: &&Candidate| own.weight_bits >= pair.weight_bits && own.activation_bits >= pair.activation_bits;
-            let best = pairs.iter().filter(wider).min_by_key(|own| (own.product(), own.activation_bits)).copied();
+            let order = |own: &&Candidate| (own.product(), own.activation_bits);
+            let best = pairs.iter().filter(wider).min_by_key(order).or_else(|| pairs.iter().max_by_key(order)).copied();
             pairs.clear();
             pairs.extend(best);
         };
@@ -91,7 +100,7 @@ impl Domain {
             nearest(&mut block.pointwise);
             block.kernels.iter_mut().for_each(|(_, pairs)| nearest(pairs));
         }
-        domain.checked()
+        domain
     }
 
     /// Every block at its largest width.

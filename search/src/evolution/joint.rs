@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
 use super::{Deployment, Options, Scored, Scorer, SearchError, evolve, sequential};
-use crate::space::{Architecture, Design, Space};
+use crate::space::{Architecture, Design};
 
 /// Architectures that are remembered; of more, the best half.
 const REMEMBERED: usize = 4096;
@@ -22,7 +22,7 @@ pub struct Joint {
     pub discarded: u64,
 }
 
-/// Architecture, widths and bit widths of a space together.
+/// Architecture, widths and bit widths of a domain together.
 ///
 /// The first population contains the winner of [`sequential`], so that the result cannot fall behind it. At the end of an evolution its best designs resemble
 /// each other, and an error of the predictor is one of them all: to be tried for real, the best designs of other architectures are worth more than the
@@ -30,8 +30,8 @@ pub struct Joint {
 ///
 /// # Errors
 /// As [`evolve`].
-pub fn joint(space: &Space, deployment: &Deployment<'_>, scorer: &mut dyn Scorer, options: &Options) -> Result<Joint, SearchError> {
-    let chains = match sequential(deployment, space.widest(), scorer, options) {
+pub fn joint(deployment: &Deployment<'_>, scorer: &mut dyn Scorer, options: &Options) -> Result<Joint, SearchError> {
+    let chains = match sequential(deployment, scorer, options) {
         Ok(found) => found.chains,
         Err(SearchError::Infeasible(_) | SearchError::Together(_)) => Vec::new(),
         Err(error) => return Err(error),
@@ -40,10 +40,9 @@ pub fn joint(space: &Space, deployment: &Deployment<'_>, scorer: &mut dyn Scorer
     let sequential = ranked(chains.into_iter().flat_map(|chain| chain.best).collect());
     let mut initial = options.initial.clone();
     initial.extend(sequential.first().map(|best| best.design.clone()));
-    let mut watched = Watched { scorer, best: BTreeMap::new() };
+    let mut watched = Watched::new(scorer);
     let found = evolve(deployment, &mut watched, &Options { initial, ..options.clone() })?;
-    let scored = |(score, design): (f32, Design)| Some(Scored { totals: deployment.costs.totals(&design)?, design, score });
-    let designs = ranked(watched.best.into_values().filter_map(scored).collect());
+    let designs = watched.designs(deployment);
     Ok(Joint { designs, sequential, evaluations: staged + found.evaluations, discarded: found.discarded })
 }
 
@@ -54,9 +53,23 @@ fn ranked(mut designs: Vec<Scored>) -> Vec<Scored> {
 }
 
 /// A scorer that remembers the best design of each architecture.
-struct Watched<'s> {
+pub struct Watched<'s> {
     scorer: &'s mut dyn Scorer,
     best: BTreeMap<Architecture, (f32, Design)>,
+}
+
+impl<'s> Watched<'s> {
+    /// Before the first design.
+    pub fn new(scorer: &'s mut dyn Scorer) -> Self {
+        Self { scorer, best: BTreeMap::new() }
+    }
+
+    /// The best design of each architecture, the best first.
+    #[must_use]
+    pub fn designs(self, deployment: &Deployment<'_>) -> Vec<Scored> {
+        let scored = |(score, design): (f32, Design)| Some(Scored { totals: deployment.costs.totals(&design)?, design, score });
+        ranked(self.best.into_values().filter_map(scored).collect())
+    }
 }
 
 impl Scorer for Watched<'_> {

@@ -24,12 +24,12 @@ use alloc::vec::Vec;
 use crate::cost::{Budget, Totals};
 use crate::space::{Design, DesignCosts};
 
-pub use baseline::{Chain, Sequential, Stage, fixed_largest, random, sequential};
+pub use baseline::{Chain, Sequential, Stage, random, sequential, widest_largest};
 pub use cheapest::{cheapest, feasible, together};
 pub use domain::{Domain, EmptyDomain};
 pub use error::{SearchError, Smallest};
 pub use evolve::evolve;
-pub use joint::{Joint, joint};
+pub use joint::{Joint, Watched, joint};
 pub use pareto::{Front, pareto};
 pub use predicted::Predicted;
 

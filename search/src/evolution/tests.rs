@@ -158,7 +158,7 @@ fn the_optimum_of_a_small_space_is_found() {
 fn evolution_is_ahead_of_chance_at_every_budget() {
     let space = Space::imagenet();
     let domain = domain(&space);
-    let largest = costs(&fixed_largest(&domain, pair("w8a8")).unwrap()).unwrap();
+    let largest = costs(&widest_largest(&domain)).unwrap();
     let options = Options { iterations: 60, seed: 3, ..Options::default() };
     for (percent, quantity) in [(60, Quantity::Latency), (25, Quantity::Latency), (30, Quantity::Energy), (20, Quantity::Bops)] {
         let budgets = [budget(quantity, largest.get(quantity).unwrap() * percent / 100)];
@@ -200,7 +200,7 @@ fn any_budget_that_can_be_met_is_met() {
         for found in [evolve(&deployment, &mut score, &options), random(&deployment, &mut score, options.evaluations(), &options)] {
             found.unwrap().best.iter().for_each(|scored| check(&space, &budgets, scored));
         }
-        let chains = sequential(&deployment, pair("w8a8"), &mut score, &options).unwrap().chains;
+        let chains = sequential(&deployment, &mut score, &options).unwrap().chains;
         chains.iter().for_each(|chain| check(&space, &budgets, &chain.stages[2].best));
         let below = [budget(quantity, least(quantity) - 1), budget(Quantity::Ram, 0)];
         let deployment = Deployment { budgets: &below, ..deployment };
@@ -243,7 +243,7 @@ fn what_is_given_comes_back() {
     let space = Space::imagenet();
     let domain = domain(&space);
     let deployment = Deployment { domain: &domain, costs: &costs, budgets: &[] };
-    let given = fixed_largest(&domain, pair("w8a8")).unwrap();
+    let given = widest_largest(&domain);
     let options = Options { iterations: 2, initial: vec![given.clone(), given.clone()], ..small() };
     let found = evolve(&deployment, &mut score, &options).unwrap();
     assert_eq!(found.best[0].design, given);

@@ -174,12 +174,6 @@ impl Block {
 }
 
 impl Space {
-    /// The pair with the widest product: where a sequential search begins, w8a8 in the paper.
-    #[must_use]
-    pub fn widest(&self) -> Candidate {
-        self.candidates.iter().copied().max_by_key(|pair| pair.product()).unwrap_or(self.fixed)
-    }
-
     /// Every block at the largest depth, in the order of the network. For spaces that [`Space::check`] takes: it bounds what this allocates.
     #[must_use]
     pub fn blocks(&self) -> Vec<Block> {

@@ -16,7 +16,7 @@ pub const SCHEMA: &str = "apq-dataset-1";
 pub const POLICIES_PER_ARCHITECTURE: u64 = 10;
 
 /// Most points of a data set.
-pub const POINTS_MAX: u64 = 1 << 32;
+pub const POINTS_MAX: u64 = 1 << 20;
 
 /// What was evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,8 +44,18 @@ pub struct Quantization {
     pub bias_correction: bool,
     /// The target whose kernels decided about the widths to choose from; `None`: all of the space's.
     pub target: Option<String>,
-    /// Steps of quantization-aware fine-tuning before the evaluation.
-    pub finetune_steps: u32,
+    /// Quantization-aware fine-tuning of each design before its evaluation.
+    pub finetune: Option<FineTuning>,
+}
+
+/// How the designs of a data set were fine-tuned.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FineTuning {
+    /// Steps.
+    pub steps: u32,
+    /// SHA-256 of the training images' files.
+    pub images: String,
 }
 
 /// First line of a data set. Two shards belong together where all but `shard` is equal.

@@ -11,7 +11,7 @@ fn header(kind: Kind) -> Header {
         rounding: "nearest".into(),
         bias_correction: true,
         target: None,
-        finetune_steps: 0,
+        finetune: None,
     };
     Header {
         schema: SCHEMA.into(),

@@ -1,6 +1,6 @@
 //! Proposals of the search and lowered networks in turn, until a design fits its RAM.
 //!
-//! The arena of a design is known once it is lowered. Until then it is estimated, as a scale times the bytes of its largest step; what the scale has to be
+//! The arena of a design is known once it is lowered. Until then it is estimated, as scratch memory and a scale times the tensors of its largest step; what the scale has to be
 //! differs from design to design. So the search is asked with one scale after the other, and everything that was lowered stays a candidate.
 
 use std::time::Instant;

@@ -241,7 +241,7 @@ fn resnet20() {
     let outputs = run_integer(&file, Arithmetic::Native, &test, || ()).unwrap_or_else(|error| panic!("{error}"));
     let accuracy = quality(&outputs, test.labels(), None).accuracy_top1.expect("the data are labelled");
     println!("{:.2} % top-1 on {} samples", 100.0 * accuracy, test.len());
-    assert!(accuracy >= 0.5, "{accuracy}");
+    assert!(accuracy >= 0.88, "{accuracy}");
     for tried in &outcome.pruning.tried {
         println!("{:?}: {:.2} dB, {:?}", tried.widths, tried.sqnr_db, tried.float);
     }

@@ -41,7 +41,7 @@ pub(crate) struct SupernetReport {
 /// One design that was checked for real.
 #[derive(Debug, Serialize)]
 pub(crate) struct CandidateReport {
-    /// `joint`, `sequential` or `nearest`.
+    /// `joint`, `sequential`, or `nearest` where the search had nothing that meets the budgets, that for RAM as it was estimated then.
     pub(crate) origin: &'static str,
     /// By the predictor.
     pub(crate) accuracy_predicted: f64,

@@ -111,15 +111,14 @@ impl Scale {
     /// After designs whose arenas were larger than allowed by this factor. Whether there is anything left to try.
     fn raise(&mut self, overrun: f64) -> bool {
         self.too_low = Some(self.value);
-        let by_overrun = self.value * Scale::STEP * overrun.max(1.0);
-        self.value = self.between().map_or(by_overrun, |middle| middle.min(by_overrun));
+        self.value = self.between().unwrap_or(self.value * Scale::STEP * overrun.max(1.0));
         self.apart()
     }
 
     /// After a search without a result. Whether there is anything left to try.
     fn lower(&mut self) -> bool {
         self.too_high = Some(self.value);
-        self.value = self.between().unwrap_or(self.value / 1.5);
+        self.value = self.between().unwrap_or(self.value / 2.0);
         self.apart()
     }
 

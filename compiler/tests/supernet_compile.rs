@@ -9,6 +9,7 @@ use apq_examples::supernet::{SIZE, images, tiny};
 use apq_onnx::proto::ModelProto;
 use apq_onnx::supernet::{Supernet, read};
 use apq_search::Quantity;
+use apq_search::evolution::{Domain, cheapest};
 use apq_search::space::{Design, DesignCosts, Encoding};
 use apq_targets::Target;
 use apqc::assign::SearchOptions;
@@ -154,8 +155,7 @@ fn the_best_design_under_a_budget_is_lowered() {
     let sandbox = Sandbox::new();
     let target = Target::builtin("bitfusion").unwrap();
     let costs = sandbox.costs(&target);
-    let (_, least) = costs.cheapest(Quantity::Latency).unwrap();
-    let limit = least.totals.latency_ns.unwrap() * 3 / 2;
+    let limit = least_latency(&costs) * 3 / 2;
     let line = format!("compile --target bitfusion --latency {limit}ns supernet.onnx --search-data valid.npz --iterations 60");
     let report = sandbox.json(&format!("{line} -o a"), 0);
     let (section, result, chosen) = (&report["supernet"], &report["result"], chosen(&report));
@@ -201,6 +201,11 @@ fn the_best_design_under_a_budget_is_lowered() {
     }
 }
 
+/// Of the cheapest design, in ns.
+fn least_latency(costs: &DesignCosts) -> u64 {
+    cheapest(&Domain::new(costs.space(), costs.choices()).unwrap(), costs, Quantity::Latency).unwrap().1
+}
+
 fn largest_macs(costs: &DesignCosts) -> u64 {
     let architecture = costs.space().largest();
     let pair = costs.space().fixed;
@@ -212,8 +217,7 @@ fn largest_macs(costs: &DesignCosts) -> u64 {
 fn a_budget_below_the_smallest_subnet_says_what_the_smallest_costs() {
     let sandbox = Sandbox::new();
     let costs = sandbox.costs(&Target::builtin("bitfusion").unwrap());
-    let (_, least) = costs.cheapest(Quantity::Latency).unwrap();
-    let least_ns = least.totals.latency_ns.unwrap();
+    let least_ns = least_latency(&costs);
     let report = sandbox.json(&format!("compile --target bitfusion --latency {}ns supernet.onnx --iterations 60 -o a", least_ns - 1), 1);
     let budget = &report["budgets"][0];
     assert_eq!((&budget["met"], &budget["smallest_found"]), (&false.into(), &budget["value"]));
@@ -299,7 +303,31 @@ fn the_front_of_accuracy_and_costs_comes_in_one_run() {
     assert_eq!(table.lines().count(), points.len() + 1);
     assert!(sandbox.path("front/pareto.svg").is_file());
     let missed = sandbox.json("pareto --target bitfusion supernet.onnx --points 2 --latency 1ns --iterations 10 -o missed", 1);
+    assert_eq!(missed["cost"], "latency");
     assert!(missed["points"].as_array().unwrap().iter().all(|point| point["feasible"] == false));
+}
+
+#[test]
+fn a_front_says_what_it_does_not_know() {
+    let sandbox = Sandbox::new();
+    // RAM is known of what was lowered.
+    let line = "pareto --target cortex-m4 supernet.onnx --points 3 --iterations 5 -o front";
+    for (ram, code) in [("1B", 1), ("1MiB", 0)] {
+        let report = sandbox.json(&format!("{line} --ram {ram}"), code);
+        assert_eq!(report["feasible"], code == 0);
+        let points = report["points"].as_array().unwrap();
+        let (checked, others): (Vec<&Value>, Vec<&Value>) = points.iter().partition(|point| point["arena_bytes"].is_number());
+        assert!(checked.len() > 1 && !others.is_empty(), "{} {}", checked.len(), others.len());
+        assert!(checked.iter().all(|point| point["feasible"] == (code == 0)) && others.iter().all(|point| point["feasible"].is_null()));
+        assert!(report["notes"].to_string().contains("RAM"), "{}", report["notes"]);
+    }
+    // Points are drawn along a cost that the front is about.
+    let report = sandbox.json("pareto --target host supernet.onnx --points 3 --iterations 5 -o front", 0);
+    assert_eq!(report["cost"], "bops");
+    assert!(report["points"].as_array().unwrap().iter().filter(|point| point["arena_bytes"].is_number()).count() > 1);
+    sandbox.fails("pareto --target cortex-m4 supernet.onnx --cost ram", 3, &["--cost ram", "lowered"]);
+    sandbox.fails("pareto --target host supernet.onnx --cost latency", 3, &["--cost latency", "host", "--lut"]);
+    sandbox.fails("pareto --target bitfusion supernet.onnx --quality accuracy", 2, &["--quality", "supernet"]);
 }
 
 #[test]
@@ -417,6 +445,17 @@ fn a_budget_for_ram_is_searched() {
     let limit = (free * 0.6) as u64;
     let report = sandbox.json(&format!("{line} --ram {limit}B"), 0);
     assert!(arena(&report) <= limit as f64 && report["feasible"] == true, "{} of {limit}, without a budget {free}", arena(&report));
+    let not_proven = |report: &Value| !report["notes"].to_string().contains("no design of the supernet");
     let missed = sandbox.json(&format!("{line} --ram 64B"), 1);
-    assert_eq!(missed["budgets"][0]["met"], false);
+    let least = arena(&missed);
+    assert_eq!((&missed["budgets"][0]["met"], number(&missed["budgets"][0]["smallest_found"])), (&false.into(), least));
+    assert!(not_proven(&missed) && missed["notes"].to_string().contains("their smallest arena"), "{}", missed["notes"]);
+    // Whatever was found once is found again, and is not called the nearest to what it meets.
+    for limit in [free - 1.0, (free + least) / 2.0, (free + 7.0 * least) / 8.0, least] {
+        let report = sandbox.json(&format!("{line} --ram {}B", limit as u64), 0);
+        assert!(arena(&report) <= limit && not_proven(&report), "{limit}: {}", report["notes"]);
+        let met = report["supernet"]["candidates"].as_array().unwrap().iter().filter(|one| one["feasible"] == true);
+        let best = met.map(|one| number(&one["accuracy"])).fold(0.0, f64::max);
+        assert_eq!(number(&chosen(&report)["accuracy"]), best);
+    }
 }

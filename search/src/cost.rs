@@ -151,7 +151,7 @@ pub(crate) fn falls(quantity: Quantity, before: &Totals, after: &Totals) -> bool
 /// How far a point is from meeting its budgets, ordered from near to far: the largest relative
 /// excess first, then the number of budgets that are not met.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Excess {
+pub struct Excess {
     /// Value above the limit, of the budget that is missed by most.
     over: u64,
     /// That budget's limit; 0 makes any excess infinite.
@@ -160,7 +160,9 @@ pub(crate) struct Excess {
 }
 
 impl Excess {
-    pub(crate) fn of(budgets: &[Budget], totals: &Totals) -> Self {
+    /// How far `totals` are from meeting `budgets`.
+    #[must_use]
+    pub fn of(budgets: &[Budget], totals: &Totals) -> Self {
         let mut worst = Self { over: 0, limit: 1, missed: 0 };
         for budget in budgets.iter().filter(|budget| !budget.met(totals)) {
             let (over, limit) = match totals.get(budget.quantity) {
@@ -185,15 +187,32 @@ impl Excess {
         let infinite = if self.limit == 0 && other.limit == 0 { self.over.cmp(&other.over) } else { Ordering::Equal };
         left.cmp(&right).then(infinite)
     }
+}
 
-    pub(crate) fn cmp(&self, other: &Self) -> Ordering {
+impl Ord for Excess {
+    fn cmp(&self, other: &Self) -> Ordering {
         self.cmp_ratio(other).then(self.missed.cmp(&other.missed))
     }
 }
 
-/// Sum of the relative excesses. It tells apart two points whose worst budget is the same, so that
-/// a descent does not stop there.
-pub(crate) fn excess_sum(budgets: &[Budget], totals: &Totals) -> f64 {
+impl PartialOrd for Excess {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Excess {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Excess {}
+
+/// Sum of the relative excesses; infinite where a value is not modelled. It tells apart two points whose
+/// worst budget is the same, so that a descent does not stop there.
+#[must_use]
+pub fn excess_sum(budgets: &[Budget], totals: &Totals) -> f64 {
     let one = |budget: &Budget| match totals.get(budget.quantity) {
         Some(value) => value.saturating_sub(budget.limit) as f64 / budget.limit.max(1) as f64,
         None => f64::INFINITY,

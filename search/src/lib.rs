@@ -34,7 +34,7 @@ pub mod evolution;
 pub mod predictor;
 pub mod space;
 
-pub use cost::{Budget, NetworkCost, Quantity, Totals};
+pub use cost::{Budget, Excess, NetworkCost, Quantity, Totals, excess_sum};
 pub use exact::{Best, Effort, Exact};
 pub use group::{Candidate, Group};
 pub use outcome::{Change, Curve, Outcome, Point, SkipReason, Skipped, Step};

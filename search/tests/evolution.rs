@@ -58,7 +58,6 @@ fn results_meet_their_budgets_layer_by_layer() {
     for quantity in [Quantity::Latency, Quantity::Energy, Quantity::Cycles] {
         let (design, least) = cheapest(&domain, &costs, quantity).unwrap();
         assert_eq!(modelled(&costs, &design, quantity), least);
-        assert_eq!(costs.cheapest(quantity).unwrap().1.totals.get(quantity), Some(least));
         let most = largest.get(quantity).unwrap();
         for limit in [least, least + (most - least) / 10, least + (most - least) / 2] {
             let budgets = [Budget { quantity, limit }];

@@ -2,7 +2,7 @@
 //! and that its costs are those of the network that is lowered.
 
 use apq_examples::onnx::{Dim, GraphBuilder};
-use apq_runtime::Model;
+use apq_runtime::{Arithmetic, Model};
 use apq_search::{Budget, Estimator, Quantity};
 use apq_targets::Target;
 use apq_tests::data::{self, RESNET20, drawn};
@@ -11,8 +11,9 @@ use apqc::assign::SearchOptions;
 use apqc::compile::{Compiled, Data, Options, compile};
 use apqc::cost::REFERENCE_BITS;
 use apqc::data::{Dataset, Preprocess};
+use apqc::evaluate::{quality, run_integer};
 use apqc::network::Network;
-use apqc::prune::costs::{Design, DesignCosts};
+use apqc::prune::costs::{PrunedDesign, PruningCosts};
 use apqc::prune::sets::Prunable;
 use apqc::prune::{self, Job, Outcome, Unpruned};
 use apqc::quant::ranges::RangeRule;
@@ -167,8 +168,8 @@ fn costs_of_designs_are_those_of_the_lowered_network() {
     };
     let target = target("bitfusion");
     let model = target.cost_model(None);
-    let mut costs = DesignCosts::new((&network.graph, &prunable), &unpruned, (&target, model.as_deref()), false);
-    let design = Design { widths: chosen.widths.clone(), bits: outcome.compiled.assignment.clone() };
+    let mut costs = PruningCosts::new((&network.graph, &prunable), &unpruned, (&target, model.as_deref()), false);
+    let design = PrunedDesign { widths: chosen.widths.clone(), bits: outcome.compiled.assignment.clone() };
     let totals = costs.totals(&design).unwrap_or_else(|error| panic!("{error}"));
     let real = outcome.compiled.totals;
     assert_eq!((totals.bops, totals.latency_ns, totals.energy_pj), (real.bops, real.latency_ns, real.energy_pj));
@@ -205,6 +206,24 @@ fn a_fit_to_few_samples_is_not_believed() {
 }
 
 #[test]
+fn a_task_budget_that_unfitted_samples_miss_is_missed() {
+    // No bits alone meet the first budget; of the pruned network that does, the second asks more than the samples say that judge its fit.
+    let network = network(WIDTH);
+    let (calibration, preprocess) = calibration(6);
+    let budgets = vec![bops(&network, 0.1)];
+    let (free, _) = both(&network, "host", &calibration, &preprocess, &options(budgets.clone(), TaskBudgets::default()));
+    let chosen = &free.pruning.tried[free.pruning.chosen];
+    assert!(free.compiled.feasible && chosen.judged_sqnr_db < chosen.sqnr_db, "{chosen:?}");
+    let between = |part: f64| chosen.judged_sqnr_db + part * (chosen.sqnr_db - chosen.judged_sqnr_db);
+    let task = TaskBudgets { sqnr_db_min: Some(between(0.5)), ..TaskBudgets::default() };
+    let (outcome, plain) = both(&network, "host", &calibration, &preprocess, &options(budgets, task));
+    check(&network, &outcome, &plain);
+    let (pruning, compiled) = (&outcome.pruning, &outcome.compiled);
+    assert!(pruning.misses_unfitted && !compiled.feasible, "{:?}", pruning.tried[pruning.chosen]);
+    assert!(compiled.calibration_sqnr_db >= between(0.5) && !pruning.tried[pruning.chosen].feasible);
+}
+
+#[test]
 fn resnet20() {
     let Some(folder) = data::folder() else { return };
     let network = RESNET20.load(&folder);
@@ -217,6 +236,12 @@ fn resnet20() {
     let (outcome, plain) = both(&network, "host", &calibration, &preprocess, &options);
     check(&network, &outcome, &plain);
     assert!(outcome.compiled.feasible && !plain.feasible);
+    let test = RESNET20.samples(&folder, &network, "test", 1000);
+    let file = Model::new_checked(&outcome.compiled.lowered.file).unwrap_or_else(|error| panic!("{error}"));
+    let outputs = run_integer(&file, Arithmetic::Native, &test, || ()).unwrap_or_else(|error| panic!("{error}"));
+    let accuracy = quality(&outputs, test.labels(), None).accuracy_top1.expect("the data are labelled");
+    println!("{:.2} % top-1 on {} samples", 100.0 * accuracy, test.len());
+    assert!(accuracy >= 0.88, "{accuracy}");
     for tried in &outcome.pruning.tried {
         println!("{:?}: {:.2} dB, {:?}", tried.widths, tried.sqnr_db, tried.float);
     }

@@ -22,6 +22,7 @@ mod search;
 mod sensitivity;
 mod supernet;
 mod supernet_front;
+mod supernet_search;
 mod targets;
 mod trainer;
 

@@ -24,12 +24,12 @@ use crate::report::{curve, files};
 pub(crate) struct ParetoArgs {
     #[command(flatten)]
     request: RequestArgs,
-    /// What falls along the curve.
-    #[arg(long, value_enum, default_value_t = CostAxis::Bops, help_heading = "Curve")]
-    cost: CostAxis,
-    /// What it is held against.
-    #[arg(long, value_enum, default_value_t = MeritAxis::Sqnr, help_heading = "Curve")]
-    quality: MeritAxis,
+    /// What falls along the curve [default: bops; of a supernet latency, where it is modelled].
+    #[arg(long, value_enum, help_heading = "Curve")]
+    cost: Option<CostAxis>,
+    /// What it is held against [default: sqnr]. Of a supernet it is accuracy.
+    #[arg(long, value_enum, help_heading = "Curve")]
+    quality: Option<MeritAxis>,
     /// Points evaluated on each curve, at most.
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = at_least_two, help_heading = "Curve")]
     points: usize,
@@ -96,22 +96,30 @@ pub(crate) fn pareto(context: &Context, args: &ParetoArgs) -> anyhow::Result<Exi
     let directory = args.output.clone().unwrap_or_else(|| beside(&args.request.model, ".pareto.d"));
     files::check_destination(&directory, args.force)?;
     if let Some(supernet) = supernet::supernet(&args.request.model)? {
-        let ParetoArgs { request, supernet: flags, cost, points, force, .. } = args;
-        let asked = supernet_front::Asked { request, flags, cost: (*cost).into(), points: *points, directory: &directory, force: *force };
+        let ParetoArgs { request, supernet: flags, cost, quality, points, force, .. } = args;
+        if quality.is_some() {
+            return Err(input_with_hint(
+                "--quality is for ordinary networks; the front of a supernet is of predicted accuracy",
+                "leave --quality out",
+            ));
+        }
+        let asked =
+            supernet_front::Asked { request, flags, cost: cost.map(Quantity::from), points: *points, directory: &directory, force: *force };
         return supernet_front::pareto(context, &asked, &supernet);
     }
     args.supernet.refuse(false)?;
     let request = args.request.load(context, None)?;
-    let options = CurveOptions { cost: args.cost.into(), merit: args.quality.into(), points_max: args.points };
+    let (cost, quality) = (args.cost.unwrap_or(CostAxis::Bops), args.quality.unwrap_or(MeritAxis::Sqnr));
+    let options = CurveOptions { cost: cost.into(), merit: quality.into(), points_max: args.points };
     let model = request.choice.cost_model();
-    if model.is_none() && matches!(args.cost, CostAxis::Latency | CostAxis::Energy) {
+    if model.is_none() && matches!(cost, CostAxis::Latency | CostAxis::Energy) {
         return Err(unsupported(
             format!("--cost {}: target `{}` has no model of it, it counts bit operations only", options.cost, request.choice.target.name()),
             "use --cost bops, flash or ram; or --target bitfusion; or give a lookup table with --lut FILE",
         ));
     }
     let has_labels = request.labelled().is_some_and(|samples| samples.labels().is_some());
-    if args.quality == MeritAxis::Accuracy && !has_labels {
+    if quality == MeritAxis::Accuracy && !has_labels {
         return Err(input_with_hint("--quality accuracy needs labelled samples, and there are none", "give --data PATH with labels"));
     }
     let lists = request.lists(context);

@@ -6,13 +6,13 @@ use std::time::Instant;
 use anyhow::Context as _;
 use apq_lut::CostModel;
 use apq_onnx::supernet::Supernet;
+use apq_search::Quantity;
 use apq_search::evolution::Smallest;
 use apq_search::predictor::Predictor;
 use apq_search::space::DesignCosts;
-use apq_search::{Budget, Quantity};
-use apqc::compile::{Compiled, Options, Progress, Stage, compile as compile_network};
+use apqc::compile::{Compiled, Options, compile as compile_network};
 use apqc::data::Dataset;
-use apqc::supernet::{Bench, Checked, Extracted, Judges, PredictorFacts, Proposals, best, check_nodes, read_predictor};
+use apqc::supernet::{Bench, Checked, Extracted, Judges, PredictorFacts, best, check_nodes, read_predictor};
 use clap::Args;
 use serde_json::json;
 
@@ -22,8 +22,10 @@ use super::console::Drawer;
 use super::failure::{Exit, input, input_with_hint};
 use super::inputs::{self, InputFile, Origin, beside};
 use super::request::{Request, RequestArgs};
+use super::supernet_search::{Searched, search};
 use crate::report::supernet::{DesignFile, RefinedReport, SupernetReport, build as build_section};
 use crate::report::{self, CalibrationReport, Facts, budget_name, files, in_unit, tables};
+use crate::units::human_bytes;
 
 /// Flags that only a supernet has a use for.
 #[derive(Debug, Args)]
@@ -165,59 +167,34 @@ pub(super) fn compile(context: &Context, asked: &Asked<'_>, supernet: &Supernet)
     let subject = Subject::load(context, asked.request, asked.flags, supernet)?;
     let drawer = context.console.progress();
     let bench = subject.bench(supernet);
-    let mut judges = subject.judges(context.seed, asked.flags.iterations);
+    let judges = subject.judges(context.seed, asked.flags.iterations);
     let ram = subject.request.options.budgets.iter().find(|budget| budget.quantity == Quantity::Ram);
-    judges.arena_scale = ram.map(|_| ARENA_SCALE);
-    let mut seconds = (0.0, 0.0);
-    let mut round = 0;
-    let (proposals, checked) = loop {
-        drawer.begin(Stage::Search, 0);
-        let start = Instant::now();
-        let proposals = judges.propose(asked.designs)?;
-        seconds.0 += start.elapsed().as_secs_f64();
-        let start = Instant::now();
-        let checked = bench.check(&proposals.designs, &drawer)?;
-        seconds.1 += start.elapsed().as_secs_f64();
-        round += 1;
-        let done = proposals.smallest.is_some() || checked.iter().any(|one| one.feasible) || round == ROUNDS;
-        match (ram, &mut judges.arena_scale) {
-            (Some(budget), Some(scale)) if !done => *scale *= overrun(&checked, budget),
-            _ => break (proposals, checked),
-        }
-    };
-    let chosen = best(&checked).ok_or_else(|| input("the search proposed no design"))?;
+    let searched = search(judges, &bench, asked.designs, ram, &drawer)?;
+    let chosen = best(&searched.checked).ok_or_else(|| input("the search proposed no design"))?;
 
-    let found = Found { subject: &subject, bench: &bench, proposals: &proposals, checked: &checked, chosen };
+    let found = Found { subject: &subject, bench: &bench, searched: &searched, chosen };
     let mut section = found.section(supernet);
-    (section.seconds.search, section.seconds.check) = seconds;
+    (section.seconds.search, section.seconds.check) = searched.seconds;
     finish(context, asked, &found, section, &drawer)
-}
-
-/// Arena for each byte of the largest step where the search begins: low, since plans let tensors overlap and stream rows.
-const ARENA_SCALE: f64 = 0.5;
-
-/// Searches under a budget for RAM, at most, each with a scale that what was lowered before has taught.
-const ROUNDS: usize = 5;
-
-/// The factor by which arenas were larger than estimated, at least: by that of the smallest.
-fn overrun(checked: &[Checked], budget: &Budget) -> f64 {
-    const MARGIN: f64 = 1.05;
-    let least = checked.iter().map(|one| one.trial.ram_bytes).min().unwrap_or(0);
-    MARGIN * (least as f64 / budget.limit.max(1) as f64).max(1.0)
 }
 
 /// The result of the search.
 struct Found<'a> {
     subject: &'a Subject,
     bench: &'a Bench<'a>,
-    proposals: &'a Proposals,
-    checked: &'a [Checked],
+    searched: &'a Searched,
     chosen: usize,
 }
 
 impl Found<'_> {
     fn winner(&self) -> &Checked {
-        &self.checked[self.chosen]
+        &self.searched.checked[self.chosen]
+    }
+
+    /// The smallest arena of the designs that were lowered, where none of them meets the budgets.
+    fn least_arena(&self) -> Option<u64> {
+        let checked = &self.searched.checked;
+        checked.iter().map(|one| one.trial.ram_bytes).min().filter(|_| checked.iter().all(|one| !one.feasible))
     }
 
     fn section(&self, supernet: &Supernet) -> SupernetReport {
@@ -225,8 +202,8 @@ impl Found<'_> {
             self.subject.validation().map(|samples| CalibrationReport { source: samples.source().into(), samples: samples.len() });
         build_section(
             supernet.space(),
-            self.proposals,
-            (self.checked, self.chosen),
+            (self.searched.evaluations, self.searched.discarded),
+            (&self.searched.checked, self.chosen),
             self.subject.facts.clone(),
             validation,
             self.subject.request.network.macs,
@@ -266,8 +243,15 @@ impl Found<'_> {
             }
             Some(_) => {}
         }
-        if let Some(smallest) = &self.proposals.smallest {
+        let checked = &self.searched.checked;
+        if let Some(smallest) = &self.searched.smallest {
             notes.push(format!("no design of the supernet meets the budgets{}", listed(smallest)));
+        } else if let Some(least) = self.least_arena() {
+            notes.push(format!(
+                "none of the {} designs that were lowered meets the budgets; their smallest arena: {}",
+                checked.len(),
+                human_bytes(least)
+            ));
         }
         let (own, largest) = (extracted.network.graph.total_macs(), request.network.macs);
         notes.push(format!("r is relative to the largest network of the supernet: {own} of {largest} multiply-accumulates are left"));
@@ -319,7 +303,9 @@ fn finish(context: &Context, asked: &Asked<'_>, found: &Found<'_>, mut section: 
         notes: found.notes(&extracted),
     };
     let mut report = report::build(&compiled, facts);
-    for Smallest { budget, value } in found.proposals.smallest.iter().flatten() {
+    let of_arenas = found.least_arena().zip(options.budgets.iter().find(|budget| budget.quantity == Quantity::Ram));
+    let of_arenas = of_arenas.map(|(value, budget)| Smallest { budget: *budget, value });
+    for Smallest { budget, value } in found.searched.smallest.iter().flatten().chain(&of_arenas) {
         let of_budget = |one: &&mut crate::report::BudgetReport| one.name == budget_name(budget.quantity) && !one.met;
         if let Some(stated) = report.budgets.iter_mut().find(of_budget) {
             stated.smallest_found = Some(in_unit(budget.quantity, *value));

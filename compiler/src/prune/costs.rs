@@ -15,7 +15,7 @@ use crate::quant::groups::Grouping;
 
 /// Widths and bits of a whole network.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Design {
+pub struct PrunedDesign {
     /// Channels of each set.
     pub widths: Vec<usize>,
     /// Bit widths of each group.
@@ -23,7 +23,7 @@ pub struct Design {
 }
 
 /// Costs of designs of one network.
-pub struct DesignCosts<'a> {
+pub struct PruningCosts<'a> {
     graph: &'a Graph,
     prunable: &'a Prunable,
     grouping: &'a Grouping,
@@ -38,7 +38,7 @@ pub struct DesignCosts<'a> {
     arena_over_live: f64,
 }
 
-impl<'a> DesignCosts<'a> {
+impl<'a> PruningCosts<'a> {
     /// Costs relative to those of `graph` as it was unpruned. RAM is estimated, from the bytes that are alive at once, only where
     /// `with_ram` says so.
     pub fn new(
@@ -46,9 +46,9 @@ impl<'a> DesignCosts<'a> {
         unpruned: &'a Unpruned,
         (target, model): (&'a Target, Option<&'a dyn CostModel>),
         with_ram: bool,
-    ) -> DesignCosts<'a> {
+    ) -> PruningCosts<'a> {
         let sets_of = graph.nodes.iter().map(|node| sets_of(prunable, node)).collect();
-        let mut costs = DesignCosts {
+        let mut costs = PruningCosts {
             graph,
             prunable,
             grouping: &unpruned.grouping,
@@ -60,7 +60,7 @@ impl<'a> DesignCosts<'a> {
             arena_over_live: 0.0,
         };
         if with_ram {
-            let design = Design { widths: prunable.widths(), bits: unpruned.assignment.clone() };
+            let design = PrunedDesign { widths: prunable.widths(), bits: unpruned.assignment.clone() };
             costs.arena_over_live = unpruned.totals.ram_bytes as f64 / costs.live_bytes(&design).max(1) as f64;
         }
         costs
@@ -70,7 +70,7 @@ impl<'a> DesignCosts<'a> {
     ///
     /// # Errors
     /// The cost model lacks an entry.
-    pub fn totals(&mut self, design: &Design) -> Result<Totals, CostError> {
+    pub fn totals(&mut self, design: &PrunedDesign) -> Result<Totals, CostError> {
         let mut sum =
             Totals { latency_ns: Some(0), energy_pj: Some(0), cycles: Some(0), flash_bytes: self.overhead_bytes, ..Totals::default() };
         let plus = |a: Option<u64>, b: Option<u64>| Some(a? + b?);
@@ -134,7 +134,7 @@ impl<'a> DesignCosts<'a> {
     }
 
     /// Most bytes of activations that are alive at the same time, each until its last reader has run.
-    fn live_bytes(&self, design: &Design) -> u64 {
+    fn live_bytes(&self, design: &PrunedDesign) -> u64 {
         let gone = self.prunable.gone(&design.widths);
         let bytes = |id: TensorId| {
             let tensor = self.graph.tensor(id);
@@ -167,12 +167,6 @@ fn sets_of(prunable: &Prunable, node: &Node) -> Vec<usize> {
     let tensors: Vec<TensorId> = node.inputs.iter().copied().chain([node.output]).collect();
     let of_node = |set: &usize| prunable.sets[*set].classes.first().is_some_and(|class| tensors.iter().any(|id| touches(id, class)));
     (0..prunable.sets.len()).filter(of_node).collect()
-}
-
-/// How far a network is from its budgets: the sum of what it passes them by, relative to each.
-pub fn excess(budgets: &[apq_search::Budget], totals: &Totals) -> f64 {
-    let over = |budget: &apq_search::Budget| (relative(budget.quantity, budget.limit, totals) - 1.0).max(0.0);
-    budgets.iter().map(over).sum()
 }
 
 /// A cost relative to its limit; infinite where it is not modelled.

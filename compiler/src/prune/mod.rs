@@ -19,7 +19,7 @@ mod tests;
 use std::time::Instant;
 
 use apq_lut::{Candidate, CostModel};
-use apq_search::{Budget, Quantity, Sensitivity, Totals};
+use apq_search::{Budget, Excess, Quantity, Sensitivity, Totals};
 use apq_targets::Target;
 use rayon::prelude::*;
 
@@ -30,7 +30,7 @@ use crate::graph::Graph;
 use crate::network::{Network, NetworkError};
 use crate::quant::groups::Grouping;
 use crate::quant::rounding::{RIDGES, refitted};
-use costs::{DesignCosts, excess};
+use costs::PruningCosts;
 use losses::{Losses, every_other};
 use search::Joint;
 use sets::Prunable;
@@ -74,6 +74,8 @@ pub struct Pruning {
     pub tried: Vec<Tried>,
     /// Which of them is the result.
     pub chosen: usize,
+    /// Whether the result meets every budget on the calibration samples, and a task budget not on those of them that judge the fit of its weights.
+    pub misses_unfitted: bool,
 }
 
 /// One set of channels and what became of it.
@@ -173,6 +175,10 @@ pub fn compile(job: &Job<'_>) -> Result<Outcome, CompileError> {
     let network = best.network.as_ref().unwrap_or(job.network);
     best.unjudged.judge(network, job.data, job.progress)?;
     let mut compiled = best.unjudged.compiled;
+    // A task budget has to be met on samples that were not fitted, too.
+    let holds = tried.get(best.index).is_none_or(|tried| tried.feasible);
+    let misses_unfitted = compiled.feasible && !holds;
+    compiled.feasible &= holds;
     compiled.evaluations += tried.len() - 1;
     compiled.seconds.total = start.elapsed().as_secs_f64();
     let widths = tried.get(best.index).map_or_else(Vec::new, |tried| tried.widths.clone());
@@ -185,7 +191,7 @@ pub fn compile(job: &Job<'_>) -> Result<Outcome, CompileError> {
         kept: set.kept.as_ref().map(ToString::to_string),
     };
     let sets = prunable.sets.iter().zip(widths).map(outcome).collect();
-    Ok(Outcome { compiled, network: best.network, pruning: Pruning { sets, tried, chosen: best.index } })
+    Ok(Outcome { compiled, network: best.network, pruning: Pruning { sets, tried, chosen: best.index, misses_unfitted } })
 }
 
 /// A compiled network and its place among those tried.
@@ -240,7 +246,7 @@ impl<'a> Search<'a> {
             Losses::measure(&self.executor, prunable, &self.samples, || progress.step())
         });
         let with_ram = budgets.iter().any(|budget| budget.quantity == Quantity::Ram);
-        let mut costs = DesignCosts::new((&network.graph, prunable), unpruned, (target, model), with_ram);
+        let mut costs = PruningCosts::new((&network.graph, prunable), unpruned, (target, model), with_ram);
         let mut found = Vec::new();
         for caution in cautions {
             let joint = Joint { prunable, losses, unpruned, budgets, caution: *caution };
@@ -376,7 +382,7 @@ fn is_better(one: &Tried, other: &Tried, options: &Options) -> bool {
         return one.feasible;
     }
     let nearer = || {
-        let [one, other] = [one, other].map(|tried| excess(&options.budgets, &tried.totals));
+        let [one, other] = [one, other].map(|tried| Excess::of(&options.budgets, &tried.totals));
         (one != other).then_some(one < other)
     };
     let fewer = || (one.totals.bops != other.totals.bops).then_some(one.totals.bops < other.totals.bops);

@@ -2,10 +2,10 @@
 //! eight channels less or a group at fewer bits. Noises of sets and of groups are taken to add up; what the result is worth is measured on the real network.
 
 use apq_lut::{Candidate, CostError};
-use apq_search::{Budget, Quantity, Totals};
+use apq_search::{Budget, Quantity, Totals, excess_sum};
 
 use super::Unpruned;
-use super::costs::{Design, DesignCosts, excess, relative};
+use super::costs::{PrunedDesign, PruningCosts, relative};
 use super::losses::Losses;
 use super::sets::Prunable;
 
@@ -31,7 +31,7 @@ enum Move {
 }
 
 impl Move {
-    fn apply(self, design: &mut Design) {
+    fn apply(self, design: &mut PrunedDesign) {
         match self {
             Move::Width(set, width) => design.widths[set] = width,
             Move::Bits(group, candidate) => design.bits[group] = candidate,
@@ -47,8 +47,8 @@ impl Joint<'_> {
     ///
     /// # Errors
     /// The cost model lacks an entry.
-    pub fn run(&self, costs: &mut DesignCosts<'_>) -> Result<(Design, bool), CostError> {
-        let start = Design { widths: self.prunable.widths(), bits: self.unpruned.widest.clone() };
+    pub fn run(&self, costs: &mut PruningCosts<'_>) -> Result<(PrunedDesign, bool), CostError> {
+        let start = PrunedDesign { widths: self.prunable.widths(), bits: self.unpruned.widest.clone() };
         let (mut best, met) = self.descend(start, None, costs)?;
         if !met {
             return Ok((best, false));
@@ -69,7 +69,7 @@ impl Joint<'_> {
     }
 
     /// The noise of a design, relative to the signal.
-    pub fn noise(&self, design: &Design) -> f64 {
+    pub fn noise(&self, design: &PrunedDesign) -> f64 {
         let sets = (0..design.widths.len()).map(|set| self.set_noise(set, design.widths[set])).sum::<f64>();
         sets + (0..design.bits.len()).map(|group| self.group_noise(group, design.bits[group])).sum::<f64>()
     }
@@ -87,10 +87,15 @@ impl Joint<'_> {
     }
 
     /// Takes the best change until the budgets are met or nothing helps, then takes back what was not needed.
-    fn descend(&self, start: Design, without: Option<usize>, costs: &mut DesignCosts<'_>) -> Result<(Design, bool), CostError> {
+    fn descend(
+        &self,
+        start: PrunedDesign,
+        without: Option<usize>,
+        costs: &mut PruningCosts<'_>,
+    ) -> Result<(PrunedDesign, bool), CostError> {
         let mut design = start;
         let mut totals = costs.totals(&design)?;
-        while excess(self.budgets, &totals) > 0.0 {
+        while excess_sum(self.budgets, &totals) > 0.0 {
             let Some(change) = self.best(&design, &totals, without, costs)? else { return Ok((design, false)) };
             change.apply(&mut design);
             totals = costs.totals(&design)?;
@@ -102,12 +107,12 @@ impl Joint<'_> {
     /// The change that comes nearer to the budgets for the least noise; where single changes do not, at the edge of a tile, one that saves operations.
     fn best(
         &self,
-        design: &Design,
+        design: &PrunedDesign,
         totals: &Totals,
         without: Option<usize>,
-        costs: &mut DesignCosts<'_>,
+        costs: &mut PruningCosts<'_>,
     ) -> Result<Option<Move>, CostError> {
-        let before = (excess(self.budgets, totals), self.spent(totals, totals));
+        let before = (excess_sum(self.budgets, totals), self.spent(totals, totals));
         let mut best: [Option<(f64, Move)>; 2] = [None, None];
         for change in self.changes(design, without) {
             let added = self.added(design, change);
@@ -117,7 +122,7 @@ impl Joint<'_> {
             let mut after = design.clone();
             change.apply(&mut after);
             let after = costs.totals(&after)?;
-            let gains = [before.0 - excess(self.budgets, &after), before.1 - self.spent(&after, totals)];
+            let gains = [before.0 - excess_sum(self.budgets, &after), before.1 - self.spent(&after, totals)];
             for (best, gain) in best.iter_mut().zip(gains) {
                 let score = gain / added.max(1e-12);
                 if gain > GAIN_MIN && best.is_none_or(|(most, _)| score > most) {
@@ -134,7 +139,7 @@ impl Joint<'_> {
         violated.sum::<f64>() + 0.01 * relative(Quantity::Bops, now.bops, totals)
     }
 
-    fn changes(&self, design: &Design, without: Option<usize>) -> Vec<Move> {
+    fn changes(&self, design: &PrunedDesign, without: Option<usize>) -> Vec<Move> {
         let mut changes = Vec::new();
         for (set, now) in design.widths.iter().enumerate().filter(|(set, _)| Some(*set) != without) {
             changes.extend(self.prunable.sets[set].widths().into_iter().filter(|width| width < now).map(|width| Move::Width(set, width)));
@@ -146,7 +151,7 @@ impl Joint<'_> {
         changes
     }
 
-    fn added(&self, design: &Design, change: Move) -> f64 {
+    fn added(&self, design: &PrunedDesign, change: Move) -> f64 {
         match change {
             Move::Width(set, width) => self.set_noise(set, width) - self.set_noise(set, design.widths[set]),
             Move::Bits(group, candidate) => self.group_noise(group, candidate) - self.group_noise(group, design.bits[group]),
@@ -154,7 +159,7 @@ impl Joint<'_> {
     }
 
     /// Widens what need not be narrow, the most harmful first.
-    fn undo(&self, design: &mut Design, costs: &mut DesignCosts<'_>) -> Result<(), CostError> {
+    fn undo(&self, design: &mut PrunedDesign, costs: &mut PruningCosts<'_>) -> Result<(), CostError> {
         loop {
             let mut wider: Vec<(f64, Move)> = self.wider(design).into_iter().map(|change| (self.added(design, change), change)).collect();
             wider.retain(|(added, _)| *added < 0.0);
@@ -163,7 +168,7 @@ impl Joint<'_> {
             for (_, change) in wider {
                 let mut after = design.clone();
                 change.apply(&mut after);
-                if excess(self.budgets, &costs.totals(&after)?) == 0.0 {
+                if excess_sum(self.budgets, &costs.totals(&after)?) == 0.0 {
                     *design = after;
                     taken = true;
                     break;
@@ -175,7 +180,7 @@ impl Joint<'_> {
         }
     }
 
-    fn wider(&self, design: &Design) -> Vec<Move> {
+    fn wider(&self, design: &PrunedDesign) -> Vec<Move> {
         let mut changes = Vec::new();
         for (set, now) in design.widths.iter().enumerate() {
             changes.extend(self.prunable.sets[set].widths().into_iter().filter(|width| width > now).map(|width| Move::Width(set, width)));

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use apq_search::evolution::Scored;
 use apq_search::space::Design;
-use apq_search::{Budget, Totals};
+use apq_search::{Budget, Quantity, Totals};
 use apqc::cost::REFERENCE_BITS;
 use apqc::supernet::{PredictorFacts, Trial};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::CalibrationReport;
 use super::curve::cost_axis;
@@ -26,8 +26,9 @@ pub(crate) struct FrontReport {
     /// Its fingerprint.
     pub(crate) fingerprint: String,
     /// The cost of the plot.
-    pub(crate) cost: &'static str,
-    /// Whether a point meets every budget; true without budgets.
+    #[serde(serialize_with = "name_of")]
+    pub(crate) cost: Quantity,
+    /// Whether a point is known to meet every budget; true without budgets.
     pub(crate) feasible: bool,
     pub(crate) calibration: CalibrationReport,
     /// On what accuracies were measured.
@@ -61,8 +62,9 @@ pub(crate) struct FrontPoint {
     /// Of the lowered file.
     #[serde(skip_serializing_if = "Option::is_none")]
     arena_bytes: Option<u64>,
-    /// Whether every budget is met; RAM is known only where the design was checked.
-    pub(crate) feasible: bool,
+    /// Whether every budget is met; absent where RAM decides and the design was not checked for real.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) feasible: Option<bool>,
     design: Design,
 }
 
@@ -80,19 +82,34 @@ impl FrontPoint {
             energy_mj: totals.energy_pj.map(mj),
             flash_bytes: totals.flash_bytes,
             arena_bytes: trial.map(|trial| trial.ram_bytes),
-            feasible: budgets.iter().all(|budget| budget.met(&totals)),
+            feasible: feasible(budgets, &totals, trial.is_some()),
             design: scored.design.clone(),
         }
     }
 
-    fn cost(&self, name: &str) -> Option<f64> {
-        match name {
-            "latency" => self.latency_ms,
-            "energy" => self.energy_mj,
-            "flash" => Some(self.flash_bytes as f64 / 1024.0),
-            _ => Some(self.bops_relative),
+    fn cost(&self, quantity: Quantity) -> Option<f64> {
+        match quantity {
+            Quantity::Bops => Some(self.bops_relative),
+            Quantity::Latency => self.latency_ms,
+            Quantity::Energy => self.energy_mj,
+            Quantity::Flash => Some(self.flash_bytes as f64 / 1024.0),
+            Quantity::Ram => self.arena_bytes.map(|bytes| bytes as f64 / 1024.0),
+            Quantity::Cycles => None,
         }
     }
+}
+
+/// Whether every budget is met; `None` where only RAM, which is known of lowered networks, could say so.
+fn feasible(budgets: &[Budget], totals: &Totals, lowered: bool) -> Option<bool> {
+    let known = |budget: &&Budget| lowered || budget.quantity != Quantity::Ram;
+    if !budgets.iter().filter(known).all(|budget| budget.met(totals)) {
+        return Some(false);
+    }
+    budgets.iter().all(|budget| known(&budget)).then_some(true)
+}
+
+fn name_of<S: Serializer>(quantity: &Quantity, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(quantity.name())
 }
 
 /// Predicted accuracy of every point, and what was measured.
@@ -104,7 +121,7 @@ pub(crate) fn plot(report: &FrontReport) -> Plot {
     let series = |name: &str, points, mark| Series { name: name.into(), points, mark };
     Plot {
         title: format!("{} on {}", report.space, report.target),
-        x: cost_axis(report.cost).into(),
+        x: cost_axis(report.cost.name()).into(),
         y: "top-1 accuracy (%)".into(),
         series: vec![
             series("predicted, not dominated in accuracy and all costs", points(|point| Some(point.accuracy_predicted)), Mark::Dots),
@@ -141,7 +158,7 @@ pub(crate) fn csv(report: &FrontReport) -> anyhow::Result<Vec<u8>> {
             optional(point.energy_mj),
             point.flash_bytes.to_string(),
             point.arena_bytes.map(|bytes| bytes.to_string()).unwrap_or_default(),
-            point.feasible.to_string(),
+            point.feasible.map(|feasible| feasible.to_string()).unwrap_or_default(),
             serde_json::to_string(&point.design)?,
         ])?;
     }
@@ -162,7 +179,7 @@ pub(crate) fn summary(report: &FrontReport, directory: &Path, quiet: bool) -> St
             shown(point.latency_ms, "ms"),
             shown(point.energy_mj, "mJ"),
             human_bytes(point.flash_bytes),
-            if point.feasible { "met" } else { "not met" }.into(),
+            if point.feasible == Some(true) { "met" } else { "not met" }.into(),
         ]);
     }
     let verdict = if report.feasible { "" } else { ": NO POINT MEETS EVERY BUDGET" };
@@ -173,4 +190,21 @@ pub(crate) fn summary(report: &FrontReport, directory: &Path, quiet: bool) -> St
     }
     parts.retain(|part| !part.is_empty());
     parts.join("\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ram_is_known_of_lowered_networks_only() {
+        let budget = |quantity, limit| Budget { quantity, limit };
+        let totals = Totals { bops: 10, ram_bytes: 100, ..Totals::default() };
+        let unknown = Totals { ram_bytes: 0, ..totals };
+        let [bops, missed] = [10, 9].map(|limit| budget(Quantity::Bops, limit));
+        let [ram, small] = [100, 99].map(|limit| budget(Quantity::Ram, limit));
+        assert_eq!((feasible(&[], &unknown, false), feasible(&[bops], &unknown, false)), (Some(true), Some(true)));
+        assert_eq!((feasible(&[bops, ram], &unknown, false), feasible(&[missed, ram], &unknown, false)), (None, Some(false)));
+        assert_eq!((feasible(&[bops, ram], &totals, true), feasible(&[bops, small], &totals, true)), (Some(true), Some(false)));
+    }
 }

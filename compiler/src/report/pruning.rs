@@ -18,6 +18,8 @@ pub(crate) struct PruningReport {
     pub(crate) sets: Vec<SetReport>,
     /// What was compiled and compared: the unpruned network first.
     pub(crate) tried: Vec<TriedReport>,
+    #[serde(skip)]
+    misses_unfitted: bool,
 }
 
 /// One set of channels.
@@ -119,6 +121,7 @@ impl PruningReport {
             pruned: pruning.chosen != 0,
             sets: pruning.sets.iter().map(set).collect(),
             tried: pruning.tried.iter().enumerate().map(tried).collect(),
+            misses_unfitted: pruning.misses_unfitted,
         }
     }
 
@@ -150,6 +153,13 @@ impl PruningReport {
 
     /// What a reader should know.
     fn notes(&self) -> Vec<String> {
+        if self.misses_unfitted {
+            return vec![
+                "not feasible, though every budget is met on all calibration samples: fitted to half of them, the pruned network misses a task budget on the \
+                 other half; more calibration samples help"
+                    .into(),
+            ];
+        }
         if self.pruned {
             return Vec::new();
         }

@@ -2,7 +2,7 @@
 
 use apq_search::space::{Design, Space};
 use apqc::cost::REFERENCE_BITS;
-use apqc::supernet::{Checked, PredictorFacts, Proposals};
+use apqc::supernet::{Checked, PredictorFacts};
 use serde::Serialize;
 
 use super::CalibrationReport;
@@ -41,7 +41,7 @@ pub(crate) struct SupernetReport {
 /// One design that was checked for real.
 #[derive(Debug, Serialize)]
 pub(crate) struct CandidateReport {
-    /// `joint`, `sequential` or `nearest`.
+    /// `joint`, `sequential`, or `nearest` where the search had nothing that meets the budgets, that for RAM as it was estimated then.
     pub(crate) origin: &'static str,
     /// By the predictor.
     pub(crate) accuracy_predicted: f64,
@@ -107,10 +107,10 @@ pub(crate) struct DesignFile<'a> {
     pub(crate) policy: Option<&'a apq_search::space::Policy>,
 }
 
-/// The section for designs that were checked; `chosen` is one of them. `macs` are those of the largest network.
+/// The section for designs that were checked; `chosen` is one of them. Counts are of designs that were predicted, and over a budget. `macs` are those of the largest network.
 pub(crate) fn build(
     space: &Space,
-    proposals: &Proposals,
+    (evaluations, discarded): (u64, u64),
     (checked, chosen): (&[Checked], usize),
     predictor: PredictorFacts,
     validation: Option<CalibrationReport>,
@@ -140,8 +140,8 @@ pub(crate) fn build(
         validation,
         candidates: checked.iter().enumerate().map(candidate).collect(),
         refined: None,
-        evaluations: proposals.evaluations,
-        discarded: proposals.discarded,
+        evaluations,
+        discarded,
         seconds: SupernetSeconds::default(),
     }
 }

@@ -83,6 +83,11 @@ impl Flow {
         std::mem::swap(&mut self.current, &mut self.next);
     }
 
+    /// Gives back what the last layer read and what it was computed in.
+    fn release(&mut self) {
+        (self.next, self.scratch) = Default::default();
+    }
+
     /// Adds the block's input where the block is residual.
     fn close(&mut self, convolution: &Convolution) {
         if convolution.role == (Role::Project { residual: true }) {
@@ -107,6 +112,8 @@ pub fn calibrate(subnet: &mut Subnet, images: &Images) -> Result<(), SupernetErr
             .zip(&images.batches)
             .map(|(flow, batch)| {
                 flow.convolve(&convolution, weights, plain);
+                // All batches wait for each other here: what they need no more would be most of the memory.
+                flow.release();
                 flow.current.channels().map(|channel| Moments::of(channel, batch.count)).collect()
             })
             .collect();
@@ -128,6 +135,9 @@ pub fn calibrate(subnet: &mut Subnet, images: &Images) -> Result<(), SupernetErr
                 }
             }
             flow.close(&convolution);
+            if matches!(convolution.role, Role::Project { .. }) {
+                flow.block = Planes::default();
+            }
         });
     }
     Ok(())

@@ -1,6 +1,8 @@
 //! From budgets to the designs that are worth being tried for real.
 
-use apq_search::evolution::{Costs, Deployment, Domain, Front, Options, Predicted, Scored, SearchError, Smallest, cheapest, joint, pareto};
+use apq_search::evolution::{
+    Costs, Deployment, Domain, Front, Options, Predicted, Scored, SearchError, Smallest, feasible, joint, pareto, together,
+};
 use apq_search::predictor::{Predictor, PredictorError};
 use apq_search::space::{Design, DesignCosts, Encoding, SpaceError};
 use apq_search::{Budget, Quantity, Totals};
@@ -15,7 +17,7 @@ pub enum Origin {
     Joint,
     /// Architecture, then widths, then bit widths.
     Sequential,
-    /// No design meets the budgets; this one misses them least.
+    /// No design meets the budgets, that for RAM by its estimate; this one comes nearest.
     Nearest,
 }
 
@@ -52,7 +54,7 @@ pub struct Proposals {
     pub evaluations: u64,
     /// Designs of the joint search that were over a budget.
     pub discarded: u64,
-    /// Where no design meets the budgets: for each, the least that any design costs.
+    /// Where no design meets the budgets, whatever its RAM: for each but RAM, the least that any design costs.
     pub smallest: Option<Vec<Smallest>>,
 }
 
@@ -90,7 +92,7 @@ pub struct Judges<'a> {
 
 impl Judges<'_> {
     /// The best designs of `count` architectures by the joint search, and the one of the sequential search. Where no
-    /// design meets the budgets, one that misses them least.
+    /// design meets the budgets, one that comes nearest, by the estimate of RAM where there is one.
     ///
     /// # Errors
     /// A budget's quantity is not modelled, or the predictor is of another space.
@@ -98,7 +100,7 @@ impl Judges<'_> {
         let space = self.costs.space();
         let encoding = Encoding::new(space)?;
         let domain = Domain::new(space, self.costs.choices()).map_err(SearchError::from)?;
-        let arena = ArenaCosts { costs: self.costs, scale: self.arena_scale.unwrap_or(0.0) };
+        let arena = ArenaCosts::new(self.costs, self.arena_scale.unwrap_or(0.0));
         let (costs, budgets): (&dyn Costs, _) = match self.arena_scale {
             Some(_) => (&arena, self.budgets.to_vec()),
             None => (self.costs, self.modelled_budgets()),
@@ -108,14 +110,17 @@ impl Judges<'_> {
         let options = Options { seed: self.seed, iterations: self.iterations, ..Options::default() };
         let found = match joint(&deployment, &mut scorer, &options) {
             Ok(found) => found,
-            Err(SearchError::Infeasible(smallest) | SearchError::Together(smallest)) => {
-                let design = nearest(&deployment).ok_or(SearchError::Infeasible(smallest.clone()))?;
+            Err(SearchError::Infeasible(missed) | SearchError::Together(missed)) => {
+                let design = together(&deployment).ok_or(SearchError::Infeasible(missed))?;
                 let totals = self.costs.cost(&design)?.totals;
                 let predicted = self.predicted(&encoding, &design)?;
                 let nearest = Proposal { design, origin: Origin::Nearest, predicted, totals };
-                // Of RAM there is an estimate only.
-                let smallest = smallest.into_iter().filter(|one| one.budget.quantity != Quantity::Ram).collect();
-                return Ok(Proposals { designs: vec![nearest], evaluations: 0, discarded: 0, smallest: Some(smallest) });
+                // An estimate of RAM proves nothing.
+                let smallest = match feasible(&Deployment { costs: self.costs, budgets: &self.modelled_budgets(), ..deployment }) {
+                    Err(SearchError::Infeasible(smallest) | SearchError::Together(smallest)) => Some(smallest),
+                    _ => None,
+                };
+                return Ok(Proposals { designs: vec![nearest], evaluations: 0, discarded: 0, smallest });
             }
             Err(error) => return Err(error.into()),
         };
@@ -161,21 +166,4 @@ impl Judges<'_> {
         let ones = encoding.encode(&design.architecture, Some(&design.policy))?;
         Ok(self.predictor.predict(&[ones], &mut Parallel)?.first().copied().unwrap_or(f32::NAN))
     }
-}
-
-/// Of the designs that are cheapest by one of the budgets, the one whose worst budget is missed by the smallest factor.
-fn nearest(deployment: &Deployment<'_>) -> Option<Design> {
-    let Deployment { domain, costs, budgets } = *deployment;
-    let known = |budget: &Budget| {
-        let (design, _) = cheapest(domain, costs, budget.quantity)?;
-        let totals = costs.totals(&design)?;
-        Some((design, excess(budgets, &totals)))
-    };
-    budgets.iter().filter_map(known).min_by(|a, b| a.1.total_cmp(&b.1)).map(|(design, _)| design)
-}
-
-/// The largest part of a budget that is used: above 1 where one is missed.
-pub(super) fn excess(budgets: &[Budget], totals: &Totals) -> f64 {
-    let part = |budget: &Budget| totals.get(budget.quantity).map_or(f64::INFINITY, |value| value as f64 / budget.limit.max(1) as f64);
-    budgets.iter().map(part).fold(0.0, f64::max)
 }

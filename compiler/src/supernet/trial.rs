@@ -5,11 +5,11 @@ use std::cmp::Ordering;
 use apq_lut::Candidate;
 use apq_onnx::supernet::{Subnet, Supernet, SupernetError};
 use apq_runtime::{Arithmetic, Model};
-use apq_search::Totals;
 use apq_search::space::{Architecture, BlockBits, Design, Policy, Space};
+use apq_search::{Excess, Totals};
 use apq_targets::Target;
 
-use super::search::{Proposal, excess};
+use super::search::Proposal;
 use super::{FloatSubnet, Images, calibrate};
 use crate::compile::{CompileError, Data, Options, Progress, Stage};
 use crate::data::Dataset;
@@ -183,8 +183,8 @@ pub struct Checked {
     pub trial: Trial,
     /// Whether its lowered network meets every budget.
     pub feasible: bool,
-    /// The largest part of a budget that its lowered network uses: above 1 where one is missed.
-    pub excess: f64,
+    /// How far its lowered network is from meeting them.
+    pub excess: Excess,
 }
 
 impl Bench<'_> {
@@ -199,7 +199,7 @@ impl Bench<'_> {
             progress.step();
             let totals = Totals { flash_bytes: trial.flash_bytes, ram_bytes: trial.ram_bytes, ..proposal.totals };
             let feasible = self.options.budgets.iter().all(|budget| budget.met(&totals));
-            Ok(Checked { proposal: proposal.clone(), trial, feasible, excess: excess(&self.options.budgets, &totals) })
+            Ok(Checked { proposal: proposal.clone(), trial, feasible, excess: Excess::of(&self.options.budgets, &totals) })
         };
         proposals.iter().map(check).collect()
     }
@@ -209,7 +209,7 @@ impl Bench<'_> {
 /// none meets them, the one that comes nearest.
 pub fn best(checked: &[Checked]) -> Option<usize> {
     let better = |a: &Checked, b: &Checked| {
-        let nearer = if a.feasible || b.feasible { Ordering::Equal } else { b.excess.total_cmp(&a.excess) };
+        let nearer = if a.feasible || b.feasible { Ordering::Equal } else { b.excess.cmp(&a.excess) };
         let accuracy = |one: &Checked| one.trial.accuracy.unwrap_or(0.0);
         let merit = nearer.then(accuracy(a).total_cmp(&accuracy(b))).then(a.proposal.predicted.total_cmp(&b.proposal.predicted));
         a.feasible.cmp(&b.feasible).then(merit).is_gt()

@@ -35,7 +35,10 @@ pub fn cheapest(domain: &Domain, costs: &dyn Costs, quantity: Quantity) -> Optio
 }
 
 /// A design that meets all budgets.
-pub(super) fn feasible(deployment: &Deployment<'_>) -> Result<Design, SearchError> {
+///
+/// # Errors
+/// A quantity is not modelled, a budget is below the cheapest design, or no design was found that meets all budgets at once.
+pub fn feasible(deployment: &Deployment<'_>) -> Result<Design, SearchError> {
     let Deployment { domain, costs, budgets } = *deployment;
     let meets = |design: &Design| costs.totals(design).is_some_and(|totals| all_met(budgets, &totals));
     let mut smallest = Vec::new();
@@ -124,8 +127,9 @@ fn keep<T>(kept: &mut Vec<T>, new: T, costs: impl Fn(&T) -> &Vec<i128>) {
     }
 }
 
-/// The design that is closest to meeting all budgets.
-pub(super) fn together(deployment: &Deployment<'_>) -> Option<Design> {
+/// The design that is closest to meeting all budgets: the one with the smallest largest part of a budget that is used. `None` where a quantity is not modelled.
+#[must_use]
+pub fn together(deployment: &Deployment<'_>) -> Option<Design> {
     let Deployment { domain, costs, budgets } = *deployment;
     let quantities: Vec<Quantity> = budgets.iter().map(|budget| budget.quantity).collect();
     let mut design = narrowest(domain);

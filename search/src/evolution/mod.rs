@@ -25,7 +25,7 @@ use crate::cost::{Budget, Totals};
 use crate::space::{Design, DesignCosts};
 
 pub use baseline::{Chain, Sequential, Stage, random, sequential, widest_largest};
-pub use cheapest::cheapest;
+pub use cheapest::{cheapest, feasible, together};
 pub use domain::{Domain, EmptyDomain};
 pub use error::{SearchError, Smallest};
 pub use evolve::evolve;

@@ -6,11 +6,11 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use apq_lut::{Candidate, CostError, CostModel, LayerKey};
+use apq_lut::{CostError, CostModel, LayerKey};
 use apq_targets::Target;
 
 use super::{Architecture, Block, BlockBits, BlockShape, Choices, ChoicesError, Design, Policy, Space, SpaceError};
-use crate::{Quantity, Totals};
+use crate::Totals;
 use layer::{LayerCost, file_overhead, weights_bytes};
 
 /// Costs of every design of a space, by look-ups: two for each block.
@@ -221,21 +221,6 @@ impl DesignCosts {
         let unknown = SpaceError::Length { found: design.policy.0.len(), expected: self.blocks.len() };
         { excluded }.next().unwrap_or(unknown)
     }
-
-    /// The design that costs least of one quantity; where several do, that with the fewest multiply-accumulates. `None` where the
-    /// quantity is not modelled: no budget for it can be met.
-    #[must_use]
-    pub fn cheapest(&self, quantity: Quantity) -> Option<(Design, DesignCost)> {
-        let mut design = Design { architecture: self.space.smallest(), policy: Policy(Vec::new()) };
-        // A stage is cheapest with the fewest blocks, and what a block costs does not depend on the others.
-        for (table, shape) in self.blocks.iter().zip(&mut design.architecture.0) {
-            let cheapest = if shape.is_some() { Some(table.cheapest(&self.space, quantity)?) } else { None };
-            *shape = cheapest.map(|(shape, _)| shape);
-            design.policy.0.push(cheapest.map(|(_, bits)| bits));
-        }
-        let cost = self.cost(&design).ok()?;
-        cost.totals.get(quantity).filter(|_| quantity != Quantity::Ram).map(|_| (design, cost))
-    }
 }
 
 fn place<T: PartialEq>(values: &[T], value: T) -> Option<usize> {
@@ -257,29 +242,5 @@ impl BlockTable {
         let row = kernel * widths + width;
         let depthwise = self.depthwise.get(row * candidates + place(&space.candidates, bits.depthwise)?)?;
         Some([pointwise.as_ref()?, depthwise.as_ref()?])
-    }
-
-    fn cheapest(&self, space: &Space, quantity: Quantity) -> Option<(BlockShape, BlockBits)> {
-        let least = |row: &[Option<LayerCost>]| -> Option<((u64, u64), Candidate)> {
-            let known = row.iter().zip(&space.candidates).filter_map(|(cost, pair)| {
-                let cost = cost.as_ref()?;
-                Some(((cost.get(quantity)?, cost.macs), *pair))
-            });
-            known.min_by_key(|(cost, _)| *cost)
-        };
-        let (widths, candidates) = (self.block.widths.len(), space.candidates.len());
-        let mut best = None;
-        let rows = self.depthwise.chunks(candidates.max(1)).enumerate();
-        for (row, of_depthwise) in rows {
-            let (kernel, width) = (row.checked_div(widths)?, row.checked_rem(widths)?);
-            let (Some(kernel), Some(channels)) = (space.kernels.get(kernel), self.block.widths.get(width)) else { continue };
-            let of_pointwise = self.pointwise.chunks(candidates.max(1)).nth(width)?;
-            let (Some((a, pointwise)), Some((b, depthwise))) = (least(of_pointwise), least(of_depthwise)) else { continue };
-            let cost = (a.0.saturating_add(b.0), a.1.saturating_add(b.1));
-            if best.as_ref().is_none_or(|(least, _)| cost < *least) {
-                best = Some((cost, (BlockShape { kernel: *kernel, channels: *channels }, BlockBits { pointwise, depthwise })));
-            }
-        }
-        best.map(|(_, choice)| choice)
     }
 }

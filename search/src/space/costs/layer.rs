@@ -5,7 +5,6 @@ use apq_lut::{CostError, CostModel, LayerKey, Operator, bops};
 use apq_targets::Target;
 
 use super::super::Space;
-use crate::Quantity;
 
 /// Costs of a layer, or of several, in whole units. A figure that some layer lacks is marked in `missing`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -72,18 +71,6 @@ impl LayerCost {
 
     pub(super) fn energy_pj(&self) -> Option<u64> {
         self.unless(NO_ENERGY, self.energy_pj)
-    }
-
-    /// One of the quantities; `None` for RAM, which is no sum.
-    pub(super) fn get(&self, quantity: Quantity) -> Option<u64> {
-        match quantity {
-            Quantity::Bops => Some(self.bops),
-            Quantity::Latency => self.latency_ns(),
-            Quantity::Energy => self.energy_pj(),
-            Quantity::Cycles => self.cycles(),
-            Quantity::Flash => Some(self.weights_bytes.saturating_add(self.overhead_bytes)),
-            Quantity::Ram => None,
-        }
     }
 }
 

@@ -176,24 +176,33 @@ impl Plot {
         for (index, series) in self.series.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
             let points: Vec<(f64, f64)> = Self::finite(series).map(at).collect();
-            if matches!(series.mark, Mark::Line | Mark::Dashes) {
-                let dashes = if series.mark == Mark::Dashes { " stroke-dasharray=\"6 4\"" } else { "" };
-                let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.2},{y:.2}")).collect();
-                line(format_args!(
-                    "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>",
-                    path.join(" ")
-                ));
+            if let Some(path) = stroke(series.mark, &points, colour) {
+                line(format_args!("{path}"));
             }
             for (x, y) in points {
                 line(format_args!("{}", mark(series.mark, x, y, colour)));
             }
             let y = HEIGHT + LEGEND_LINE * index as f64;
-            line(format_args!("{}", mark(series.mark, LEFT + 10.0, y - 4.5, colour)));
-            line(format_args!("<text x=\"{}\" y=\"{y}\">{}</text>", LEFT + 26.0, escaped(&series.name)));
+            if let Some(path) = stroke(series.mark, &[(LEFT, y - 4.5), (LEFT + 26.0, y - 4.5)], colour) {
+                line(format_args!("{path}"));
+            }
+            line(format_args!("{}", mark(series.mark, LEFT + 13.0, y - 4.5, colour)));
+            line(format_args!("<text x=\"{}\" y=\"{y}\">{}</text>", LEFT + 34.0, escaped(&series.name)));
         }
         svg.push_str("</svg>\n");
         svg
     }
+}
+
+/// The line through the points of a series that has one.
+fn stroke(mark: Mark, points: &[(f64, f64)], colour: &str) -> Option<String> {
+    let dashes = match mark {
+        Mark::Line => "",
+        Mark::Dashes => " stroke-dasharray=\"6 4\"",
+        Mark::Dots | Mark::Rings => return None,
+    };
+    let path: Vec<String> = points.iter().map(|(x, y)| format!("{x:.2},{y:.2}")).collect();
+    Some(format!("<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>", path.join(" ")))
 }
 
 fn mark(mark: Mark, x: f64, y: f64, colour: &str) -> String {
@@ -238,8 +247,8 @@ mod tests {
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
         assert!(svg.contains("a &lt; b &amp; \u{fffd}") && svg.contains("SQNR (dB)"));
         assert!(!svg.contains("inf") && !svg.contains("NaN"));
-        // Two finite points in each series, and one mark in the legend.
-        assert_eq!((svg.matches("<circle").count(), svg.matches("<polyline").count(), svg.matches("dasharray").count()), (12, 2, 1));
+        // Two finite points in each series, and one mark in the legend; lines there, too.
+        assert_eq!((svg.matches("<circle").count(), svg.matches("<polyline").count(), svg.matches("dasharray").count()), (12, 4, 2));
         let coordinate = |circle: &str, name: &str| -> f64 {
             let rest = &circle[circle.find(name).unwrap() + name.len()..];
             rest[..rest.find('"').unwrap()].parse().unwrap()

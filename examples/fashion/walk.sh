@@ -4,7 +4,7 @@
 #     examples/fashion/walk.sh [DATA [FOLDER]]
 #
 # DATA holds the four IDX files, gzipped or not. What was finished in FOLDER is kept: started again, this goes on. It takes libtorch (`cargo xtask
-# libtorch`), two to three hours on two cores, and a quarter of that without the training.
+# libtorch`), two to three hours on two cores, more than half of them for the training.
 set -euo pipefail
 data=$(realpath "${1:-/usr/share/datasets/fashion-mnist}")
 mkdir -p "${2:-fashion}"
